@@ -1,0 +1,53 @@
+// What the kernel should hold, as plain data. The core states the whole of it; src/kernel observes, diffs, adds before
+// it deletes. Nothing here says how. Local containers' veths are not listed: they belong to their attachments.
+
+/** The whole desired datapath of one host. Asking for the same state twice is free. */
+export interface DatapathState {
+  readonly bridge: BridgeState;
+  readonly vxlan: VxlanState;
+  /** Underlay addresses that get a copy of broadcast and unknown frames: one per other peer, sorted, no duplicates. */
+  readonly flood: readonly string[];
+  /** MAC -> VTEP of every remote endpoint. Becomes two FDB entries each: `self dst` on the device, `master static sticky` on the bridge. */
+  readonly forwarding: readonly ForwardingEntry[];
+  /** Permanent neighbour entries on the bridge, for every endpoint local or remote, except the bridge's own addresses. */
+  readonly neighbours: readonly NeighbourEntry[];
+  readonly firewall: FirewallState;
+  /** False until gossip has fully synced once after a start: entries the kernel holds beyond this state are then kept. */
+  readonly prune: boolean;
+}
+
+export interface BridgeState {
+  readonly name: string;
+  /** Fixed, derived from the peer name (a bridge without a set MAC takes that of its lowest port). */
+  readonly mac: string;
+  readonly mtu: number;
+  /** Exposed addresses with prefix, "10.32.0.1/12". Addresses of other tools on the bridge are left alone. */
+  readonly addresses: readonly string[];
+}
+
+export interface VxlanState {
+  readonly name: string;
+  readonly vni: number;
+  /** UDP port, the same on all peers. */
+  readonly port: number;
+  /** Source address of outer packets. */
+  readonly local: string;
+}
+
+export interface ForwardingEntry {
+  readonly mac: string;
+  readonly vtep: string;
+}
+
+export interface NeighbourEntry {
+  /** Without prefix. */
+  readonly address: string;
+  readonly mac: string;
+}
+
+export interface FirewallState {
+  /** Every universe, as CIDR: what counts as "inside the overlay". */
+  readonly overlay: readonly string[];
+  /** Sources whose packets leaving the overlay are masqueraded, and destinations for which traffic from outside is. CIDR. */
+  readonly masquerade: readonly string[];
+}

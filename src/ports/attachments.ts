@@ -1,0 +1,51 @@
+// What the CNI plugin's verbs need of the daemon: addresses for containers, kept per (network, container id, ifname).
+// Implemented by src/daemon on the core's mailbox; all errors are WeaveError.
+
+/** An attachment's identity, as in the CNI specification. */
+export interface AttachmentKey {
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifname: string;
+}
+
+export interface Attachment extends AttachmentKey {
+  /** With the subnet's prefix: "10.32.0.5/12". */
+  readonly addresses: readonly string[];
+  /** Set by commit; absent while ADD is under way. */
+  readonly mac?: string;
+  readonly netns?: string;
+  readonly hostIfname?: string;
+}
+
+export interface AddressWish {
+  /** Allocate inside this CIDR; absent: the default subnet. */
+  readonly subnet?: string;
+  /** Exactly these addresses, prefix optional. */
+  readonly addresses?: readonly string[];
+}
+
+/** An answer for CNI STATUS and for ADD: can addresses be given out now? */
+export type Readiness =
+  | { readonly ready: true }
+  | { readonly ready: false; readonly degraded: boolean; readonly message: string; readonly hint: string };
+
+export interface Attachments {
+  readiness(): Readiness;
+  /** MTU for new containers. */
+  mtu(): number;
+  bridge(): string;
+  /** One attachment, or undefined. */
+  find(key: AttachmentKey): Attachment | undefined;
+  list(network: string): readonly Attachment[];
+  /**
+   * Reserve addresses; on disk when it resolves. Fails with "ifname-exists" when the key holds some already.
+   * no-ring, range-exhausted, address-taken, address-elsewhere, bad-address, cancelled, timeout.
+   */
+  allocate(key: AttachmentKey, wish: AddressWish, signal: AbortSignal): Promise<Attachment>;
+  /** The bridge's own addresses with prefix; exposes the bridge first when it has none. */
+  gateways(signal: AbortSignal): Promise<readonly string[]>;
+  /** The container is up: publish its endpoint. On disk and handed to gossip when it resolves. */
+  commit(key: AttachmentKey, facts: { mac: string; netns: string; hostIfname: string }): Promise<void>;
+  /** Free the addresses; undefined when there was nothing. Idempotent. */
+  release(key: AttachmentKey): Promise<Attachment | undefined>;
+}

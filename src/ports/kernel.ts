@@ -1,0 +1,79 @@
+// The kernel as the daemon needs it. Implemented by src/kernel (Linux, in a worker thread) and src/kernel/memory.
+import type { DatapathState } from "../core/datapath/state.ts";
+
+/** An open network namespace. `id` is stable for the life of the namespace: its inode and SO_NETNS_COOKIE. */
+export interface Netns {
+  readonly fd: number;
+  readonly id: string;
+}
+
+/** Where a caller's namespace is: a descriptor the caller holds open (works across mount namespaces), or a path here. */
+export type NetnsSource = { readonly pid: number; readonly fd: number } | { readonly path: string };
+
+export interface RouteSpec {
+  /** Destination CIDR, "0.0.0.0/0" for the default. */
+  readonly dst: string;
+  readonly gw?: string;
+}
+
+export interface AttachSpec {
+  readonly netns: Netns;
+  /** Name inside the namespace. */
+  readonly ifname: string;
+  /** Name on the host, computed (cni-plugin/host-ifname.ts), at most 15 bytes. */
+  readonly hostIfname: string;
+  readonly bridge: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** With prefix. */
+  readonly addresses: readonly string[];
+  readonly routes: readonly RouteSpec[];
+  readonly hairpin: boolean;
+}
+
+export interface Attached {
+  readonly hostMac: string;
+  readonly bridgeMac: string;
+}
+
+export interface HostRoute {
+  readonly dst: string;
+  /** Interface name; empty for routes without one (blackhole, multipath). */
+  readonly dev: string;
+}
+
+/** What a daemon must know of its host before it starts. */
+export interface HostFacts {
+  /** All routes of the main table except the default ones. */
+  readonly routes: readonly HostRoute[];
+  /** Global unicast addresses of interfaces that are up, without loopback, in interface order. */
+  readonly addresses: readonly { readonly dev: string; readonly address: string; readonly mtu: number }[];
+  /** Source address and MTU of the default route, when there is one. */
+  readonly defaultSource?: { readonly address: string; readonly mtu: number };
+  /** What is missing, with the package or kernel option that brings it. Empty when all is there. */
+  readonly missing: readonly { readonly what: string; readonly brings: string }[];
+}
+
+export interface DatapathReport {
+  /** Human words, one per change made: "fdb add 02:.. dst 10.0.0.2". Empty when nothing had to be done. */
+  readonly changes: readonly string[];
+  /** What could not be reached; the rest was done. */
+  readonly failures: readonly { readonly object: string; readonly message: string }[];
+}
+
+/** Errors are WeaveError: kernel, netns-*, ifname-exists, feature-missing. Every operation is idempotent or undoes itself. */
+export interface Kernel {
+  inspect(): Promise<HostFacts>;
+  /** Bring the host to `state`; never throws for a single object, reports it. */
+  apply(state: DatapathState): Promise<DatapathReport>;
+  /** netns-missing, netns-invalid, netns-host. The caller closes what it opened. */
+  openNetns(source: NetnsSource): Promise<Netns>;
+  closeNetns(netns: Netns): Promise<void>;
+  /** Create the veth pair and configure it. On failure nothing of it is left. */
+  attach(spec: AttachSpec): Promise<Attached>;
+  /** Delete a host interface by name. False when there was none. */
+  detach(hostIfname: string): Promise<boolean>;
+  /** Names of the bridge's ports other than the VXLAN device. */
+  ports(bridge: string): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
