@@ -26,6 +26,7 @@ export type ErrorCode =
   | "mtu-invalid" // an MTU the overlay cannot carry
   // daemon
   | "already-running"
+  | "port-in-use" // another process listens on the control port; the hint names the option to change
   | "not-running"
   | "starting" // not ready yet, try again
   | "timeout"

@@ -1,0 +1,187 @@
+// The ring: which peer owns which offsets of one universe. A function from offset to (version, owner), kept as sorted
+// intervals and merged point by point: at every offset the greater (version, owner) wins. Words: docs/ipam.md.
+//
+// Why intervals and not tokens: with Weave Net's tokens a range could only ever be split, because forgetting a token
+// needs a tombstone. Here neighbouring intervals with equal (version, owner) are one interval by definition, so an owner
+// joins its ranges again by raising them to one version (`join`), and nothing has to be remembered.
+import { EMPTY_FINGERPRINT, type Fingerprint, fingerprint, xor } from "../hash.ts";
+import type { OffsetRange } from "../address/universe.ts";
+
+/** Offsets [start, end) belong to `owner` as of `version`. */
+export interface OwnedRange extends OffsetRange {
+  readonly owner: string;
+  readonly version: number;
+}
+
+/** What makes two rings the same ring: minted once by the founder, never changed. */
+export interface Founding {
+  /** Random (or derived from the seed list) identity of the cluster. */
+  readonly cluster: string;
+  /** Grows with every decision that overrules owners; rings of a lower epoch yield to it as a whole. */
+  readonly epoch: number;
+  readonly founders: readonly string[];
+}
+
+/**
+ * Invariants:
+ * 1. `ranges` are sorted, do not overlap, lie inside [0, size); neighbours that touch differ in version or owner.
+ *    Gaps are offsets nothing is known of yet (a joiner before its first sync).
+ * 2. Only the owner of an offset raises its version. So two different owners at one version cannot arise; if a fault
+ *    makes them, the greater name wins everywhere alike.
+ * 3. Merge is commutative, associative, idempotent, and never fails.
+ */
+export class Ring {
+  readonly size: number;
+  readonly founding: Founding;
+  #ranges: readonly OwnedRange[] = [];
+  #fingerprint: Fingerprint | undefined;
+
+  constructor(size: number, founding: Founding) {
+    this.size = size;
+    this.founding = founding;
+  }
+
+  /** A new ring, its offsets divided among the founders in name order: aligned halves, halved again. */
+  static found(size: number, founding: Founding): Ring {
+    const ring = new Ring(size, founding);
+    ring.merge(divide(0, size, [...new Set(founding.founders)].sort()));
+    return ring;
+  }
+
+  get ranges(): readonly OwnedRange[] {
+    return this.#ranges;
+  }
+
+  /** Take ranges in. Returns the parts that are new here, to persist and pass on; empty when nothing was. */
+  merge(incoming: readonly OwnedRange[]): readonly OwnedRange[] {
+    const { merged, fresh } = combine(this.#ranges, incoming);
+    if (fresh.length > 0) {
+      this.#ranges = merged;
+      this.#fingerprint = undefined;
+    }
+    return fresh;
+  }
+
+  /** Hand offsets that `from` owns to `to`. Returns the change. Throws when `from` does not own all of it (a bug). */
+  give(range: OffsetRange, from: string, to: string): readonly OwnedRange[] {
+    const given = this.within(range);
+    const covered = given.reduce((sum, r) => sum + r.end - r.start, 0);
+    if (covered !== range.end - range.start || given.some((r) => r.owner !== from)) {
+      throw new Error(`${from} gave [${range.start}, ${range.end}) which it does not own`);
+    }
+    const version = Math.max(...given.map((r) => r.version)) + 1;
+    return this.merge([{ ...range, owner: to, version }]);
+  }
+
+  /** Raise all ranges of `owner`: marks the ring as used (see isPristine). */
+  seal(owner: string): readonly OwnedRange[] {
+    return this.merge(this.rangesOf(owner).map((r) => ({ ...r, version: r.version + 1 })));
+  }
+
+  /** Make touching ranges of `owner` one range by raising them to the highest version among them. */
+  join(owner: string): readonly OwnedRange[] {
+    const joined: OwnedRange[] = [];
+    for (const range of this.rangesOf(owner)) {
+      const last = joined.at(-1);
+      if (last !== undefined && last.end === range.start) {
+        joined[joined.length - 1] = { ...last, end: range.end, version: Math.max(last.version, range.version) };
+      } else joined.push(range);
+    }
+    return this.merge(joined);
+  }
+
+  /** Nothing was ever allocated, given or taken: the founder may drop it and join another ring. */
+  isPristine(): boolean {
+    return this.#ranges.every((r) => r.version === 1) && new Set(this.#ranges.map((r) => r.owner)).size <= 1;
+  }
+
+  ownerOf(offset: number): string | undefined {
+    return this.within({ start: offset, end: offset + 1 })[0]?.owner;
+  }
+
+  rangesOf(owner: string): readonly OwnedRange[] {
+    return this.#ranges.filter((r) => r.owner === owner);
+  }
+
+  /** The parts inside `range`, clipped to it. */
+  within(range: OffsetRange): readonly OwnedRange[] {
+    const clipped: OwnedRange[] = [];
+    for (const r of this.#ranges) {
+      const start = Math.max(r.start, range.start);
+      const end = Math.min(r.end, range.end);
+      if (start < end) clipped.push({ ...r, start, end });
+    }
+    return clipped;
+  }
+
+  fingerprint(): Fingerprint {
+    this.#fingerprint ??= this.#ranges.reduce(
+      (sum, r) => xor(sum, fingerprint(`${r.start}\0${r.end}\0${r.version}\0${r.owner}`)),
+      EMPTY_FINGERPRINT,
+    );
+    return this.#fingerprint;
+  }
+}
+
+/** Whether foreign ranges may be merged: inside the universe, sorted, not overlapping, versions that leave room. */
+export function wellFormed(ranges: readonly OwnedRange[], size: number): boolean {
+  let last = 0;
+  for (const { start, end, version } of ranges) {
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || !Number.isSafeInteger(version)) return false;
+    if (start < last || start >= end || end > size || version < 1 || version > Number.MAX_SAFE_INTEGER / 2) return false;
+    last = end;
+  }
+  return true;
+}
+
+/** The pointwise maximum of two sorted interval lists, and what of it the second brought. One sweep over both. */
+export function combine(
+  held: readonly OwnedRange[],
+  incoming: readonly OwnedRange[],
+): { readonly merged: readonly OwnedRange[]; readonly fresh: readonly OwnedRange[] } {
+  const merged: OwnedRange[] = [];
+  const fresh: OwnedRange[] = [];
+  let i = 0;
+  let j = 0;
+  let at = 0;
+  for (;;) {
+    const a = held[i];
+    const b = incoming[j];
+    if (a === undefined && b === undefined) return { merged, fresh };
+    at = Math.max(at, Math.min(a?.start ?? Number.POSITIVE_INFINITY, b?.start ?? Number.POSITIVE_INFINITY));
+    const inA = a !== undefined && a.start <= at ? a : undefined;
+    const inB = b !== undefined && b.start <= at ? b : undefined;
+    const end = Math.min(
+      inA?.end ?? a?.start ?? Number.POSITIVE_INFINITY,
+      inB?.end ?? b?.start ?? Number.POSITIVE_INFINITY,
+    );
+    if (inB !== undefined && (inA === undefined || beats(inB, inA))) {
+      append(merged, inB, at, end);
+      append(fresh, inB, at, end);
+    } else if (inA !== undefined) append(merged, inA, at, end);
+    at = end;
+    if (a !== undefined && a.end <= at) i++;
+    if (b !== undefined && b.end <= at) j++;
+  }
+}
+
+function beats(a: OwnedRange, b: OwnedRange): boolean {
+  return a.version !== b.version ? a.version > b.version : a.owner > b.owner;
+}
+
+function append(list: OwnedRange[], like: OwnedRange, start: number, end: number): void {
+  const last = list.at(-1);
+  if (last !== undefined && last.end === start && last.owner === like.owner && last.version === like.version) {
+    list[list.length - 1] = { ...last, end };
+  } else list.push({ start, end, owner: like.owner, version: like.version });
+}
+
+/** Halves of [start, end) to halves of the owners, so that pieces are aligned blocks; the surplus of owners gets nothing. */
+function divide(start: number, end: number, owners: readonly string[]): OwnedRange[] {
+  const [owner] = owners;
+  if (owner === undefined || start === end) return [];
+  if (owners.length === 1 || end - start === 1) return [{ start, end, owner, version: 1 }];
+  const half = Math.ceil(owners.length / 2);
+  const middle = start + Math.floor((end - start) / 2);
+  return [...divide(start, middle, owners.slice(0, half)), ...divide(middle, end, owners.slice(half))];
+}
