@@ -1,0 +1,74 @@
+// The test projects: which files belong to each, how long one test may take, and what may run side by side.
+
+import { readFileSync } from "node:fs";
+import { defineConfig } from "vitest/config";
+
+const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+/** Projects of one group run together, groups one after the other. */
+const group = { pure: 0, kernel: 1, e2e: 2 };
+
+function project(
+  name: string,
+  options: {
+    include: string[];
+    exclude?: string[];
+    /** For one test; a hook gets the same. */
+    timeoutMs: number;
+    groupOrder?: number;
+    fileParallelism?: boolean;
+    globalSetup?: string[];
+  },
+) {
+  return {
+    // What the build writes into the bundles.
+    define: { WEAVE_VERSION: JSON.stringify(version) },
+    test: {
+      name,
+      include: options.include,
+      exclude: ["**/node_modules/**", "dist/**", ...(options.exclude ?? [])],
+      testTimeout: options.timeoutMs,
+      hookTimeout: options.timeoutMs,
+      setupFiles: ["./scripts/vitest/seed.mjs"],
+      globalSetup: options.globalSetup ?? [],
+      sequence: { groupOrder: options.groupOrder ?? group.pure },
+      fileParallelism: options.fileParallelism ?? true,
+      // A process per file: a test that changes its namespace or hangs in the kernel harms no other.
+      pool: "forks" as const,
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    // A test that was left focused would hide the others.
+    allowOnly: !process.env["CI"],
+    projects: [
+      project("unit", {
+        include: ["{src,cni-plugin,cmd}/**/*.test.ts", "scripts/**/*.test.mjs"],
+        exclude: ["**/*.prop.test.ts"],
+        timeoutMs: 10_000,
+      }),
+      project("property", { include: ["{src,cni-plugin,cmd}/**/*.prop.test.ts"], timeoutMs: 60_000 }),
+      project("conformance", { include: ["test/conformance/**/*.test.ts"], timeoutMs: 30_000 }),
+      project("scenario", { include: ["test/scenario/**/*.test.ts"], timeoutMs: 10_000 }),
+      project("sim", { include: ["test/sim/**/*.test.ts"], timeoutMs: 120_000 }),
+      project("kernel", {
+        include: ["test/kernel/**/*.test.ts"],
+        timeoutMs: 60_000,
+        groupOrder: group.kernel,
+        globalSetup: ["./scripts/vitest/build.mjs"],
+      }),
+      project("e2e", {
+        include: ["test/e2e/**/*.test.ts"],
+        timeoutMs: 180_000,
+        groupOrder: group.e2e,
+        // Whole hosts with real timers: side by side they would make each other late.
+        fileParallelism: false,
+        globalSetup: ["./scripts/vitest/build.mjs"],
+      }),
+    ],
+  },
+});
