@@ -1,0 +1,49 @@
+// What the core is told and what it answers with. A shell (src/daemon/runner.ts) runs effects strictly in list order:
+// an effect that depends on a persist stands after it.
+import type { CloseReason, ConnId, DialId, TransportEvent } from "../ports/transport.ts";
+import type { StoreOp } from "../ports/store.ts";
+import type { Reply, Request } from "./requests.ts";
+
+/** Milliseconds since the epoch, never running backwards within a process. */
+export type Instant = number;
+
+export type Input =
+  | TransportEvent
+  | { readonly type: "request"; readonly id: number; readonly request: Request }
+  /** The caller of a request went away. */
+  | { readonly type: "cancel"; readonly id: number }
+  /** The instant of nextDeadline() was reached. `scheduled` tells how late. */
+  | { readonly type: "deadline"; readonly scheduled: Instant };
+
+export type Effect =
+  | { readonly type: "persist"; readonly ops: readonly StoreOp[]; readonly sync: boolean }
+  | { readonly type: "send"; readonly conn: ConnId; readonly text: string; readonly ack: boolean }
+  | { readonly type: "dial"; readonly dial: DialId; readonly target: string }
+  | { readonly type: "close"; readonly conn: ConnId; readonly reason: CloseReason }
+  | { readonly type: "reply"; readonly id: number; readonly reply: Reply }
+  /** Node.datapath() says something new: let the kernel follow when it is free. */
+  | { readonly type: "datapath" }
+  | { readonly type: "event"; readonly event: CoreEvent };
+
+/** What happened, for logs, metrics and transcripts. `kind` is constant; the rest are data. */
+export interface CoreEvent {
+  readonly kind:
+    | "connected"
+    | "disconnected"
+    | "refused"
+    | "dial-failed"
+    | "founded"
+    | "joined"
+    | "yielded"
+    | "gave"
+    | "received"
+    | "foreign-cluster"
+    | "spoke-again"
+    | "frame-refused"
+    | "entries-refused"
+    | "allocated"
+    | "released"
+    | "exposed";
+  readonly level: "debug" | "info" | "warn";
+  readonly data: Readonly<Record<string, string | number | boolean>>;
+}

@@ -1,0 +1,63 @@
+// Endpoints: which addresses, at which MAC, live on which peer. Each host publishes its own in the "endpoints" channel.
+// The keys are slots, reused after a container is gone: a tombstone lives only until the slot's next container, so the
+// map never grows beyond the most containers a host ever ran at once.
+import { z } from "zod";
+import { parseAddress } from "../address/cidr.ts";
+import { isUnicastMac } from "../address/mac.ts";
+import type { Entry, OriginMap } from "../crdt/origin-map.ts";
+
+export const ENDPOINTS = "endpoints";
+/** Slot of the bridge's own, exposed addresses. */
+export const BRIDGE_SLOT = "bridge";
+
+const endpoint = z.looseObject({
+  /** Without prefix. */
+  addresses: z.array(z.string().refine((text) => parseAddress(text) !== undefined, "not an address")).min(1).max(16),
+  mac: z.string().refine(isUnicastMac, "not a unicast MAC"),
+  /** For people: the beginning of the container id, or "expose". */
+  label: z.string().max(64),
+});
+
+export type EndpointValue = z.infer<typeof endpoint>;
+
+/** An endpoint with the peer it lives on. */
+export interface Endpoint extends EndpointValue {
+  readonly peer: string;
+}
+
+export interface Conflict {
+  readonly address: string;
+  readonly peers: readonly string[];
+}
+
+/** A value of the endpoints channel, or undefined when it is not one (it is still relayed). */
+export function parseEndpoint(value: unknown): EndpointValue | undefined {
+  return endpoint.safeParse(value).data;
+}
+
+/**
+ * The merged view: per address the endpoint that counts here. Two peers with one address is a conflict: our own container
+ * is never cut off, among others the first name counts (everywhere alike), and the conflict is told.
+ */
+export function viewOf(map: OriginMap, self: string): { readonly byAddress: ReadonlyMap<string, Endpoint>; readonly conflicts: readonly Conflict[] } {
+  const byAddress = new Map<string, Endpoint>();
+  const rivals = new Map<string, Set<string>>();
+  for (const { origin, value } of map.live()) {
+    const parsed = parseEndpoint(value);
+    if (parsed === undefined) continue;
+    for (const address of parsed.addresses) {
+      const held = byAddress.get(address);
+      if (held !== undefined && held.peer !== origin) {
+        const peers = rivals.get(address) ?? new Set([held.peer]);
+        rivals.set(address, peers.add(origin));
+      }
+      if (held === undefined || (held.peer !== self && (origin === self || origin < held.peer))) {
+        byAddress.set(address, { ...parsed, peer: origin });
+      }
+    }
+  }
+  return { byAddress, conflicts: [...rivals].map(([address, peers]) => ({ address, peers: [...peers].sort() })) };
+}
+
+/** Whether an entry of the channel says something the datapath can use. */
+export const isEndpoint = (entry: Entry): boolean => entry.value === null || parseEndpoint(entry.value) !== undefined;

@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { REUSE_REST_MS, Space } from "./space.ts";
+
+const subnet = { start: 1, end: 15 };
+const whole = [{ start: 0, end: 16 }];
+const patient = { evenIfYoung: false };
+
+describe("Space", () => {
+  it("hands out the lowest never used, then the longest freed, and lets freed ones rest", () => {
+    const space = new Space();
+    const owned = [{ start: 0, end: 4 }];
+    expect([1, 2, 3].map(() => space.take(owned, subnet, "c", 0, patient))).toEqual([1, 2, 3]);
+    space.free(2, 10);
+    space.free(1, 20);
+    expect(space.take(owned, subnet, "c", 30, patient)).toBeUndefined();
+    expect(space.take(owned, subnet, "c", 10 + REUSE_REST_MS, patient)).toBe(2);
+    expect(space.take(owned, subnet, "c", 10 + REUSE_REST_MS, patient)).toBeUndefined();
+    expect(space.take(owned, subnet, "c", 30, { evenIfYoung: true })).toBe(1);
+    expect(space.take(owned, subnet, "c", 30, { evenIfYoung: true })).toBeUndefined();
+  });
+
+  it("finds what a gift brings below what it looked at before", () => {
+    const space = new Space();
+    expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBe(8);
+    expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBeUndefined();
+    space.ownedChanged();
+    expect(space.take([{ start: 2, end: 3 }, { start: 8, end: 9 }], subnet, "c", 0, patient)).toBe(2);
+  });
+
+  it("treats a freeing time of the future as now", () => {
+    const space = new Space();
+    space.free(1, 1e15);
+    expect(space.take([{ start: 1, end: 2 }], subnet, "c", 5, patient)).toBeUndefined();
+  });
+
+  it("spares the largest aligned free block within the limit, from the top, and keeps at least half", () => {
+    const space = new Space();
+    expect(space.spare(whole, { start: 0, end: 16 }, 16, 0)).toEqual({ start: 8, end: 16 });
+    expect(space.spare(whole, { start: 0, end: 16 }, 5, 0)).toEqual({ start: 12, end: 16 });
+    space.hold(13, "c");
+    expect(space.spare(whole, { start: 0, end: 16 }, 16, 0)).toEqual({ start: 8, end: 12 });
+    expect(space.spare([{ start: 3, end: 4 }], { start: 0, end: 16 }, 16, 0)).toEqual({ start: 3, end: 4 });
+    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 16, 0)).toBeUndefined();
+  });
+
+  it("never spares what is held or resting, and never hands one offset to two", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom("take", "free", "spare"), fc.nat(15), fc.nat(100_000))), (steps) => {
+        const space = new Space();
+        const held = new Set<number>();
+        let now = 0;
+        for (const [what, offset, later] of steps) {
+          now += later;
+          if (what === "take") {
+            const got = space.take(whole, subnet, "c", now, { evenIfYoung: true });
+            if (got === undefined) continue;
+            expect(held.has(got)).toBe(false);
+            held.add(got);
+          } else if (what === "free" && held.delete(offset)) space.free(offset, now);
+          else if (what === "spare") {
+            const gift = space.spare(whole, subnet, 16, now);
+            for (const h of held) if (gift !== undefined) expect(h < gift.start || h >= gift.end).toBe(true);
+          }
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,19 @@
+// Times of the mesh. Weave Net's own (weave-net.md 9.3) where named; ours otherwise, with the reason.
+
+/** First retry after a failed dial, and growth per failure (Weave Net). */
+export const DIAL_BACKOFF_MS = 2_000;
+export const DIAL_BACKOFF_GROWTH = 1.5;
+/** Longest pause. Weave Net's 6 min leaves an operator waiting after a repair; one dial per half minute costs nothing. */
+export const DIAL_BACKOFF_MAX_MS = 30_000;
+/** A connection that lived this long clears the failures before it (Weave Net). */
+export const DIAL_STABLE_MS = 60_000;
+/** The other side must introduce itself within this (Weave Net's header timeout). */
+export const HELLO_TIMEOUT_MS = 10_000;
+/** Ping on every link, so that each side sees three before it gives up. */
+export const PING_INTERVAL_MS = 5_000;
+/** Nothing heard for this long: the link is dead. TCP alone would take minutes to notice a partition. */
+export const SILENT_MS = 15_000;
+/** A refusal of a stranger stays in `status` for this long after it was last seen. */
+export const REFUSAL_SHOWN_MS = 300_000;
+/** Oldest refusals are forgotten beyond this many. */
+export const MAX_REFUSALS = 32;

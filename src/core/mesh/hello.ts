@@ -1,0 +1,61 @@
+// Who may be a peer: a decision over two introductions, with its reason.
+import { type Hello, PROTOCOL } from "../gossip/frames.ts";
+import type { CloseReason } from "../../ports/transport.ts";
+
+/** What this process says of itself; the nonce differs per connection. */
+export interface Introduction {
+  readonly t: "hello";
+  readonly protocol: { min: number; max: number };
+  readonly software: string;
+  readonly name: string;
+  readonly nickname: string;
+  readonly uid: string;
+  readonly universes: string[];
+  readonly vni: number;
+  readonly vxlanPort: number;
+  readonly capabilities: string[];
+}
+
+export function introduction(facts: {
+  software: string;
+  name: string;
+  nickname: string;
+  uid: string;
+  universes: readonly string[];
+  vni: number;
+  vxlanPort: number;
+}): Introduction {
+  return { t: "hello", protocol: PROTOCOL, capabilities: [], ...facts, universes: [...facts.universes] };
+}
+
+/** Why `theirs` cannot be our peer, or undefined when it can. Both sides come to the same verdict. */
+export function objection(ours: Introduction, theirs: Hello): CloseReason | undefined {
+  if (theirs.uid === ours.uid) return { code: "self", message: "this is the same daemon" };
+  if (theirs.name === ours.name) {
+    return {
+      code: "clone",
+      message: `two hosts use the peer name ${ours.name} (a copied data directory?); give one of them a new one`,
+    };
+  }
+  if (theirs.protocol.min > ours.protocol.max || theirs.protocol.max < ours.protocol.min) {
+    return {
+      code: "protocol",
+      message: `protocol ${span(theirs.protocol)} of ${theirs.nickname} and ${span(ours.protocol)} here do not meet; upgrade the older`,
+    };
+  }
+  if (theirs.universes.join() !== ours.universes.join()) {
+    return {
+      code: "range-mismatch",
+      message: `${theirs.nickname} has --ipalloc-range ${theirs.universes.join()}, ${ours.nickname} has ${ours.universes.join()}; all must have the same`,
+    };
+  }
+  if (theirs.vni !== ours.vni || theirs.vxlanPort !== ours.vxlanPort) {
+    return {
+      code: "overlay-mismatch",
+      message: `${theirs.nickname} uses VXLAN ${theirs.vni} on port ${theirs.vxlanPort}, ${ours.nickname} ${ours.vni} on ${ours.vxlanPort}`,
+    };
+  }
+  return undefined;
+}
+
+const span = ({ min, max }: { min: number; max: number }): string => (min === max ? `${min}` : `${min}..${max}`);

@@ -1,0 +1,28 @@
+// What each peer says of itself to all: its entry in the "peers" channel, key "self".
+import { z } from "zod";
+import { parseAddress } from "../address/cidr.ts";
+import { MAX_NAME_CHARS } from "../crdt/origin-map.ts";
+
+export const PEERS = "peers";
+export const PEER_KEY = "self";
+
+const record = z.looseObject({
+  nickname: z.string().max(255),
+  uid: z.string().max(64),
+  software: z.string().max(64),
+  /** Where its VXLAN packets come from and go to. */
+  underlay: z.string().refine((text) => parseAddress(text) !== undefined, "not an address"),
+  /** TCP port of its mesh listener. */
+  port: z.int().min(1).max(65535),
+  /** What its underlay leaves for containers. The overlay runs at the least of all peers. */
+  mtu: z.int().min(68).max(65535),
+  /** Peers it is connected to now. */
+  links: z.array(z.string().max(MAX_NAME_CHARS)).max(256),
+});
+
+export type PeerRecord = z.infer<typeof record>;
+
+/** A value of the peers channel, or undefined when it is not one (it is still relayed). */
+export function parsePeerRecord(value: unknown): PeerRecord | undefined {
+  return record.safeParse(value).data;
+}

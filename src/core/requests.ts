@@ -1,0 +1,45 @@
+// What the host's own users (CLI, CNI plugin) ask of the core, and the answers. A request that cannot be answered yet
+// stays inside the core until it can, until its deadline, or until its caller goes away.
+import type { Attachment, AttachmentKey } from "../ports/attachments.ts";
+import type { ErrorCode } from "./errors.ts";
+
+/** When something was done, comparable within one boot: CLOCK_BOOTTIME in ms. */
+export interface BootMoment {
+  readonly bootId: string;
+  readonly bootMs: number;
+}
+
+export type Request =
+  | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
+  | {
+      readonly kind: "allocate";
+      readonly key: AttachmentKey;
+      readonly subnet?: string;
+      readonly addresses?: readonly string[];
+      readonly moment: BootMoment;
+    }
+  | {
+      readonly kind: "commit";
+      readonly key: AttachmentKey;
+      readonly mac: string;
+      readonly netns: string;
+      readonly hostIfname: string;
+    }
+  /** `before`: only when the allocation is older (a journalled release replayed after the key was used again). */
+  | { readonly kind: "release"; readonly key: AttachmentKey; readonly before?: BootMoment }
+  /** No addresses: one from the default subnet of each universe. */
+  | {
+      readonly kind: "expose";
+      readonly addresses: readonly string[];
+      readonly masquerade: boolean;
+      readonly moment: BootMoment;
+    };
+
+export type Reply =
+  | { readonly ok: true; readonly attachment?: Attachment; readonly addresses?: readonly string[] }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string; readonly hint?: string };
+
+/** A refusal, as a reply. */
+export function refusal(code: ErrorCode, message: string, hint?: string): Reply {
+  return hint === undefined ? { ok: false, code, message } : { ok: false, code, message, hint };
+}
