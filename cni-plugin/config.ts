@@ -1,0 +1,155 @@
+// The network configuration as far as ADD, CHECK and STATUS need it. Unknown keys are ignored; keys of the reference bridge plugin
+// that ask for something this plugin does not do are refused by name, so that nobody believes they work.
+import { z } from "zod";
+import { type Cidr, formatAddress, formatCidr, networkOf, parseAddress, parseCidr } from "../src/core/address/cidr.ts";
+import type { RouteSpec } from "../src/ports/kernel.ts";
+import { CniCode, CniError } from "./errors.ts";
+
+/** Address management of our own needs no other executable; this is its name where a configuration must give one (Mesos). */
+export const OWN_IPAM = "weave-ipam";
+
+const dnsSchema = z.looseObject({
+  nameservers: z.array(z.string()).nullish(),
+  domain: z.string().nullish(),
+  search: z.array(z.string()).nullish(),
+  options: z.array(z.string()).nullish(),
+});
+
+const ipamSchema = z.looseObject({
+  type: z.string().nullish(),
+  subnet: z.string().nullish(),
+  gateway: z.string().nullish(),
+  routes: z.array(z.looseObject({ dst: z.string(), gw: z.string().nullish() })).nullish(),
+});
+
+const listed = z.array(z.looseObject({})).nullish();
+const configSchema = z.looseObject({
+  bridge: z.string().nullish(),
+  isGateway: z.boolean().nullish(),
+  isDefaultGateway: z.boolean().nullish(),
+  hairpinMode: z.boolean().nullish(),
+  mtu: z.int().nullish(),
+  ipam: ipamSchema.nullish(),
+  dns: dnsSchema.nullish(),
+  prevResult: z.looseObject({ interfaces: listed, ips: listed, routes: listed, dns: dnsSchema.nullish() }).nullish(),
+});
+
+/** The configuration's `dns`, members that are null left out. */
+export type Dns = Readonly<Record<string, unknown>>;
+
+/** Result of the plugins before us in the chain; members we do not know are kept. */
+export interface PrevResult {
+  readonly interfaces: readonly Readonly<Record<string, unknown>>[];
+  readonly ips: readonly Readonly<Record<string, unknown>>[];
+  readonly routes: readonly Readonly<Record<string, unknown>>[];
+  readonly rest: Readonly<Record<string, unknown>>;
+}
+
+export interface IpamConfig {
+  /** Allocate inside this CIDR; absent: the default subnet. */
+  readonly subnet?: string;
+  /** Without prefix. */
+  readonly gateway?: string;
+  /** Absent: a default route. Empty: none. */
+  readonly routes?: readonly RouteSpec[];
+}
+
+export interface NetworkConfig {
+  readonly bridge?: string;
+  /** The host must have an address on the bridge even if no route needs one. */
+  readonly isGateway: boolean;
+  readonly isDefaultGateway: boolean;
+  readonly hairpin: boolean;
+  /** Absent: the overlay's. */
+  readonly mtu?: number;
+  readonly ipam: IpamConfig;
+  readonly dns?: Dns;
+  readonly prevResult?: PrevResult;
+}
+
+/** Keys whose given value, when it is not one of "off", asks for what the bridge does not do. */
+const REFUSED_KEYS = ["vlan", "vlanTrunk", "promiscMode", "macspoofchk", "disableContainerInterface", "portIsolation", "forceAddress"];
+
+const isOff = (value: unknown): boolean =>
+  value === undefined || value === null || value === false || value === 0 || (Array.isArray(value) && value.length === 0);
+
+/** Top level and ipam, for weave-net. Codes 2 and 7. */
+export function parseNetworkConfig(config: Readonly<Record<string, unknown>>): NetworkConfig {
+  for (const key of REFUSED_KEYS) if (!isOff(config[key])) throw unsupported(key, config[key]);
+  const parsed = check(configSchema, config);
+  const mtu = parsed.mtu ?? 0;
+  if (mtu !== 0 && mtu < 68) throw new CniError(CniCode.badConfig, `mtu ${mtu} is below 68, the least IPv4 allows`);
+  const dns = withoutNulls(parsed.dns ?? {});
+  return {
+    ...(parsed.bridge ? { bridge: parsed.bridge } : {}),
+    isGateway: parsed.isGateway ?? false,
+    isDefaultGateway: parsed.isDefaultGateway ?? false,
+    hairpin: parsed.hairpinMode ?? true,
+    ...(mtu === 0 ? {} : { mtu }),
+    ipam: parseIpam(parsed.ipam ?? {}),
+    ...(Object.keys(dns).length === 0 ? {} : { dns }),
+    ...(parsed.prevResult ? { prevResult: parsePrevResult(parsed.prevResult) } : {}),
+  };
+}
+
+/** ipam alone, for weave-ipam: the rest of the configuration belongs to the plugin that called it. */
+export function parseIpamConfig(config: Readonly<Record<string, unknown>>): IpamConfig {
+  return parseIpam(check(z.looseObject({ ipam: ipamSchema.nullish() }), config).ipam ?? {});
+}
+
+/** Code 2; the message must have key and value. */
+export function unsupported(key: string, value: unknown): CniError {
+  return new CniError(CniCode.unsupportedField, `unsupported field in the network configuration: ${key}=${JSON.stringify(value)}`);
+}
+
+function parseIpam(ipam: z.infer<typeof ipamSchema>): IpamConfig {
+  // A foreign plugin would be called here; until that exists it is refused rather than replaced by our own addresses.
+  if (ipam.type && ipam.type !== OWN_IPAM) throw unsupported("ipam.type", ipam.type);
+  const subnet = ipam.subnet ? formatCidr(networkOf(cidr("ipam.subnet", ipam.subnet))) : undefined;
+  const gateway = ipam.gateway ? address("ipam.gateway", ipam.gateway) : undefined;
+  const routes = ipam.routes?.map((route, index) => parseRoute(`ipam.routes[${index}]`, route));
+  return {
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(gateway === undefined ? {} : { gateway: formatAddress(gateway.family, gateway.value) }),
+    ...(routes === undefined ? {} : { routes }),
+  };
+}
+
+function parseRoute(where: string, route: { dst: string; gw?: string | null | undefined } & Record<string, unknown>): RouteSpec {
+  for (const key of ["mtu", "advmss", "priority", "table", "scope"]) {
+    if (!isOff(route[key])) throw unsupported(`${where}.${key}`, route[key]);
+  }
+  const dst = cidr(`${where}.dst`, route.dst);
+  if (!route.gw) return { dst: formatCidr(networkOf(dst)) };
+  const gw = address(`${where}.gw`, route.gw);
+  if (gw.family !== dst.family) throw new CniError(CniCode.badConfig, `${where}: dst and gw are of different families`);
+  return { dst: formatCidr(networkOf(dst)), gw: formatAddress(gw.family, gw.value) };
+}
+
+function parsePrevResult(prev: NonNullable<z.infer<typeof configSchema>["prevResult"]>): PrevResult {
+  const { interfaces, ips, routes, ...rest } = prev;
+  return { interfaces: interfaces ?? [], ips: ips ?? [], routes: routes ?? [], rest: withoutNulls(rest) };
+}
+
+function check<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new CniError(CniCode.badConfig, `invalid network configuration: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`);
+}
+
+function cidr(where: string, text: string): Cidr {
+  const parsed = text.includes("/") ? parseCidr(text) : undefined;
+  if (parsed === undefined) throw new CniError(CniCode.badConfig, `${where}: "${text}" is not a CIDR such as 10.32.0.0/12`);
+  return parsed;
+}
+
+function address(where: string, text: string): Cidr {
+  const parsed = parseAddress(text);
+  if (parsed === undefined) throw new CniError(CniCode.badConfig, `${where}: "${text}" is not an IP address`);
+  return parsed;
+}
+
+function withoutNulls(object: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null && value !== undefined));
+}

@@ -1,0 +1,74 @@
+// One daemon's worth of fakes behind a handler, and calls written as a runtime would make them.
+import type { Kernel } from "../../src/ports/kernel.ts";
+import { type CniHandler, cniHandler } from "../handle.ts";
+import { FakeAttachments, FakeKernel } from "./fakes.ts";
+
+export interface Call {
+  readonly program?: "weave-net" | "weave-ipam";
+  readonly id?: string;
+  readonly ifname?: string;
+  readonly netns?: string;
+  readonly args?: string;
+  /** Merged over {"cniVersion":"1.1.0","name":"net1"}; a string is stdin as it is. */
+  readonly config?: Record<string, unknown> | string;
+  readonly env?: Record<string, string>;
+  readonly body?: Record<string, unknown>;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer {
+  readonly exit: number;
+  readonly stdout: string;
+  /** stdout decoded; {} when empty. */
+  readonly json: Record<string, unknown>;
+}
+
+export class Harness {
+  readonly attachments = new FakeAttachments();
+  readonly kernel = new FakeKernel();
+  readonly logged: string[] = [];
+  readonly handle: CniHandler;
+
+  constructor() {
+    const log = (message: string): void => void this.logged.push(message);
+    this.handle = cniHandler({
+      attachments: this.attachments,
+      // The verbs use only what the fake has.
+      kernel: this.kernel as unknown as Kernel,
+      log: { debug: log, info: log, warn: log, error: log },
+    });
+  }
+
+  async call(command: string, call: Call = {}): Promise<Answer> {
+    const config = call.config ?? {};
+    const body = {
+      program: call.program ?? "weave-net",
+      env: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: call.id ?? "c-1",
+        CNI_IFNAME: call.ifname ?? "eth0",
+        CNI_NETNS: call.netns ?? "/run/netns/c1",
+        CNI_PATH: "/opt/cni/bin",
+        ...(call.args === undefined ? {} : { CNI_ARGS: call.args }),
+        ...call.env,
+      },
+      stdin: typeof config === "string" ? config : JSON.stringify({ cniVersion: "1.1.0", name: "net1", ...config }),
+      pid: 4711,
+      ...call.body,
+    };
+    const answer = await this.handle(body, call.signal ?? new AbortController().signal);
+    const json: unknown = answer.stdout === "" ? {} : JSON.parse(answer.stdout);
+    return { ...answer, json: Object.fromEntries(Object.entries(Object(json))) };
+  }
+
+  /** What is left behind: empty strings when nothing is. */
+  residue(): { addresses: string; links: string; openNetns: number } {
+    return {
+      addresses: [...this.attachments.held.keys()].join(" "),
+      links: [...this.kernel.links.keys()].join(" "),
+      openNetns: this.kernel.open,
+    };
+  }
+}
+
+export const NOTHING_LEFT = { addresses: "", links: "", openNetns: 0 };
