@@ -20,18 +20,18 @@ export function localProgram(name) {
 }
 
 /**
- * Runs a program in the repository with no standard input, and answers with its exit code and, when `capture`
+ * Runs a program, in the repository unless told otherwise, with no standard input, and answers with its exit code and, when `capture`
  * is set, everything it printed; otherwise its output goes through. A program that cannot be started is an
  * error; a program that fails is not.
  * @param {string} program
  * @param {string[]} args
- * @param {{ capture?: boolean, env?: Record<string, string>, timeoutMs?: number }} [options]
+ * @param {{ capture?: boolean, cwd?: string, env?: Record<string, string>, timeoutMs?: number }} [options]
  * @returns {Promise<{ code: number, output: string, timedOut: boolean }>}
  */
-export function run(program, args, { capture = false, env = {}, timeoutMs } = {}) {
+export function run(program, args, { capture = false, cwd = repositoryRoot, env = {}, timeoutMs } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
-      cwd: repositoryRoot,
+      cwd,
       env: { ...process.env, ...env },
       stdio: ["ignore", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
       // A group of its own, so that a run past its time is ended with everything it started.
