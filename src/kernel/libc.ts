@@ -1,0 +1,42 @@
+// The libc calls Node does not offer, through koffi: namespaces, raw sockets, two ioctls. The only file that imports koffi.
+// All are synchronous on purpose: koffi's asynchronous calls run on pool threads, which are in another namespace.
+import koffi from "koffi";
+
+// null: the symbols of the running process, so that glibc and musl both do.
+const libc = koffi.load(null);
+
+/** A C function of numbers and buffers: the typed edge of this FFI; each signature stands beside its use. */
+type CInt<A extends readonly unknown[]> = (...args: A) => number;
+
+/** 0, or -1 with errno(). */
+export const setns = libc.func("int setns(int fd, int nstype)") as unknown as CInt<[number, number]>;
+/** A descriptor, or -1. It belongs to the namespace of the calling thread. */
+export const socket = libc.func("int socket(int domain, int type, int protocol)") as unknown as CInt<
+  [number, number, number]
+>;
+export const close = libc.func("int close(int fd)") as unknown as CInt<[number]>;
+/** Bytes sent, or -1. `length` and the address are given as bytes of their C structs. */
+export const sendto = libc.func(
+  "long sendto(int fd, const uint8_t *buf, size_t len, int flags, const uint8_t *addr, uint32_t addrlen)",
+) as unknown as CInt<[number, Uint8Array, number, number, Uint8Array, number]>;
+/** `value` receives the option, `length` (a u32) says how long it is and becomes how much was written. */
+export const getsockopt = libc.func(
+  "int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)",
+) as unknown as CInt<[number, number, number, Buffer, Uint32Array]>;
+const ioctlNone = libc.func("int ioctl(int fd, unsigned long request)") as unknown as CInt<[number, number]>;
+const abortProcess = libc.func("void abort()") as unknown as () => never;
+
+/** errno of the last call that returned -1, in this thread. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+/** An ioctl without argument. */
+export function ioctl(fd: number, request: number): number {
+  return ioctlNone(fd, request);
+}
+
+/** End the process at once. process.abort() does not exist in worker threads. */
+export function abort(): never {
+  return abortProcess();
+}
