@@ -105,7 +105,8 @@ class WebSocketTransport implements WsTransport {
     const deadline = setTimeout(() => fail(`no answer within ${DIAL_TIMEOUT_MS / 1000} s`), DIAL_TIMEOUT_MS);
     const settle = (): boolean => {
       clearTimeout(deadline);
-      return this.#dials.delete(dial);
+      // Not merely whether the number is there: the core may have used it again.
+      return this.#dials.get(dial) === fail && this.#dials.delete(dial);
     };
     const fail = (message: string) => {
       if (!settle()) return;
@@ -189,7 +190,8 @@ class WebSocketTransport implements WsTransport {
 
   #receive(conn: ConnId, connection: Connection, data: WebSocket.RawData, isBinary: boolean): void {
     if (connection.ending) return;
-    if (isBinary) return this.close(conn, { code: "bad-frame", message: "binary frame; only text is spoken here" });
+    if (isBinary)
+      return this.close(conn, { code: "bad-frame", message: "binary frame; only text is spoken here" });
     // With the binaryType ws has by default every message is one Buffer; ws has checked that it is UTF-8.
     const text = data.toString();
     if (text.length > MAX_FRAME_CHARS) return this.close(conn, tooLarge(text.length));
@@ -207,7 +209,10 @@ class WebSocketTransport implements WsTransport {
 }
 
 function tooLarge(chars: number): CloseReason {
-  return { code: "frame-too-large", message: `frame of ${chars} characters, at most ${MAX_FRAME_CHARS} are taken` };
+  return {
+    code: "frame-too-large",
+    message: `frame of ${chars} characters, at most ${MAX_FRAME_CHARS} are taken`,
+  };
 }
 
 function protocolFailure(error: Error): CloseReason {

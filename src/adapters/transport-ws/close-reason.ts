@@ -35,7 +35,10 @@ export function decodeCloseReason(closeCode: number, text: string): CloseReason 
     case 1007:
       return { code: "bad-frame", message: "the other side refused a frame that is not text in UTF-8" };
     case 1002:
-      return { code: "bad-frame", message: "the other side refused a frame that breaks the WebSocket protocol" };
+      return {
+        code: "bad-frame",
+        message: "the other side refused a frame that breaks the WebSocket protocol",
+      };
     case 1009:
       return { code: "frame-too-large", message: "the other side refused a frame for its size" };
     case 1006:

@@ -38,7 +38,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: 1000,
   });
-  const wss = new WebSocketServer({ ...options.websocket, noServer: true, path: MESH_PATH, clientTracking: false });
+  const wss = new WebSocketServer({
+    ...options.websocket,
+    noServer: true,
+    path: MESH_PATH,
+    clientTracking: false,
+  });
 
   server.on("connection", (socket: Socket) => {
     if (take(performance.now())) return;
@@ -108,11 +113,15 @@ function bindError(code: string, cause: unknown, where: string, port: number): W
   const fields = { host: where, port };
   switch (code) {
     case "EADDRINUSE":
-      return new WeaveError("port-in-use", `cannot listen on TCP port ${port} of ${where}: the port is in use`, {
-        hint: "stop the process that holds it (ss -ltnp), or choose another port with --port on every host",
-        cause,
-        fields,
-      });
+      return new WeaveError(
+        "port-in-use",
+        `cannot listen on TCP port ${port} of ${where}: the port is in use`,
+        {
+          hint: "stop the process that holds it (ss -ltnp), or choose another port with --port on every host",
+          cause,
+          fields,
+        },
+      );
     case "EACCES":
       return new WeaveError("bad-request", `cannot listen on TCP port ${port} of ${where}: not permitted`, {
         hint: "run as root, or choose a port above 1023 with --port on every host",
