@@ -13,9 +13,12 @@ import { type AddResult, renderResult } from "./render.ts";
 import type { CniRequest } from "./request.ts";
 import { parseCniArgs, parseWishes, type Wishes } from "./wishes.ts";
 
+/** What the verbs ask of the kernel. */
+export type CniKernel = Pick<Kernel, "openNetns" | "closeNetns" | "attach" | "detach" | "ports">;
+
 export interface CniDeps {
   readonly attachments: Attachments;
-  readonly kernel: Kernel;
+  readonly kernel: CniKernel;
   readonly log?: Logger;
 }
 
@@ -160,7 +163,7 @@ export function wishesOf(request: CniRequest): Wishes {
 }
 
 /** netns-missing, netns-invalid, netns-host; also for what the forwarder met when it opened the path. */
-export async function openNetns(request: CniRequest, kernel: Kernel): Promise<Netns> {
+export async function openNetns(request: CniRequest, kernel: CniKernel): Promise<Netns> {
   if (!("error" in request.netns)) return kernel.openNetns(request.netns);
   const missing = request.netns.error === "ENOENT" || request.netns.error === "ENOTDIR";
   const reason = missing ? "it does not exist" : request.netns.error;

@@ -1,7 +1,8 @@
 // A working daemon side and host side in memory for the tests of the verbs. `before` lets a test fail or delay any operation.
 import { WeaveError } from "../../src/core/errors.ts";
 import type { Attachment, AttachmentKey, Attachments, Readiness } from "../../src/ports/attachments.ts";
-import type { AttachSpec, Attached, Kernel, Netns, NetnsSource } from "../../src/ports/kernel.ts";
+import type { AttachSpec, Attached, Netns, NetnsSource } from "../../src/ports/kernel.ts";
+import type { CniKernel } from "../add.ts";
 
 /** Called with the name of each operation as it begins. */
 export type Before = (operation: string) => void | Promise<void>;
@@ -85,7 +86,7 @@ export class FakeAttachments implements Attachments {
 }
 
 /** Namespaces by path; a link is known by its host name. */
-export class FakeKernel implements Pick<Kernel, "openNetns" | "closeNetns" | "attach" | "detach" | "ports"> {
+export class FakeKernel implements CniKernel {
   readonly links = new Map<string, AttachSpec>();
   readonly netns = new Map<string, string>([["/run/netns/c1", "ns-1"]]);
   open = 0;

@@ -1,5 +1,4 @@
 // One daemon's worth of fakes behind a handler, and calls written as a runtime would make them.
-import type { Kernel } from "../../src/ports/kernel.ts";
 import { type CniHandler, cniHandler } from "../handle.ts";
 import { FakeAttachments, FakeKernel } from "./fakes.ts";
 
@@ -33,8 +32,7 @@ export class Harness {
     const log = (message: string): void => void this.logged.push(message);
     this.handle = cniHandler({
       attachments: this.attachments,
-      // The verbs use only what the fake has.
-      kernel: this.kernel as unknown as Kernel,
+      kernel: this.kernel,
       log: { debug: log, info: log, warn: log, error: log },
     });
   }

@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { parseIpamConfig, parseNetworkConfig } from "./config.ts";
+
+const fault = (code: number, ...words: string[]): unknown =>
+  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.join(".*"))) });
+
+test("an empty configuration means hairpin, the overlay's MTU, the default subnet and a default route", () => {
+  expect(parseNetworkConfig({})).toEqual({ isGateway: false, isDefaultGateway: false, hairpin: true, ipam: {} });
+});
+
+test("what the reference bridge plugin accepts is accepted", () => {
+  const config = {
+    ...{ isGateway: true, isDefaultGateway: true, ipMasq: true, hairpinMode: false, mtu: 1400, promiscMode: false, vlan: 0 },
+    ...{ vlanTrunk: [], enabledad: true, capabilities: { ips: true }, runtimeConfig: {}, args: {}, prevResult: {}, somethingNew: [1] },
+    dns: { nameservers: ["10.32.0.1"], search: null },
+  };
+  expect(parseNetworkConfig(config)).toMatchObject({
+    ...{ isGateway: true, isDefaultGateway: true, hairpin: false, mtu: 1400 },
+    dns: { nameservers: ["10.32.0.1"] },
+    prevResult: { interfaces: [], ips: [], routes: [], rest: {} },
+  });
+});
+
+describe("refused by key and value, code 2", () => {
+  test.each([
+    ["vlan", 100, "100"],
+    ["vlanTrunk", [{ id: 7 }], "7"],
+    ["promiscMode", true, "true"],
+    ["macspoofchk", true, "true"],
+    ["disableContainerInterface", true, "true"],
+    ["portIsolation", true, "true"],
+    ["ipam", { type: "host-local" }, "host-local"],
+    ["ipam", { routes: [{ dst: "10.0.0.0/8", mtu: 1300 }] }, "1300"],
+  ])("%s %j", (key, value, shown) => {
+    expect(() => parseNetworkConfig({ [key]: value })).toThrow(fault(2, key, shown) as Error);
+  });
+});
+
+describe("wrong values, code 7", () => {
+  test.each([
+    ["mtu", { mtu: "1400" }],
+    ["mtu", { mtu: 67 }],
+    ["mtu", { mtu: -1 }],
+    ["hairpinMode", { hairpinMode: "yes" }],
+    ["ipam", { ipam: "weave-ipam" }],
+    ["ipam.subnet", { ipam: { subnet: "10.32.0.0" } }],
+    ["ipam.gateway", { ipam: { gateway: "10.32.0.1/12" } }],
+    ["routes\\[0\\].dst", { ipam: { routes: [{ dst: "everywhere" }] } }],
+    ["routes\\[1\\]", { ipam: { routes: [{ dst: "10.0.0.0/8" }, { dst: "fd00::/8", gw: "10.32.0.1" }] } }],
+    ["ipam.routes.0.dst", { ipam: { routes: [{ gw: "10.32.0.1" }] } }],
+    ["dns.nameservers", { dns: { nameservers: "10.32.0.1" } }],
+    ["prevResult.ips", { prevResult: { ips: 5 } }],
+  ])("%s", (words, config) => {
+    expect(() => parseNetworkConfig(config)).toThrow(fault(7, words) as Error);
+  });
+});
+
+test("own address management: type absent, empty, null or weave-ipam", () => {
+  for (const type of [undefined, "", null, "weave-ipam"]) expect(parseNetworkConfig({ ipam: { type } }).ipam).toEqual({});
+});
+
+test("routes: absent and null mean the default route, empty means none", () => {
+  expect(parseIpamConfig({ ipam: { routes: null } })).toEqual({});
+  expect(parseIpamConfig({ ipam: { routes: [] } })).toEqual({ routes: [] });
+  expect(parseIpamConfig({ ipam: { routes: [{ dst: "10.1.2.3/8" }, { dst: "0.0.0.0/0", gw: "10.32.0.9" }] } })).toEqual({
+    routes: [{ dst: "10.0.0.0/8" }, { dst: "0.0.0.0/0", gw: "10.32.0.9" }],
+  });
+});
+
+test("weave-ipam does not judge the fields of the plugin that called it", () => {
+  expect(parseIpamConfig({ vlan: 100, ipam: { subnet: "10.40.0.7/16" } })).toEqual({ subnet: "10.40.0.0/16" });
+});
