@@ -22,6 +22,8 @@ export interface OriginDigest {
 
 /** Bounds on what a peer may send; a peer that exceeds them is refused entry by entry. */
 export const MAX_NAME_CHARS = 64;
+/** Peer names: what a command line, a log and a record key can carry as they are. MAC notation (Weave Net) is one. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$/;
 export const MAX_VALUE_CHARS = 16_384;
 const MAX_ORIGINS = 16_384;
 const MAX_KEYS_PER_ORIGIN = 262_144;
@@ -175,8 +177,7 @@ export class OriginMap {
   #admissible(entry: Entry): boolean {
     const state = this.#origins.get(entry.origin);
     return (
-      entry.origin.length > 0 &&
-      entry.origin.length <= MAX_NAME_CHARS &&
+      NAME_PATTERN.test(entry.origin) &&
       entry.key.length <= MAX_NAME_CHARS &&
       Number.isSafeInteger(entry.version) &&
       entry.version > 0 &&

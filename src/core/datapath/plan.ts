@@ -2,6 +2,7 @@
 // gossip knows (address, MAC, peer) before the first packet, a stopped daemon delays nothing, and no container can take
 // over another's traffic by sending with its MAC. Cost per remote endpoint: two FDB entries and a neighbour (0.16 ms);
 // per peer: one flood entry, and one copy of each broadcast frame.
+import { formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
 import type { DatapathState } from "./state.ts";
@@ -30,12 +31,15 @@ export function plan(input: PlanInput): DatapathState {
   const others = [...input.peers].filter(([name, record]) => name !== input.self && record.underlay !== input.underlay);
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));
   const own = new Set(input.exposed.map(({ cidr }) => cidr.split("/")[0]));
+  const localMacs = new Set([input.bridgeMac]);
+  for (const { peer, mac } of input.endpoints.values()) if (peer === input.self) localMacs.add(mac);
   const forwarding = new Map<string, string>();
   const neighbours: { address: string; mac: string }[] = [];
   for (const [address, endpoint] of input.endpoints) {
     const vtep = vteps.get(endpoint.peer);
     if (endpoint.peer !== input.self && vtep === undefined) continue; // its peer record has not arrived yet
-    if (vtep !== undefined) forwarding.set(endpoint.mac, vtep);
+    // A peer's claim to a MAC of ours must not carry our containers' frames away.
+    if (vtep !== undefined && !localMacs.has(endpoint.mac)) forwarding.set(endpoint.mac, vtep);
     if (!own.has(address)) neighbours.push({ address, mac: endpoint.mac });
   }
   return {
@@ -51,8 +55,13 @@ export function plan(input: PlanInput): DatapathState {
     neighbours,
     firewall: {
       overlay: input.universes,
-      masquerade: [...new Set(input.exposed.filter((e) => e.masquerade).map((e) => e.cidr))],
+      masquerade: [...new Set(input.exposed.filter((e) => e.masquerade).map((e) => networkText(e.cidr)))],
     },
     prune: input.prune,
   };
+}
+
+function networkText(text: string): string {
+  const cidr = parseCidr(text);
+  return cidr === undefined ? text : formatCidr(networkOf(cidr));
 }

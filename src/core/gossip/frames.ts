@@ -1,7 +1,7 @@
 // Every frame peers exchange, as schemas: parsed once on arrival, bounded, unknown fields let through. docs/wire.md
 // describes them for people; test/golden/frames.json keeps one of each for ever.
 import { z } from "zod";
-import { type Entry, type Json, MAX_NAME_CHARS } from "../crdt/origin-map.ts";
+import { type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 
 /** Protocol versions this build speaks. A peer must share one. */
@@ -10,7 +10,8 @@ export const PROTOCOL = { min: 1, max: 1 } as const;
 /** Items in one frame; a sender splits what is more. With MAX_VALUE_CHARS a frame could still exceed MAX_FRAME_CHARS, so senders also watch the size. */
 export const MAX_ITEMS_PER_FRAME = 8192;
 
-const name = z.string().min(1).max(MAX_NAME_CHARS);
+const name = z.string().regex(NAME_PATTERN);
+const channel = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/);
 const count = z.int().min(0);
 const json: z.ZodType<Json> = z.json();
 
@@ -52,14 +53,14 @@ const frame = z.discriminatedUnion("t", [
   /** Per origin: [origin, highest version, fingerprint]. `answer`: it ends an exchange, do not send one back. */
   z.looseObject({
     t: z.literal("digest"),
-    channel: z.string().max(64),
+    channel,
     origins: z.array(z.tuple([name, count, count])).max(16_384),
     answer: z.boolean().optional(),
   }),
   /** Entries of a channel. `repair`: answer to a digest, so duplicates in it say nothing about the tree. */
   z.looseObject({
     t: z.literal("push"),
-    channel: z.string().max(64),
+    channel,
     entries: z.array(entry).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
   }),

@@ -37,6 +37,12 @@ export class Space {
     this.#freed.delete(offset);
   }
 
+  /** Undo a hold that was never used: the offset is as good as new. */
+  unhold(offset: number): void {
+    this.#held.delete(offset);
+    this.#scanned.clear();
+  }
+
   holderOf(offset: number): string | undefined {
     return this.#held.get(offset);
   }

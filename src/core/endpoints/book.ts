@@ -1,0 +1,65 @@
+// The allocations of this host: which container holds which addresses, and in which slot its endpoint is published.
+import type { Attachment, AttachmentKey } from "../../ports/attachments.ts";
+import type { AllocationRecord } from "../records.ts";
+import type { BootMoment } from "../requests.ts";
+
+export class Book {
+  readonly #byKey = new Map<string, AllocationRecord>();
+  readonly #freeSlots: number[] = [];
+  #nextSlot = 0;
+
+  restore(records: readonly AllocationRecord[]): void {
+    for (const record of records) this.#byKey.set(holderOf(record), record);
+    const used = new Set(records.map((r) => Number(r.slot)));
+    this.#nextSlot = used.size === 0 ? 0 : Math.max(...used) + 1;
+    for (let slot = this.#nextSlot - 1; slot >= 0; slot--) if (!used.has(slot)) this.#freeSlots.push(slot);
+  }
+
+  find(key: AttachmentKey): AllocationRecord | undefined {
+    return this.#byKey.get(holderOf(key));
+  }
+
+  all(): IterableIterator<AllocationRecord> {
+    return this.#byKey.values();
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  add(key: AttachmentKey, addresses: readonly string[], moment: BootMoment): AllocationRecord {
+    const slot = String(this.#freeSlots.pop() ?? this.#nextSlot++);
+    const { network, containerId, ifname } = key;
+    return this.#put({ network, containerId, ifname, addresses: [...addresses], slot, moment });
+  }
+
+  commit(record: AllocationRecord, facts: { mac: string; netns: string; hostIfname: string }): AllocationRecord {
+    const { mac, netns, hostIfname } = facts;
+    return this.#put({ ...record, mac, netns, hostIfname });
+  }
+
+  remove(record: AllocationRecord): void {
+    if (this.#byKey.delete(holderOf(record))) this.#freeSlots.push(Number(record.slot));
+  }
+
+  #put(record: AllocationRecord): AllocationRecord {
+    this.#byKey.set(holderOf(record), record);
+    return record;
+  }
+}
+
+/** Name of an attachment as holder of an address, for messages and as a map key. */
+export const holderOf = (key: AttachmentKey): string => `${key.network}/${key.containerId}/${key.ifname}`;
+
+export function toAttachment(record: AllocationRecord): Attachment {
+  const { network, containerId, ifname, addresses, mac, netns, hostIfname } = record;
+  return {
+    network,
+    containerId,
+    ifname,
+    addresses,
+    ...(mac === undefined ? {} : { mac }),
+    ...(netns === undefined ? {} : { netns }),
+    ...(hostIfname === undefined ? {} : { hostIfname }),
+  };
+}

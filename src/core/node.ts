@@ -1,0 +1,815 @@
+// One host's whole mind, without senses or hands. The contract, on one page:
+//
+//   const node = new Node(config, storedState, random)
+//   effects = node.start(now)                 once, before anything else
+//   effects = node.handle(input, now)         for everything that happens, one at a time
+//   node.nextDeadline()                       when to hand in {type: "deadline"} at the latest
+//   node.datapath(), node.view(now), ...      read-only views, at any time between inputs
+//
+// The shell runs effects strictly in order and finishes each persist before the next effect. Never call handle while
+// effects of an earlier input are still running. Same inputs, same random seed: same effects.
+//
+// Node joins the machines: mesh (connections), gossip (spreading), pools (addresses), book (containers).
+import { type Subnet, Universe } from "./address/universe.ts";
+import { formatCidr, parseCidr } from "./address/cidr.ts";
+import { macForName } from "./address/mac.ts";
+import { type Entry, OriginMap } from "./crdt/origin-map.ts";
+import { plan } from "./datapath/plan.ts";
+import type { DatapathState } from "./datapath/state.ts";
+import type { CoreEvent, Effect, Input, Instant } from "./effects.ts";
+import { Book, holderOf, toAttachment } from "./endpoints/book.ts";
+import { BRIDGE_SLOT, type Conflict, type Endpoint, ENDPOINTS, viewOf } from "./endpoints/endpoint.ts";
+import { decodeBody, decodeFrame, encodeFrame, type FrameOf, rangeFromWire, rangeToWire, type UnicastBody } from "./gossip/frames.ts";
+import { Gossip } from "./gossip/gossip.ts";
+import { fnv1a64 } from "./hash.ts";
+import { Pool } from "./ipam/pool.ts";
+import type { Founding, OwnedRange } from "./ipam/ring.ts";
+import { introduction } from "./mesh/hello.ts";
+import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
+import { parsePeerRecord, PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
+import { explore, type Topology } from "./mesh/topology.ts";
+import type { Random } from "./random.ts";
+import {
+  allocationOp,
+  entryOp,
+  type Exposure,
+  exposedOp,
+  freedOp,
+  identityOps,
+  releaseOp,
+  reusedOp,
+  ringOp,
+  type StoredState,
+  targetsOp,
+} from "./records.ts";
+import { type Reply, refusal, type Request } from "./requests.ts";
+import type { Attachment, AttachmentKey, Readiness } from "../ports/attachments.ts";
+import type { StoreOp } from "../ports/store.ts";
+
+/** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
+export const RING_PATIENCE_MS = 4_000;
+/** And this long for donors, each of which has ASK_TIMEOUT_MS. Below the 10 s the CNI forwarder gives an ADD. */
+export const ASK_PATIENCE_MS = 8_000;
+/** Hops a unicast may take; beyond it views of the topology disagree. */
+const MAX_HOPS = 16;
+
+export interface NodeConfig {
+  readonly name: string;
+  readonly nickname: string;
+  readonly software: string;
+  /** Random per process start. */
+  readonly uid: string;
+  readonly universes: readonly Universe[];
+  /** CIDR; allocations without a wish come from here. One per universe. */
+  readonly defaultSubnets: readonly string[];
+  /** Founders by name, the same list on all of them; absent: a host without targets founds alone. */
+  readonly seed?: readonly string[];
+  /** Given on the command line: they replace the stored ones. */
+  readonly targets?: readonly string[];
+  readonly port: number;
+  readonly vni: number;
+  readonly vxlanPort: number;
+  readonly bridgeName: string;
+  readonly vxlanName: string;
+  /** `pinned`: chosen by the operator, never replaced by what a connection shows. */
+  readonly underlay: { readonly address: string; readonly pinned: boolean };
+  /** What the underlay leaves for containers. */
+  readonly mtu: number;
+}
+
+interface Pending {
+  readonly id: number;
+  readonly request: Extract<Request, { kind: "allocate" | "expose" }>;
+  readonly since: Instant;
+}
+
+export class Node {
+  readonly config: NodeConfig;
+  readonly bridgeMac: string;
+  readonly #random: Random;
+  readonly #stored: StoredState;
+  readonly #channels = new Map<string, OriginMap>();
+  readonly #mesh: Mesh;
+  readonly #gossip: Gossip;
+  readonly #pools: readonly Pool[];
+  readonly #book = new Book();
+  #exposed: readonly Exposure[];
+  #underlay: string;
+  #pending: Pending[] = [];
+  #peers: ReadonlyMap<string, PeerRecord> | undefined;
+  #endpoints: ReturnType<typeof viewOf> | undefined;
+  #topology: Topology | undefined;
+  /** Peers known and not reachable, since when. */
+  readonly #unreachable = new Map<string, Instant>();
+  readonly #foreign = new Map<string, { readonly cluster: string; readonly since: Instant }>();
+  #startedAt: Instant = 0;
+  #synced = false;
+
+  constructor(config: NodeConfig, stored: StoredState, random: Random) {
+    this.config = config;
+    this.#stored = stored;
+    this.#random = random;
+    this.bridgeMac = macForName(config.name);
+    this.#underlay = config.underlay.address;
+    for (const channel of [PEERS, ENDPOINTS]) this.#channels.set(channel, new OriginMap(config.name));
+    this.#mesh = new Mesh(introduction({ ...config, universes: config.universes.map((u) => u.text) }), random);
+    this.#pools = config.universes.map((universe) => new Pool(universe, config.name));
+    this.#gossip = new Gossip({
+      self: config.name,
+      channels: this.#channels,
+      rings: () => this.#pools.map((pool) => pool.ring),
+      cluster: () => this.cluster,
+    });
+    this.#exposed = stored.exposed;
+    this.#restore(stored);
+  }
+
+  get cluster(): string | undefined {
+    return this.#pools[0]?.ring?.founding.cluster;
+  }
+
+  start(now: Instant): readonly Effect[] {
+    const out: Effect[] = [];
+    const { seed } = this.config;
+    this.#startedAt = now;
+    if (this.#stored.name === undefined) out.push(persist(identityOps(this.config.name), true));
+    const targets = this.config.targets ?? this.#stored.targets ?? [];
+    if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
+    this.#mesh.setTargets(targets, true, now);
+    if (this.cluster === undefined && (seed !== undefined || targets.length === 0)) this.#found(seed, out);
+    this.#mesh.cluster = this.cluster;
+    this.#publishSelf(now, out);
+    this.#publishBridge(now, out);
+    this.#noteReachability(now);
+    out.push({ type: "datapath" });
+    this.#afterwards(now, 0, out);
+    return out;
+  }
+
+  handle(input: Input, now: Instant): readonly Effect[] {
+    const out: Effect[] = [];
+    switch (input.type) {
+      case "conn-up":
+        this.#mesh.up(input, now, out);
+        break;
+      case "conn-frame":
+        this.#frame(input.conn, input.text, now, out);
+        break;
+      case "conn-sent":
+        this.#gossip.sent(input.conn);
+        break;
+      case "conn-down":
+        this.#linkChanges(this.#mesh.down(input.conn, input.reason, now), now, out);
+        break;
+      case "dial-failed": {
+        const target = this.#mesh.dialFailed(input.dial, input.message, now);
+        if (target !== undefined) out.push(event("dial-failed", "info", { target: target.address, message: input.message }));
+        break;
+      }
+      case "request":
+        this.#request(input.id, input.request, now, out);
+        break;
+      case "cancel":
+        this.#pending = this.#pending.filter((p) => p.id !== input.id);
+        break;
+      case "deadline":
+        break;
+    }
+    this.#afterwards(now, input.type === "deadline" ? now - input.scheduled : 0, out);
+    return out;
+  }
+
+  nextDeadline(): Instant | undefined {
+    const all = [
+      this.#mesh.nextDeadline(),
+      this.#gossip.nextDeadline(),
+      ...this.#pools.map((pool) => pool.nextDeadline()),
+      ...this.#pending.map((p) => p.since + this.#patience()),
+    ].filter((at) => at !== undefined);
+    return all.length === 0 ? undefined : Math.min(...all);
+  }
+
+  // --- views ---
+
+  datapath(): DatapathState {
+    return plan({
+      self: this.config.name,
+      bridgeName: this.config.bridgeName,
+      bridgeMac: this.bridgeMac,
+      vxlanName: this.config.vxlanName,
+      vni: this.config.vni,
+      vxlanPort: this.config.vxlanPort,
+      underlay: this.#underlay,
+      mtu: this.config.mtu,
+      universes: this.#pools.map((pool) => pool.universe.text),
+      exposed: this.#exposed,
+      peers: this.peers(),
+      endpoints: this.endpoints().byAddress,
+      prune: this.#synced,
+    });
+  }
+
+  peers(): ReadonlyMap<string, PeerRecord> {
+    if (this.#peers === undefined) {
+      const peers = new Map<string, PeerRecord>();
+      for (const { origin, key, value } of this.#channels.get(PEERS)?.live() ?? []) {
+        const record = key === PEER_KEY ? parsePeerRecord(value) : undefined;
+        if (record !== undefined) peers.set(origin, record);
+      }
+      this.#peers = peers;
+    }
+    return this.#peers;
+  }
+
+  endpoints(): { readonly byAddress: ReadonlyMap<string, Endpoint>; readonly conflicts: readonly Conflict[] } {
+    this.#endpoints ??= viewOf(this.#channel(ENDPOINTS), this.config.name);
+    return this.#endpoints;
+  }
+
+  find(key: AttachmentKey): Attachment | undefined {
+    const record = this.#book.find(key);
+    return record === undefined ? undefined : toAttachment(record);
+  }
+
+  attachments(): readonly Attachment[] {
+    return [...this.#book.all()].map(toAttachment);
+  }
+
+  exposed(): readonly Exposure[] {
+    return this.#exposed;
+  }
+
+  readiness(): Readiness {
+    const { ring } = this.#pools[0] ?? {};
+    if (ring === undefined) return { ready: false, degraded: false, ...this.#whyNoRing() };
+    const full = this.#pools.find((pool, i) => pool.capacityIn(this.#subnet(pool, i)) <= pool.space.usedIn(pool.owned));
+    if (full !== undefined && this.topology().reachable.size === 0) {
+      return { ready: false, degraded: false, message: "every address this host owns is in use and no peer is reachable", hint: "run: weave status ipam" };
+    }
+    return { ready: true };
+  }
+
+  topology(): Topology {
+    if (this.#topology === undefined) {
+      const links = new Map([...this.peers()].map(([name, record]) => [name, record.links]));
+      this.#topology = explore(this.config.name, this.#mesh.links().map((l) => l.peer.name), links);
+    }
+    return this.#topology;
+  }
+
+  /** Everything `status` is made from (status.ts). */
+  facts(): NodeFacts {
+    return {
+      mesh: this.#mesh,
+      pools: this.#pools,
+      startedAt: this.#startedAt,
+      underlay: this.#underlay,
+      unreachable: this.#unreachable,
+      foreign: this.#foreign,
+      whyNoRing: () => this.#whyNoRing(),
+    };
+  }
+
+  // --- inputs ---
+
+  #frame(conn: number, text: string, now: Instant, out: Effect[]): void {
+    const link = this.#mesh.link(conn);
+    if (link === undefined) return; // closed by us a moment ago
+    this.#mesh.heard(link, now);
+    const frame = decodeFrame(text);
+    if (frame === "unknown") return; // of a newer version
+    if ("refused" in frame) {
+      out.push(event("frame-refused", "warn", { from: link.peer?.name ?? link.remoteAddress, why: String(frame.refused) }));
+      if (link.peer === undefined) this.#linkChanges(this.#mesh.drop(link, { code: "malformed", message: String(frame.refused) }, now, out), now, out);
+      return;
+    }
+    if (frame.t === "hello") {
+      this.#linkChanges(this.#mesh.hello(link, frame, now, out), now, out);
+      return;
+    }
+    if (link.peer === undefined) {
+      this.#linkChanges(this.#mesh.drop(link, { code: "protocol", message: "spoke before it introduced itself" }, now, out), now, out);
+      return;
+    }
+    switch (frame.t) {
+      case "ping":
+        this.#mesh.ping(link, frame.n, out);
+        break;
+      case "pong":
+        this.#mesh.pong(link, now);
+        break;
+      case "sums":
+        this.#foreignness(link, frame.cluster, now, out);
+        this.#gossip.sums(conn, frame.sums, now, out);
+        break;
+      case "digest":
+        this.#gossip.digest(conn, frame, now, out);
+        break;
+      case "push":
+        this.#pushed(conn, frame, now, out);
+        break;
+      case "ring": {
+        const fresh = this.#heardRing(frame.universe, frame.founding, frame.ranges.map(rangeFromWire), conn, now, out);
+        this.#foreignness(link, frame.founding.cluster, now, out);
+        this.#gossip.judge(conn, fresh, frame.repair === true, out);
+        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, now);
+        break;
+      }
+      case "prune":
+        this.#gossip.pruned(conn);
+        break;
+      case "graft":
+        this.#gossip.grafted(conn);
+        break;
+      case "to":
+        if (frame.to === this.config.name) this.#addressed(frame.from, decodeBody(frame.body), now, out);
+        else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
+        break;
+    }
+  }
+
+  #pushed(conn: number, frame: FrameOf<"push">, now: Instant, out: Effect[]): void {
+    const map = this.#gossip.channel(frame.channel);
+    if (map === undefined) return;
+    const { fresh, refused } = map.merge(this.#gossip.push(conn, frame));
+    if (refused > 0) out.push(event("entries-refused", "warn", { channel: frame.channel, refused }));
+    this.#spread(frame.channel, fresh, conn, now, out);
+    for (const { origin, key } of fresh) {
+      if (origin === this.config.name) out.push(event("spoke-again", "info", { channel: frame.channel, key }));
+    }
+    this.#gossip.judge(conn, fresh.length > 0, frame.repair === true, out);
+  }
+
+  /** Returns whether it brought something. */
+  #heardRing(
+    universe: number,
+    founding: Founding,
+    ranges: readonly OwnedRange[],
+    from: number | undefined,
+    now: Instant,
+    out: Effect[],
+  ): boolean {
+    const pool = this.#pools[universe];
+    if (pool === undefined) return false;
+    const heard = pool.hear(founding, ranges);
+    switch (heard.kind) {
+      case "malformed":
+        out.push(event("frame-refused", "warn", { from: String(from), why: "ranges out of order or bounds" }));
+        return false;
+      case "nothing":
+      case "foreign":
+        return false;
+      case "adopted":
+        out.push(persist([this.#ringRecord(universe)], true));
+        if (heard.instead !== undefined) out.push(event("yielded", "info", { cluster: heard.instead, to: founding.cluster }));
+        out.push(event("joined", "info", { cluster: founding.cluster, universe: pool.universe.text }));
+        this.#mesh.cluster = this.cluster;
+        for (const link of this.#mesh.links()) this.#foreignness(link, this.#foreign.get(link.peer.name)?.cluster ?? founding.cluster, now, out);
+        this.#gossip.ringChanged(universe, heard.fresh, from, now);
+        return true;
+      case "merged":
+        this.#ringChanged(universe, heard.fresh, from, now, out);
+        if (heard.fresh.some((r) => r.owner === this.config.name)) {
+          out.push(event("received", "info", { addresses: sizeOf(heard.fresh.filter((r) => r.owner === this.config.name)) }));
+          this.#ringChanged(universe, pool.join(), undefined, now, out);
+        }
+        return true;
+    }
+  }
+
+  /** Whether a neighbour belongs to another cluster than we do. */
+  #foreignness(link: Link, theirs: string | undefined, now: Instant, out: Effect[]): void {
+    const name = link.peer?.name;
+    if (name === undefined) return;
+    const foreign = theirs !== undefined && this.cluster !== undefined && theirs !== this.cluster;
+    if (!foreign) this.#foreign.delete(name);
+    else if (this.#foreign.get(name)?.cluster !== theirs) {
+      this.#foreign.set(name, { cluster: theirs, since: now });
+      out.push(event("foreign-cluster", "warn", { peer: name, cluster: theirs }));
+    }
+    this.#gossip.suspend(link.conn, foreign, now);
+  }
+
+  #linkChanges(changes: readonly LinkChange[], now: Instant, out: Effect[]): void {
+    for (const { type, link, reason } of changes) {
+      const data = { peer: link.peer.name, nickname: link.peer.nickname, address: link.remoteAddress };
+      if (type === "established") {
+        out.push(event("connected", "info", data));
+        this.#gossip.linkUp(link.conn, false, now);
+        this.#foreignness(link, link.peer.cluster, now, out);
+        this.#adoptUnderlay(link);
+      } else {
+        out.push(event("disconnected", "info", { ...data, why: reason?.message ?? "" }));
+        this.#gossip.linkDown(link.conn, now);
+        this.#foreign.delete(link.peer.name);
+      }
+    }
+    if (changes.length > 0) this.#publishSelf(now, out);
+  }
+
+  /** The address a first connection leaves from is the one the others can reach. */
+  #adoptUnderlay(link: Link): void {
+    if (this.config.underlay.pinned || this.#mesh.links().length > 1 || /^(127\.|::1$)/.test(link.localAddress)) return;
+    this.#underlay = link.localAddress;
+  }
+
+  #request(id: number, request: Request, now: Instant, out: Effect[]): void {
+    switch (request.kind) {
+      case "connect": {
+        this.#mesh.setTargets(request.targets, request.replace, now);
+        out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
+        break;
+      }
+      case "allocate":
+      case "expose":
+        this.#pending.push({ id, request, since: now });
+        break; // tried in #afterwards
+      case "commit":
+        out.push(reply(id, this.#commit(request, now, out)));
+        break;
+      case "release":
+        out.push(reply(id, this.#release(request, now, out)));
+        break;
+    }
+  }
+
+  #addressed(from: string, body: UnicastBody | undefined, now: Instant, out: Effect[]): void {
+    const pool = body === undefined ? undefined : this.#pools[body.universe];
+    if (body === undefined || pool?.ring === undefined) return;
+    if (body.k === "ask") {
+      const fresh = pool.give({ start: body.start, end: body.end }, Number.POSITIVE_INFINITY, from, now);
+      this.#ringChanged(body.universe, fresh, undefined, now, out);
+      const [gift] = fresh;
+      if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
+      const { cluster, epoch, founders } = pool.ring.founding;
+      const founding = { cluster, epoch, founders: [...founders] };
+      const answer = { k: "answer", universe: body.universe, id: body.id, founding, ...(gift ? { gift: rangeToWire(gift) } : {}) };
+      this.#forward({ t: "to", from: this.config.name, to: from, hops: MAX_HOPS, body: answer }, out);
+    } else {
+      if (body.gift !== undefined) this.#heardRing(body.universe, body.founding, [rangeFromWire(body.gift)], undefined, now, out);
+      pool.answered(body.id, body.gift !== undefined, now);
+    }
+  }
+
+  // --- addresses ---
+
+  /** What follows every input: due work, waiting requests, and sending what gathered. */
+  #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
+    this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
+    for (const pool of this.#pools) pool.tick(now);
+    this.#pools.forEach((pool, i) => {
+      if (pool.ring !== undefined && pool.owned.length === 0) this.#ask(pool, i, this.#subnet(pool, i), now, out);
+    });
+    this.#pending = this.#pending.filter((pending) => {
+      const answer = this.#attempt(pending, now, out);
+      if (answer !== undefined) out.push(reply(pending.id, answer));
+      return answer === undefined;
+    });
+    if (this.#topology === undefined) this.#noteReachability(now);
+    this.#gossip.tick(now, out);
+    // A host that knows of nobody has nothing to wait for.
+    if (!this.#synced && (this.#gossip.isSynced() || (this.peers().size <= 1 && this.#mesh.targets().length === 0))) {
+      this.#synced = true;
+      out.push({ type: "datapath" });
+    }
+  }
+
+  /** The answer, or undefined while there is still hope. */
+  #attempt({ request, since }: Pending, now: Instant, out: Effect[]): Reply | undefined {
+    const expired = now - since >= this.#patience();
+    if (request.kind === "allocate" && this.#book.find(request.key) !== undefined) {
+      return refusal("ifname-exists", `${holderOf(request.key)} already has an address here`, "delete it first (CNI DEL), or use another interface name");
+    }
+    if (request.kind === "expose" && request.addresses.length === 0 && this.#exposed.length > 0) {
+      return this.#setExposed(this.#exposed.map((e) => ({ ...e, masquerade: request.masquerade })), now, out);
+    }
+    const manual = request.addresses ?? [];
+    const needsRing = manual.length === 0 || manual.some((text) => this.#locate(text) !== undefined);
+    if (needsRing && this.cluster === undefined) {
+      const { message, hint } = this.#whyNoRing();
+      return expired ? refusal("no-ring", message, hint) : undefined;
+    }
+    const holder = request.kind === "allocate" ? holderOf(request.key) : "weave:expose";
+    const taken: { pool: Pool; index: number; address: string; cidr: string }[] = [];
+    const outcome = manual.length > 0 ? this.#claimAll(request, holder, taken, now, out) : this.#takeAll(request, holder, taken, now, out);
+    if (outcome !== "done") {
+      for (const { pool, address } of taken) this.#unhold(pool, address);
+      if (outcome !== "wait") return outcome;
+      return expired ? refusal("timeout", "no peer gave address space in time", "run: weave status ipam") : undefined;
+    }
+    this.#pools.forEach((pool, index) => this.#ringChanged(index, pool.seal(), undefined, now, out));
+    const cidrs = manual.length > 0 ? manual.map((text) => this.#withPrefix(text)) : taken.map(({ cidr }) => cidr);
+    const reused = taken.map(({ address }) => reusedOp(address));
+    if (request.kind === "expose") {
+      if (reused.length > 0) out.push(persist(reused, false));
+      const kept = this.#exposed.filter((e) => !cidrs.includes(e.cidr));
+      return this.#setExposed([...kept, ...cidrs.map((cidr) => ({ cidr, masquerade: request.masquerade }))], now, out, cidrs);
+    }
+    const record = this.#book.add(request.key, cidrs, request.moment);
+    out.push(persist([...reused, allocationOp(record)], false));
+    out.push(event("allocated", "debug", { holder, addresses: cidrs.join() }));
+    return { ok: true, attachment: toAttachment(record) };
+  }
+
+  /** One address of each universe, from the wished or default subnet. */
+  #takeAll(
+    request: Pending["request"],
+    holder: string,
+    taken: { pool: Pool; index: number; address: string; cidr: string }[],
+    now: Instant,
+    out: Effect[],
+  ): "done" | "wait" | Reply {
+    const wish = request.kind === "allocate" ? request.subnet : undefined;
+    let waiting = false;
+    for (const [index, pool] of this.#pools.entries()) {
+      const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
+      if (subnet === undefined) continue; // of another family
+      const address = pool.take(subnet, holder, now, false) ?? this.#last(pool, index, subnet, holder, now, out);
+      if (address === "wait") waiting = true;
+      else if (address === undefined) return this.#exhausted(pool, subnet);
+      else taken.push({ pool, index, address, cidr: `${address}/${subnet.prefix}` });
+    }
+    if (waiting) return "wait";
+    if (taken.length > 0) return "done";
+    const ranges = this.#pools.map((pool) => pool.universe.text).join();
+    return refusal("bad-address", `subnet ${wish ?? ""} lies outside the range ${ranges}`, "choose a subnet inside --ipalloc-range");
+  }
+
+  /** Nothing free of our own that has rested: ask the others, and when they have nothing, take what has not rested. */
+  #last(pool: Pool, index: number, subnet: Subnet, holder: string, now: Instant, out: Effect[]): string | "wait" | undefined {
+    if (this.#ask(pool, index, subnet, now, out) === "asking") return "wait";
+    return pool.take(subnet, holder, now, true);
+  }
+
+  #ask(pool: Pool, index: number, subnet: Subnet, now: Instant, out: Effect[]): "asking" | "nobody" {
+    for (;;) {
+      const next = pool.nextDonor(subnet, this.topology().reachable, now);
+      if (next === "asking" || next === "nobody") return next;
+      const { start, end } = subnet.usable;
+      const body = { k: "ask", universe: index, start, end, id: next.id };
+      if (this.#forward({ t: "to", from: this.config.name, to: next.donor, hops: MAX_HOPS, body }, out)) return "asking";
+      pool.answered(next.id, false, now);
+    }
+  }
+
+  #claimAll(
+    request: Pending["request"],
+    holder: string,
+    taken: { pool: Pool; index: number; address: string; cidr: string }[],
+    now: Instant,
+    out: Effect[],
+  ): "done" | "wait" | Reply {
+    for (const text of request.addresses ?? []) {
+      const place = this.#locate(text);
+      if (place === undefined) {
+        if (request.kind === "expose" && parseCidr(text) !== undefined) continue; // a manual address of the operator's
+        return refusal("bad-address", `${text} is not an address inside the range`, "run: weave status ipam");
+      }
+      const { pool, index, offset, address } = place;
+      const subnet = this.#subnet(pool, index);
+      const inside = offset >= subnet.usable.start && offset < subnet.usable.end;
+      if (!inside && offset >= subnet.range.start && offset < subnet.range.end) {
+        return refusal("bad-address", `${address} is the network or broadcast address of ${formatCidr(subnet.cidr)}`, "choose another");
+      }
+      const claim = pool.claim(offset, holder);
+      if (claim === "already") continue;
+      if (claim === "ok") taken.push({ pool, index, address, cidr: this.#withPrefix(text) });
+      else if ("takenBy" in claim) {
+        return refusal("address-taken", `${address} is held by ${claim.takenBy}`, "choose another address, or delete that container first");
+      } else {
+        const one = { ...subnet, usable: { start: offset, end: offset + 1 } };
+        if (this.#ask(pool, index, one, now, out) === "asking") return "wait";
+        const owner = claim.ownedBy === undefined ? "nobody this host knows" : this.#label(claim.ownedBy);
+        return refusal("address-elsewhere", `${address} lies in a range owned by ${owner}, which did not give it`, "choose another address; run: weave status ipam");
+      }
+    }
+    return "done";
+  }
+
+  #exhausted(pool: Pool, subnet: Subnet): Reply {
+    const away = pool.unreachableOwners(subnet, this.topology().reachable).map((name) => this.#label(name));
+    const why = away.length === 0 ? "all are in use" : `the free ones belong to unreachable peers: ${away.join(", ")}`;
+    return refusal("range-exhausted", `no free address in ${formatCidr(subnet.cidr)}: ${why}`, "run: weave status ipam");
+  }
+
+  #commit(request: Extract<Request, { kind: "commit" }>, now: Instant, out: Effect[]): Reply {
+    const held = this.#book.find(request.key);
+    if (held === undefined) return refusal("unknown-attachment", `${holderOf(request.key)} holds no address here (it was deleted meanwhile)`);
+    const record = this.#book.commit(held, request);
+    const addresses = record.addresses.map((cidr) => cidr.split("/")[0] ?? cidr);
+    out.push(persist([allocationOp(record)], false));
+    const entry = this.#channel(ENDPOINTS).put(record.slot, { addresses, mac: request.mac, label: record.containerId.slice(0, 12) });
+    this.#spread(ENDPOINTS, entry === undefined ? [] : [entry], undefined, now, out);
+    return { ok: true, attachment: toAttachment(record) };
+  }
+
+  #release(request: Extract<Request, { kind: "release" }>, now: Instant, out: Effect[]): Reply {
+    this.#pending = this.#pending.filter((p) => {
+      if (p.request.kind !== "allocate" || holderOf(p.request.key) !== holderOf(request.key)) return true;
+      out.push(reply(p.id, refusal("cancelled", `${holderOf(request.key)} was deleted while its address was awaited`)));
+      return false;
+    });
+    const record = this.#book.find(request.key);
+    const { before } = request;
+    if (record === undefined || (before !== undefined && before.bootId === record.moment.bootId && before.bootMs < record.moment.bootMs)) {
+      return { ok: true };
+    }
+    this.#book.remove(record);
+    const ops: StoreOp[] = [releaseOp(record)];
+    for (const cidr of record.addresses) {
+      const place = this.#locate(cidr);
+      if (place === undefined) continue;
+      place.pool.space.free(place.offset, now);
+      ops.push(freedOp(place.address, now));
+    }
+    out.push(persist(ops, false));
+    out.push(event("released", "debug", { holder: holderOf(record), addresses: record.addresses.join() }));
+    const entry = this.#channel(ENDPOINTS).remove(record.slot);
+    this.#spread(ENDPOINTS, entry === undefined ? [] : [entry], undefined, now, out);
+    return { ok: true, attachment: toAttachment(record) };
+  }
+
+  #setExposed(exposed: readonly Exposure[], now: Instant, out: Effect[], asked?: readonly string[]): Reply {
+    this.#exposed = exposed;
+    out.push(persist([exposedOp(exposed)], false), { type: "datapath" });
+    this.#publishBridge(now, out);
+    const addresses = asked ?? exposed.map((e) => e.cidr);
+    out.push(event("exposed", "info", { addresses: addresses.join() }));
+    return { ok: true, addresses };
+  }
+
+  // --- spreading ---
+
+  /** Persist and pass on what became effective in a channel. */
+  #spread(channel: string, fresh: readonly Entry[], from: number | undefined, now: Instant, out: Effect[]): void {
+    if (fresh.length === 0) return;
+    out.push(persist(fresh.map((entry) => entryOp(channel, entry)), false));
+    this.#gossip.changed(channel, fresh, from, now);
+    if (channel === PEERS) {
+      this.#peers = undefined;
+      this.#topology = undefined;
+    }
+    if (channel === ENDPOINTS) this.#endpoints = undefined;
+    if (channel === PEERS || channel === ENDPOINTS) out.push({ type: "datapath" });
+  }
+
+  /** A ring is on disk, fsynced, before anybody can hear of it: gossip sends only what flush finds after this. */
+  #ringChanged(universe: number, fresh: readonly OwnedRange[], from: number | undefined, now: Instant, out: Effect[]): void {
+    if (fresh.length === 0) return;
+    out.push(persist([this.#ringRecord(universe)], true));
+    this.#gossip.ringChanged(universe, fresh, from, now);
+  }
+
+  #publishSelf(now: Instant, out: Effect[]): void {
+    this.#topology = undefined;
+    const { nickname, uid, software, port, mtu, name } = this.config;
+    const links = this.#mesh.links().map((l) => l.peer.name).sort();
+    const entry = this.#channel(PEERS).put(PEER_KEY, { nickname, uid, software, underlay: this.#underlay, port, mtu, links });
+    this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
+  }
+
+  #publishBridge(now: Instant, out: Effect[]): void {
+    const addresses = this.#exposed.map(({ cidr }) => cidr.split("/")[0] ?? cidr);
+    const map = this.#channel(ENDPOINTS);
+    const entry = addresses.length === 0 ? map.remove(BRIDGE_SLOT) : map.put(BRIDGE_SLOT, { addresses, mac: this.bridgeMac, label: "expose" });
+    this.#spread(ENDPOINTS, entry === undefined ? [] : [entry], undefined, now, out);
+  }
+
+  /** Hand a message to the neighbour nearest its addressee. False when there is no way. */
+  #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
+    const hop = this.topology().nextHop.get(frame.to);
+    const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
+    if (link === undefined || this.#foreign.has(link.peer.name)) return false;
+    out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
+    return true;
+  }
+
+  // --- small things ---
+
+  #restore(stored: StoredState): void {
+    for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
+    for (const [index, { founding, ranges }] of stored.rings) this.#pools[index]?.restore(founding, ranges);
+    for (const { address, at } of stored.freed) {
+      const place = this.#locate(address);
+      place?.pool.space.free(place.offset, at);
+    }
+    this.#book.restore(stored.allocations);
+    for (const record of stored.allocations) this.#hold(record.addresses, holderOf(record));
+    this.#hold(stored.exposed.map((e) => e.cidr), "weave:expose");
+  }
+
+  #hold(cidrs: readonly string[], holder: string): void {
+    for (const cidr of cidrs) {
+      const place = this.#locate(cidr);
+      place?.pool.space.hold(place.offset, holder);
+    }
+  }
+
+  #unhold(pool: Pool, address: string): void {
+    const offset = pool.universe.offsetOf(address);
+    if (offset !== undefined) pool.space.unhold(offset);
+  }
+
+  #found(seed: readonly string[] | undefined, out: Effect[]): void {
+    const founders = seed === undefined ? [this.config.name] : [...new Set(seed)].sort();
+    const range = this.config.universes.map((u) => u.text).join();
+    // Founders with one list make one ring without a word: the identity is a function of list and range.
+    const cluster =
+      seed === undefined ? this.#randomName() : fnv1a64(`${founders.join()} ${range}`).toString(16).padStart(16, "0");
+    this.#pools.forEach((pool, index) => {
+      pool.found({ cluster, epoch: 1, founders });
+      out.push(persist([this.#ringRecord(index)], true));
+    });
+    out.push(event("founded", "info", { cluster, founders: founders.join(), range }));
+  }
+
+  #randomName(): string {
+    return [0, 0].map(() => Math.floor(this.#random.next() * 2 ** 32).toString(16).padStart(8, "0")).join("");
+  }
+
+  #noteReachability(now: Instant): void {
+    const { reachable } = this.topology();
+    for (const name of this.#unreachable.keys()) if (reachable.has(name) || !this.peers().has(name)) this.#unreachable.delete(name);
+    for (const name of this.peers().keys()) {
+      if (name !== this.config.name && !reachable.has(name) && !this.#unreachable.has(name)) this.#unreachable.set(name, now);
+    }
+  }
+
+  #whyNoRing(): { message: string; hint: string } {
+    const links = this.#mesh.links();
+    if (links.length === 0) {
+      const targets = this.#mesh.targets().map((t) => t.address);
+      return {
+        message: `no address range yet: none of the peers ${targets.join(", ")} is reachable`,
+        hint: "start them, or look at: weave status connections",
+      };
+    }
+    return {
+      message: "no address range yet: every connected host was launched with peers, so nobody is the founder",
+      hint: `on one host run: weave stop && weave launch --ipalloc-init seed=NAME (its own name; here ${this.config.name})`,
+    };
+  }
+
+  #patience(): number {
+    return this.cluster === undefined ? RING_PATIENCE_MS : ASK_PATIENCE_MS;
+  }
+
+  #channel(name: string): OriginMap {
+    const map = this.#channels.get(name);
+    if (map === undefined) throw new Error(`no channel ${name}`);
+    return map;
+  }
+
+  #subnet(pool: Pool, index: number): Subnet {
+    const subnet = pool.universe.subnet(this.config.defaultSubnets[index] ?? pool.universe.text);
+    if (subnet === undefined) throw new Error(`default subnet outside ${pool.universe.text}`);
+    return subnet;
+  }
+
+  /** Where an address lies, prefix ignored. */
+  #locate(text: string): { pool: Pool; index: number; offset: number; address: string } | undefined {
+    const plain = text.split("/")[0] ?? text;
+    for (const [index, pool] of this.#pools.entries()) {
+      const offset = pool.universe.offsetOf(plain);
+      if (offset !== undefined) return { pool, index, offset, address: pool.universe.addressAt(offset) };
+    }
+    return undefined;
+  }
+
+  /** Canonical CIDR; an address without prefix gets its default subnet's. */
+  #withPrefix(text: string): string {
+    const cidr = parseCidr(text);
+    if (cidr === undefined) throw new Error(`not an address: ${text}`);
+    const place = text.includes("/") ? undefined : this.#locate(text);
+    return formatCidr(place === undefined ? cidr : { ...cidr, prefix: this.#subnet(place.pool, place.index).prefix });
+  }
+
+  #ringRecord(index: number): StoreOp {
+    const pool = this.#pools[index];
+    if (pool?.ring === undefined) throw new Error(`no ring ${index}`);
+    return ringOp(index, pool.universe.text, pool.ring);
+  }
+
+  #label(name: string): string {
+    const nickname = this.peers().get(name)?.nickname;
+    return nickname === undefined || nickname === name ? name : `${nickname} (${name})`;
+  }
+}
+
+export interface NodeFacts {
+  readonly mesh: Mesh;
+  readonly pools: readonly Pool[];
+  readonly startedAt: Instant;
+  readonly underlay: string;
+  readonly unreachable: ReadonlyMap<string, Instant>;
+  readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
+  readonly whyNoRing: () => { message: string; hint: string };
+}
+
+const persist = (ops: readonly StoreOp[], sync: boolean): Effect => ({ type: "persist", ops, sync });
+const reply = (id: number, answer: Reply): Effect => ({ type: "reply", id, reply: answer });
+const event = (kind: CoreEvent["kind"], level: CoreEvent["level"], data: CoreEvent["data"]): Effect => ({
+  type: "event",
+  event: { kind, level, data },
+});
+const sizeOf = (ranges: readonly OwnedRange[]): number => ranges.reduce((sum, r) => sum + r.end - r.start, 0);
