@@ -1,7 +1,8 @@
 // ADD: an address, a veth pair, an endpoint; all of it or nothing. The order matters: what can be refused without a change is refused
 // first, the address is reserved before the link exists, and the endpoint is published only when the link carries it.
-import { WeaveError } from "../src/core/errors.ts";
+
 import { macForAddress } from "../src/core/address/mac.ts";
+import { WeaveError } from "../src/core/errors.ts";
 import type { Attachment, AttachmentKey, Attachments } from "../src/ports/attachments.ts";
 import type { Attached, Kernel, Netns } from "../src/ports/kernel.ts";
 import type { Logger } from "../src/ports/logger.ts";
@@ -46,7 +47,10 @@ export async function addAddress(request: CniRequest, deps: CniDeps, signal: Abo
   const ipam = parseIpamConfig(request.config);
   refuseSecond(request, deps.attachments);
   const allocated = await allocate(request, ipam.subnet, wishesOf(request), deps, signal);
-  const ips = allocated.addresses.map((address) => ({ address, ...gatewayMember(gatewayFor(address, ipam, [])) }));
+  const ips = allocated.addresses.map((address) => ({
+    address,
+    ...gatewayMember(gatewayFor(address, ipam, [])),
+  }));
   return keepOrUndo(request, deps, signal, async () => {
     await deps.attachments.commit(keyOf(request), undefined);
     return renderResult({ interfaces: [], ips, routes: ipam.routes ?? [] }, request.version);
@@ -61,11 +65,18 @@ interface Plan {
   readonly netns: Netns;
 }
 
-async function addInside(request: CniRequest, plan: Plan, deps: CniDeps, signal: AbortSignal): Promise<string> {
+async function addInside(
+  request: CniRequest,
+  plan: Plan,
+  deps: CniDeps,
+  signal: AbortSignal,
+): Promise<string> {
   const { config, wishes, bridge, mtu, netns } = plan;
   const { attachments, kernel } = deps;
   refuseSecond(request, attachments);
-  const bridgeAddresses = needsBridgeGateway(config) ? await attachments.gateways(config.ipam.subnet, signal) : [];
+  const bridgeAddresses = needsBridgeGateway(config)
+    ? await attachments.gateways(config.ipam.subnet, signal)
+    : [];
   const allocated = await allocate(request, config.ipam.subnet, wishes, deps, signal);
   return keepOrUndo(request, deps, signal, async (made) => {
     const ips = allocated.addresses.map((address) => ({
@@ -132,8 +143,19 @@ async function keepOrUndo(
     return stdout;
   } catch (error) {
     // Only a link this call made: one that was there before belongs to somebody else.
-    if (made.link !== undefined) await logged(deps, "cannot remove the interface of a failed ADD", request, deps.kernel.detach(made.link));
-    await logged(deps, "cannot release the address of a failed ADD", request, deps.attachments.release(keyOf(request)));
+    if (made.link !== undefined)
+      await logged(
+        deps,
+        "cannot remove the interface of a failed ADD",
+        request,
+        deps.kernel.detach(made.link),
+      );
+    await logged(
+      deps,
+      "cannot release the address of a failed ADD",
+      request,
+      deps.attachments.release(keyOf(request)),
+    );
     throw cancelled(signal) ?? error;
   }
 }
@@ -181,17 +203,26 @@ function defaultMac(addresses: readonly string[]): string {
 function mtuFor(config: NetworkConfig, overlay: number): number {
   if (config.mtu === undefined) return overlay;
   if (config.mtu > overlay) {
-    throw new CniError(CniCode.badConfig, `mtu ${config.mtu} is more than the overlay carries: at most ${overlay}; leave mtu out to follow it`);
+    throw new CniError(
+      CniCode.badConfig,
+      `mtu ${config.mtu} is more than the overlay carries: at most ${overlay}; leave mtu out to follow it`,
+    );
   }
   return config.mtu;
 }
 
-const gatewayMember = (gateway: string | undefined): { gateway?: string } => (gateway === undefined ? {} : { gateway });
+const gatewayMember = (gateway: string | undefined): { gateway?: string } =>
+  gateway === undefined ? {} : { gateway };
 
 const cancelled = (signal: AbortSignal): WeaveError | undefined =>
   signal.aborted ? new WeaveError("cancelled", "the call was given up before it was finished") : undefined;
 
-async function logged(deps: CniDeps, message: string, request: CniRequest, undo: Promise<unknown>): Promise<void> {
+async function logged(
+  deps: CniDeps,
+  message: string,
+  request: CniRequest,
+  undo: Promise<unknown>,
+): Promise<void> {
   try {
     await undo;
   } catch (error) {

@@ -3,7 +3,7 @@
 // CHECK looks at what the daemon knows and at the bridge: reservation, sandbox, prevResult's addresses, the host end being a port.
 // It does not yet look at links, addresses and routes inside the namespace.
 import { type CniDeps, keyOf, openNetns } from "./add.ts";
-import { parseIpamConfig, parseNetworkConfig, type PrevResult } from "./config.ts";
+import { type PrevResult, parseIpamConfig, parseNetworkConfig } from "./config.ts";
 import { CniCode, CniError } from "./errors.ts";
 import type { CniRequest } from "./request.ts";
 
@@ -13,7 +13,10 @@ export function status(request: CniRequest, deps: CniDeps): string {
   else parseIpamConfig(request.config);
   const readiness = deps.attachments.readiness();
   if (readiness.ready) return "";
-  throw new CniError(readiness.degraded ? CniCode.degraded : CniCode.notAvailable, `${readiness.message}; ${readiness.hint}`);
+  throw new CniError(
+    readiness.degraded ? CniCode.degraded : CniCode.notAvailable,
+    `${readiness.message}; ${readiness.hint}`,
+  );
 }
 
 /** Code 105 says what is not as ADD left it. */
@@ -24,13 +27,15 @@ export async function check(request: CniRequest, deps: CniDeps): Promise<string>
   if (request.program === "weave-ipam") return "";
 
   const { prevResult } = parseNetworkConfig(request.config);
-  if (prevResult === undefined) throw new CniError(CniCode.badConfig, "CHECK needs prevResult, the result of ADD");
+  if (prevResult === undefined)
+    throw new CniError(CniCode.badConfig, "CHECK needs prevResult, the result of ADD");
   checkResult(request, attachment.addresses, prevResult);
   await deps.kernel.closeNetns(await openNetns(request, deps.kernel));
   const bridge = deps.attachments.bridge();
   const port = attachment.hostIfname;
   if (port === undefined) throw failed(`ADD of ${who} has not finished`);
-  if (!(await deps.kernel.ports(bridge)).includes(port)) throw failed(`${port}, the host end of ${who}, is no port of the bridge ${bridge}`);
+  if (!(await deps.kernel.ports(bridge)).includes(port))
+    throw failed(`${port}, the host end of ${who}, is no port of the bridge ${bridge}`);
   return "";
 }
 
@@ -39,10 +44,13 @@ function checkResult(request: CniRequest, addresses: readonly string[], prevResu
   const link = prevResult.interfaces.find((one) => one["name"] === request.ifname && Boolean(one["sandbox"]));
   if (link === undefined) throw failed(`prevResult has no interface ${request.ifname} in a namespace`);
   if (link["sandbox"] !== request.netnsPath) {
-    throw failed(`prevResult has ${request.ifname} in ${String(link["sandbox"])}, CNI_NETNS is ${request.netnsPath}`);
+    throw failed(
+      `prevResult has ${request.ifname} in ${String(link["sandbox"])}, CNI_NETNS is ${request.netnsPath}`,
+    );
   }
   const told = new Set(prevResult.ips.map((ip) => ip["address"]));
-  for (const address of addresses) if (!told.has(address)) throw failed(`${address} is reserved but not in prevResult`);
+  for (const address of addresses)
+    if (!told.has(address)) throw failed(`${address} is reserved but not in prevResult`);
 }
 
 const failed = (message: string): CniError => new CniError(CniCode.checkFailed, message);

@@ -5,13 +5,34 @@ const fault = (code: number, ...words: string[]): unknown =>
   expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.join(".*"))) });
 
 test("an empty configuration means hairpin, the overlay's MTU, the default subnet and a default route", () => {
-  expect(parseNetworkConfig({})).toEqual({ isGateway: false, isDefaultGateway: false, hairpin: true, ipam: {} });
+  expect(parseNetworkConfig({})).toEqual({
+    isGateway: false,
+    isDefaultGateway: false,
+    hairpin: true,
+    ipam: {},
+  });
 });
 
 test("what the reference bridge plugin accepts is accepted", () => {
   const config = {
-    ...{ isGateway: true, isDefaultGateway: true, ipMasq: true, hairpinMode: false, mtu: 1400, promiscMode: false, vlan: 0 },
-    ...{ vlanTrunk: [], enabledad: true, capabilities: { ips: true }, runtimeConfig: {}, args: {}, prevResult: {}, somethingNew: [1] },
+    ...{
+      isGateway: true,
+      isDefaultGateway: true,
+      ipMasq: true,
+      hairpinMode: false,
+      mtu: 1400,
+      promiscMode: false,
+      vlan: 0,
+    },
+    ...{
+      vlanTrunk: [],
+      enabledad: true,
+      capabilities: { ips: true },
+      runtimeConfig: {},
+      args: {},
+      prevResult: {},
+      somethingNew: [1],
+    },
     dns: { nameservers: ["10.32.0.1"], search: null },
   };
   expect(parseNetworkConfig(config)).toMatchObject({
@@ -56,17 +77,22 @@ describe("wrong values, code 7", () => {
 });
 
 test("own address management: type absent, empty, null or weave-ipam", () => {
-  for (const type of [undefined, "", null, "weave-ipam"]) expect(parseNetworkConfig({ ipam: { type } }).ipam).toEqual({});
+  for (const type of [undefined, "", null, "weave-ipam"])
+    expect(parseNetworkConfig({ ipam: { type } }).ipam).toEqual({});
 });
 
 test("routes: absent and null mean the default route, empty means none", () => {
   expect(parseIpamConfig({ ipam: { routes: null } })).toEqual({});
   expect(parseIpamConfig({ ipam: { routes: [] } })).toEqual({ routes: [] });
-  expect(parseIpamConfig({ ipam: { routes: [{ dst: "10.1.2.3/8" }, { dst: "0.0.0.0/0", gw: "10.32.0.9" }] } })).toEqual({
+  expect(
+    parseIpamConfig({ ipam: { routes: [{ dst: "10.1.2.3/8" }, { dst: "0.0.0.0/0", gw: "10.32.0.9" }] } }),
+  ).toEqual({
     routes: [{ dst: "10.0.0.0/8" }, { dst: "0.0.0.0/0", gw: "10.32.0.9" }],
   });
 });
 
 test("weave-ipam does not judge the fields of the plugin that called it", () => {
-  expect(parseIpamConfig({ vlan: 100, ipam: { subnet: "10.40.0.7/16" } })).toEqual({ subnet: "10.40.0.0/16" });
+  expect(parseIpamConfig({ vlan: 100, ipam: { subnet: "10.40.0.7/16" } })).toEqual({
+    subnet: "10.40.0.0/16",
+  });
 });

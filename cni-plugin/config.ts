@@ -1,7 +1,14 @@
 // The network configuration as far as ADD, CHECK and STATUS need it. Unknown keys are ignored; keys of the reference bridge plugin
 // that ask for something this plugin does not do are refused by name, so that nobody believes they work.
 import { z } from "zod";
-import { type Cidr, formatAddress, formatCidr, networkOf, parseAddress, parseCidr } from "../src/core/address/cidr.ts";
+import {
+  type Cidr,
+  formatAddress,
+  formatCidr,
+  networkOf,
+  parseAddress,
+  parseCidr,
+} from "../src/core/address/cidr.ts";
 import type { RouteSpec } from "../src/ports/kernel.ts";
 import { CniCode, CniError } from "./errors.ts";
 
@@ -31,7 +38,9 @@ const configSchema = z.looseObject({
   mtu: z.int().nullish(),
   ipam: ipamSchema.nullish(),
   dns: dnsSchema.nullish(),
-  prevResult: z.looseObject({ interfaces: listed, ips: listed, routes: listed, dns: dnsSchema.nullish() }).nullish(),
+  prevResult: z
+    .looseObject({ interfaces: listed, ips: listed, routes: listed, dns: dnsSchema.nullish() })
+    .nullish(),
 });
 
 /** The configuration's `dns`, members that are null left out. */
@@ -68,17 +77,30 @@ export interface NetworkConfig {
 }
 
 /** Keys whose given value, when it is not one of "off", asks for what the bridge does not do. */
-const REFUSED_KEYS = ["vlan", "vlanTrunk", "promiscMode", "macspoofchk", "disableContainerInterface", "portIsolation", "forceAddress"];
+const REFUSED_KEYS = [
+  "vlan",
+  "vlanTrunk",
+  "promiscMode",
+  "macspoofchk",
+  "disableContainerInterface",
+  "portIsolation",
+  "forceAddress",
+];
 
 const isOff = (value: unknown): boolean =>
-  value === undefined || value === null || value === false || value === 0 || (Array.isArray(value) && value.length === 0);
+  value === undefined ||
+  value === null ||
+  value === false ||
+  value === 0 ||
+  (Array.isArray(value) && value.length === 0);
 
 /** Top level and ipam, for weave-net. Codes 2 and 7. */
 export function parseNetworkConfig(config: Readonly<Record<string, unknown>>): NetworkConfig {
   for (const key of REFUSED_KEYS) if (!isOff(config[key])) throw unsupported(key, config[key]);
   const parsed = check(configSchema, config);
   const mtu = parsed.mtu ?? 0;
-  if (mtu !== 0 && mtu < 68) throw new CniError(CniCode.badConfig, `mtu ${mtu} is below 68, the least IPv4 allows`);
+  if (mtu !== 0 && mtu < 68)
+    throw new CniError(CniCode.badConfig, `mtu ${mtu} is below 68, the least IPv4 allows`);
   const dns = withoutNulls(parsed.dns ?? {});
   return {
     ...(parsed.bridge ? { bridge: parsed.bridge } : {}),
@@ -99,7 +121,10 @@ export function parseIpamConfig(config: Readonly<Record<string, unknown>>): Ipam
 
 /** Code 2; the message must have key and value. */
 export function unsupported(key: string, value: unknown): CniError {
-  return new CniError(CniCode.unsupportedField, `unsupported field in the network configuration: ${key}=${JSON.stringify(value)}`);
+  return new CniError(
+    CniCode.unsupportedField,
+    `unsupported field in the network configuration: ${key}=${JSON.stringify(value)}`,
+  );
 }
 
 function parseIpam(ipam: z.infer<typeof ipamSchema>): IpamConfig {
@@ -115,14 +140,18 @@ function parseIpam(ipam: z.infer<typeof ipamSchema>): IpamConfig {
   };
 }
 
-function parseRoute(where: string, route: { dst: string; gw?: string | null | undefined } & Record<string, unknown>): RouteSpec {
+function parseRoute(
+  where: string,
+  route: { dst: string; gw?: string | null | undefined } & Record<string, unknown>,
+): RouteSpec {
   for (const key of ["mtu", "advmss", "priority", "table", "scope"]) {
     if (!isOff(route[key])) throw unsupported(`${where}.${key}`, route[key]);
   }
   const dst = cidr(`${where}.dst`, route.dst);
   if (!route.gw) return { dst: formatCidr(networkOf(dst)) };
   const gw = address(`${where}.gw`, route.gw);
-  if (gw.family !== dst.family) throw new CniError(CniCode.badConfig, `${where}: dst and gw are of different families`);
+  if (gw.family !== dst.family)
+    throw new CniError(CniCode.badConfig, `${where}: dst and gw are of different families`);
   return { dst: formatCidr(networkOf(dst)), gw: formatAddress(gw.family, gw.value) };
 }
 
@@ -135,12 +164,16 @@ function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new CniError(CniCode.badConfig, `invalid network configuration: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`);
+  throw new CniError(
+    CniCode.badConfig,
+    `invalid network configuration: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`,
+  );
 }
 
 function cidr(where: string, text: string): Cidr {
   const parsed = text.includes("/") ? parseCidr(text) : undefined;
-  if (parsed === undefined) throw new CniError(CniCode.badConfig, `${where}: "${text}" is not a CIDR such as 10.32.0.0/12`);
+  if (parsed === undefined)
+    throw new CniError(CniCode.badConfig, `${where}: "${text}" is not a CIDR such as 10.32.0.0/12`);
   return parsed;
 }
 
@@ -151,5 +184,7 @@ function address(where: string, text: string): Cidr {
 }
 
 function withoutNulls(object: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null && value !== undefined));
+  return Object.fromEntries(
+    Object.entries(object).filter(([, value]) => value !== null && value !== undefined),
+  );
 }

@@ -43,7 +43,10 @@ export async function gc(request: CniRequest, deps: CniDeps, turns: AttachmentTu
     }
   }
   if (failures.length === 0) return "";
-  throw new CniError(CniCode.kernel, `GC could not remove ${failures.length} attachments: ${failures.join("; ")}`);
+  throw new CniError(
+    CniCode.kernel,
+    `GC could not remove ${failures.length} attachments: ${failures.join("; ")}`,
+  );
 }
 
 async function remove(request: CniRequest, key: AttachmentKey, deps: CniDeps): Promise<void> {

@@ -70,9 +70,15 @@ const CODE_OF: Record<ErrorCode, number> = {
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
   if (error instanceof WeaveError) {
-    return new CniError(CODE_OF[error.code], error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
+    return new CniError(
+      CODE_OF[error.code],
+      error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
+    );
   }
-  return new CniError(CniCode.internal, `internal error: ${error instanceof Error ? error.message : String(error)}`);
+  return new CniError(
+    CniCode.internal,
+    `internal error: ${error instanceof Error ? error.message : String(error)}`,
+  );
 }
 
 /** The error object of the specification, one line of JSON. */

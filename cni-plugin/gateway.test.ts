@@ -3,8 +3,10 @@ import { parseNetworkConfig } from "./config.ts";
 import { gatewayFor, needsBridgeGateway, routesFor } from "./gateway.ts";
 
 const ip = { address: "10.32.0.5/12", gateway: "10.32.0.1" };
-const routes = (config: Record<string, unknown>, ips: { address: string; gateway?: string }[] = [ip]): unknown =>
-  routesFor(parseNetworkConfig(config), ips);
+const routes = (
+  config: Record<string, unknown>,
+  ips: { address: string; gateway?: string }[] = [ip],
+): unknown => routesFor(parseNetworkConfig(config), ips);
 
 describe("the bridge is asked for its address", () => {
   test.each<[boolean, string, Record<string, unknown>]>([
@@ -47,8 +49,7 @@ test("given routes get the gateway they lack, and no default route beside them u
 });
 
 test("a gateway outside the subnet is made reachable first", () => {
-  expect(routes({ ipam: { gateway: "192.0.2.1" } }, [{ address: "10.32.0.5/12", gateway: "192.0.2.1" }])).toEqual([
-    { dst: "192.0.2.1/32" },
-    { dst: "0.0.0.0/0", gw: "192.0.2.1" },
-  ]);
+  expect(
+    routes({ ipam: { gateway: "192.0.2.1" } }, [{ address: "10.32.0.5/12", gateway: "192.0.2.1" }]),
+  ).toEqual([{ dst: "192.0.2.1/32" }, { dst: "0.0.0.0/0", gw: "192.0.2.1" }]);
 });

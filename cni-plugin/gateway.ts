@@ -12,7 +12,11 @@ export function needsBridgeGateway(config: NetworkConfig): boolean {
 }
 
 /** The gateway for an address: the configured one, else the bridge's address in its subnet, else any of the same family. */
-export function gatewayFor(address: string, ipam: IpamConfig, bridgeAddresses: readonly string[]): string | undefined {
+export function gatewayFor(
+  address: string,
+  ipam: IpamConfig,
+  bridgeAddresses: readonly string[],
+): string | undefined {
   const own = parseCidr(address);
   const candidates = ipam.gateway === undefined ? bridgeAddresses : [ipam.gateway];
   const usable = candidates.filter((candidate) => parseCidr(candidate)?.family === own?.family);
@@ -24,7 +28,10 @@ export function gatewayFor(address: string, ipam: IpamConfig, bridgeAddresses: r
  * Routes in the order they must be made. A gateway outside the container's subnet gets a route of its own first: the kernel refuses a
  * next hop it cannot reach.
  */
-export function routesFor(config: NetworkConfig, ips: readonly { address: string; gateway?: string }[]): RouteSpec[] {
+export function routesFor(
+  config: NetworkConfig,
+  ips: readonly { address: string; gateway?: string }[],
+): RouteSpec[] {
   const wanted: RouteSpec[] = (config.ipam.routes ?? []).map((route) => {
     const gw = route.gw ?? ips.find((ip) => sameFamily(ip.address, route.dst))?.gateway;
     return { dst: route.dst, ...(gw === undefined ? {} : { gw }) };
@@ -32,17 +39,22 @@ export function routesFor(config: NetworkConfig, ips: readonly { address: string
   if (config.ipam.routes === undefined || config.isDefaultGateway) {
     for (const ip of ips) {
       const dst = ip.address.includes(":") ? "::/0" : "0.0.0.0/0";
-      if (ip.gateway !== undefined && !wanted.some((route) => route.dst === dst)) wanted.push({ dst, gw: ip.gateway });
+      if (ip.gateway !== undefined && !wanted.some((route) => route.dst === dst))
+        wanted.push({ dst, gw: ip.gateway });
     }
   }
-  const outside = new Set(wanted.flatMap(({ gw }) => (gw === undefined || ips.some((ip) => isInside(ip.address, gw)) ? [] : [gw])));
+  const outside = new Set(
+    wanted.flatMap(({ gw }) => (gw === undefined || ips.some((ip) => isInside(ip.address, gw)) ? [] : [gw])),
+  );
   return [...[...outside].map((gw) => ({ dst: `${gw}/${gw.includes(":") ? 128 : 32}` })), ...wanted];
 }
 
 function isInside(address: string, candidate: string): boolean {
   const subnet = parseCidr(address);
   const inner = parseCidr(candidate.split("/")[0] ?? "");
-  return subnet !== undefined && inner !== undefined && subnet.family === inner.family && contains(subnet, inner);
+  return (
+    subnet !== undefined && inner !== undefined && subnet.family === inner.family && contains(subnet, inner)
+  );
 }
 
 const sameFamily = (a: string, b: string): boolean => a.includes(":") === b.includes(":");

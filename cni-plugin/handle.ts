@@ -28,14 +28,20 @@ export function cniHandler(deps: CniDeps): CniHandler {
     } catch (thrown) {
       const error = toCniError(thrown);
       const data = request === undefined ? {} : { verb: request.verb, ...keyOf(request) };
-      if (error.code === CniCode.internal) deps.log?.error("CNI call failed on a bug", { ...data, error: stackOf(thrown) });
+      if (error.code === CniCode.internal)
+        deps.log?.error("CNI call failed on a bug", { ...data, error: stackOf(thrown) });
       else deps.log?.info("CNI call failed", { ...data, code: error.code, error: error.message });
       return { exit: 1, stdout: renderError(error, request?.version ?? versionOf(body)) };
     }
   };
 }
 
-async function dispatch(request: CniRequest, deps: CniDeps, turns: AttachmentTurns, signal: AbortSignal): Promise<string> {
+async function dispatch(
+  request: CniRequest,
+  deps: CniDeps,
+  turns: AttachmentTurns,
+  signal: AbortSignal,
+): Promise<string> {
   const key = keyOf(request);
   switch (request.verb) {
     case "ADD": {
@@ -53,4 +59,5 @@ async function dispatch(request: CniRequest, deps: CniDeps, turns: AttachmentTur
   }
 }
 
-const stackOf = (thrown: unknown): string => (thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
+const stackOf = (thrown: unknown): string =>
+  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);

@@ -7,5 +7,7 @@ test.each(HOST_IFNAME_VECTORS)("%s %s %s is %s", (network, containerId, ifname, 
 });
 
 test("the name fits IFNAMSIZ", () => {
-  expect(hostIfname({ network: "n".repeat(300), containerId: "c".repeat(300), ifname: "i".repeat(15) })).toHaveLength(14);
+  expect(
+    hostIfname({ network: "n".repeat(300), containerId: "c".repeat(300), ifname: "i".repeat(15) }),
+  ).toHaveLength(14);
 });

@@ -3,13 +3,19 @@ import { Harness } from "./testing/harness.ts";
 
 const daemon = new Harness();
 
-test.each(["x/..", "-x", "a b", "x%%", "é", ".x"])("container id %j: code 4 with the id as details", async (id) => {
-  expect((await daemon.call("ADD", { id })).json).toMatchObject({ code: 4, details: id });
-});
+test.each(["x/..", "-x", "a b", "x%%", "é", ".x"])(
+  "container id %j: code 4 with the id as details",
+  async (id) => {
+    expect((await daemon.call("ADD", { id })).json).toMatchObject({ code: 4, details: id });
+  },
+);
 
-test.each(["a", "a".repeat(64), `${"a".repeat(36)}.${"b".repeat(36)}`, "9".repeat(255)])("container id %s is legal", async (id) => {
-  expect((await daemon.call("DEL", { id })).exit).toBe(0);
-});
+test.each(["a", "a".repeat(64), `${"a".repeat(36)}.${"b".repeat(36)}`, "9".repeat(255)])(
+  "container id %s is legal",
+  async (id) => {
+    expect((await daemon.call("DEL", { id })).exit).toBe(0);
+  },
+);
 
 test.each(["a".repeat(16), "ä".repeat(8), ".", "..", "a/b", "a:b", "a b", "a\tb", "a\u00a0b", "a\u0085b"])(
   "ifname %j: code 4",
@@ -20,8 +26,14 @@ test.each(["a".repeat(16), "ä".repeat(8), ".", "..", "a/b", "a:b", "a b", "a\tb
 
 test("all missing variables are named together", async () => {
   const { json } = await daemon.call("ADD", { id: "", ifname: "", netns: "" });
-  expect(json).toMatchObject({ code: 4, msg: expect.stringContaining("[CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME]") });
-  expect((await daemon.call("CHECK", { netns: "" })).json).toMatchObject({ code: 4, msg: expect.stringContaining("CNI_NETNS") });
+  expect(json).toMatchObject({
+    code: 4,
+    msg: expect.stringContaining("[CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME]"),
+  });
+  expect((await daemon.call("CHECK", { netns: "" })).json).toMatchObject({
+    code: 4,
+    msg: expect.stringContaining("CNI_NETNS"),
+  });
   expect((await daemon.call("DEL", { netns: "" })).exit).toBe(0);
 });
 
@@ -54,7 +66,10 @@ test("an unsupported version names the supported ones", async () => {
 
 test("bad JSON is found before the unknown command, the unknown command before the version", async () => {
   expect((await daemon.call("FOO", { config: "{" })).json).toMatchObject({ code: 6 });
-  expect((await daemon.call("FOO", { config: { cniVersion: "9" } })).json).toMatchObject({ code: 4, msg: "unknown CNI_COMMAND: FOO" });
+  expect((await daemon.call("FOO", { config: { cniVersion: "9" } })).json).toMatchObject({
+    code: 4,
+    msg: "unknown CNI_COMMAND: FOO",
+  });
 });
 
 test.each([
@@ -75,7 +90,15 @@ test("errors carry the version of the configuration, the newest when it is not o
 });
 
 test("a body that is not the forwarder's is an error with a cure, not a crash", async () => {
-  for (const body of [undefined, null, 7, "x", {}, { program: "other" }, { program: "weave-net", env: { CNI_COMMAND: 5 } }]) {
+  for (const body of [
+    undefined,
+    null,
+    7,
+    "x",
+    {},
+    { program: "other" },
+    { program: "weave-net", env: { CNI_COMMAND: 5 } },
+  ]) {
     const answer = await daemon.handle(body, new AbortController().signal);
     expect(answer.exit).toBe(1);
     expect(JSON.parse(answer.stdout)).toMatchObject({ code: 5, msg: expect.stringContaining("weave setup") });

@@ -74,23 +74,37 @@ export function parseRequest(body: unknown): CniRequest {
   const verb = VERBS.find((name) => name === command);
   if (verb === undefined) throw new CniError(CniCode.badEnvironment, `unknown CNI_COMMAND: ${command}`);
   const version = parseVersion(config);
-  const since: CniVersion = verb === "CHECK" ? "0.4.0" : verb === "GC" || verb === "STATUS" ? "1.1.0" : "0.1.0";
+  const since: CniVersion =
+    verb === "CHECK" ? "0.4.0" : verb === "GC" || verb === "STATUS" ? "1.1.0" : "0.1.0";
   if (!atLeast(version, since)) {
     const message = `config version ${version} does not allow ${verb}, which came with ${since}`;
     throw new CniError(CniCode.incompatibleVersion, message);
   }
 
   const netns =
-    netnsError !== undefined ? { error: netnsError } : netnsFd === undefined ? { path: netnsPath } : { pid, fd: netnsFd };
+    netnsError !== undefined
+      ? { error: netnsError }
+      : netnsFd === undefined
+        ? { path: netnsPath }
+        : { pid, fd: netnsFd };
   const cniArgs = env["CNI_ARGS"] ?? "";
   return { program, verb, version, network, containerId, ifname, netnsPath, netns, cniArgs, config };
 }
 
 function checkEnvironment(command: string, containerId: string, ifname: string, netnsPath: string): void {
   if (containerId !== "" && !IDENTIFIER.test(containerId)) {
-    throw new CniError(CniCode.badEnvironment, `invalid characters in CNI_CONTAINERID: it must match ${IDENTIFIER.source}`, containerId);
+    throw new CniError(
+      CniCode.badEnvironment,
+      `invalid characters in CNI_CONTAINERID: it must match ${IDENTIFIER.source}`,
+      containerId,
+    );
   }
-  if (Buffer.byteLength(ifname) > MAX_IFNAME_BYTES || ifname === "." || ifname === ".." || IFNAME_FORBIDDEN.test(ifname)) {
+  if (
+    Buffer.byteLength(ifname) > MAX_IFNAME_BYTES ||
+    ifname === "." ||
+    ifname === ".." ||
+    IFNAME_FORBIDDEN.test(ifname)
+  ) {
     throw new CniError(CniCode.badEnvironment, "CNI_IFNAME cannot name an interface", ifname);
   }
   const attachment = command === "ADD" || command === "DEL" || command === "CHECK";
@@ -115,7 +129,10 @@ function parseJson(stdin: string): Readonly<Record<string, unknown>> {
   }
   const object = z.record(z.string(), z.unknown()).safeParse(config);
   if (!object.success) {
-    throw new CniError(CniCode.decodeFailure, "cannot decode the network configuration on stdin: it is not an object");
+    throw new CniError(
+      CniCode.decodeFailure,
+      "cannot decode the network configuration on stdin: it is not an object",
+    );
   }
   return object.data;
 }
@@ -123,9 +140,13 @@ function parseJson(stdin: string): Readonly<Record<string, unknown>> {
 function parseName(config: Readonly<Record<string, unknown>>): string {
   const name = config["name"] ?? "";
   if (typeof name !== "string") {
-    throw new CniError(CniCode.decodeFailure, "cannot decode the network configuration on stdin: name is not a string");
+    throw new CniError(
+      CniCode.decodeFailure,
+      "cannot decode the network configuration on stdin: name is not a string",
+    );
   }
-  if (name === "") throw new CniError(CniCode.badConfig, 'missing network name: the network configuration needs a "name"');
+  if (name === "")
+    throw new CniError(CniCode.badConfig, 'missing network name: the network configuration needs a "name"');
   if (!IDENTIFIER.test(name)) {
     const message = `invalid characters found in network name: it must match ${IDENTIFIER.source}`;
     throw new CniError(CniCode.badConfig, message, name);
@@ -137,7 +158,10 @@ function parseName(config: Readonly<Record<string, unknown>>): string {
 function parseVersion(config: Readonly<Record<string, unknown>>): CniVersion {
   const version = config["cniVersion"] ?? "";
   if (typeof version !== "string") {
-    throw new CniError(CniCode.decodeFailure, "cannot decode the network configuration on stdin: cniVersion is not a string");
+    throw new CniError(
+      CniCode.decodeFailure,
+      "cannot decode the network configuration on stdin: cniVersion is not a string",
+    );
   }
   if (version === "") return "0.1.0";
   if (isCniVersion(version)) return version;

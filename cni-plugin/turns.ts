@@ -13,7 +13,11 @@ export class AttachmentTurns {
   readonly #turns = new Map<string, Set<Turn>>();
 
   /** Runs `add` after every earlier call for the key. Its signal fires with `signal`, or when a removal comes. */
-  async add<T>(key: AttachmentKey, signal: AbortSignal, add: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async add<T>(
+    key: AttachmentKey,
+    signal: AbortSignal,
+    add: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const cancel = new AbortController();
     const either = AbortSignal.any([signal, cancel.signal]);
     const unlessCancelled = async (): Promise<T> => {

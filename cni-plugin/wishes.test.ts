@@ -5,19 +5,25 @@ const wishes = (cniArgs: string, args?: unknown, runtimeConfig?: unknown): unkno
   parseWishes(parseCniArgs(cniArgs), args, runtimeConfig);
 
 describe("CNI_ARGS", () => {
-  test.each(["A=B=C", "IP", "=x", "IP=10.0.0.1;", "K8S_POD_NAME=a;;IgnoreUnknown=1"])("%s is refused with code 4", (text) => {
-    expect(() => parseCniArgs(text)).toThrow(expect.objectContaining({ code: 4 }));
-  });
+  test.each(["A=B=C", "IP", "=x", "IP=10.0.0.1;", "K8S_POD_NAME=a;;IgnoreUnknown=1"])(
+    "%s is refused with code 4",
+    (text) => {
+      expect(() => parseCniArgs(text)).toThrow(expect.objectContaining({ code: 4 }));
+    },
+  );
 
   test("an unknown key needs IgnoreUnknown", () => {
-    expect(() => parseCniArgs("FOO=bar")).toThrow(expect.objectContaining({ code: 4, message: expect.stringContaining("FOO") }));
+    expect(() => parseCniArgs("FOO=bar")).toThrow(
+      expect.objectContaining({ code: 4, message: expect.stringContaining("FOO") }),
+    );
     expect(() => parseCniArgs("FOO=bar;IgnoreUnknown=0")).toThrow(expect.objectContaining({ code: 4 }));
     expect(parseCniArgs("FOO=bar;IgnoreUnknown=1").get("FOO")).toBe("bar");
     expect(parseCniArgs("IgnoreUnknown=true;FOO=bar").get("FOO")).toBe("bar");
   });
 
   test("Kubernetes' keys are known in any order", () => {
-    const text = "K8S_POD_UID=u;IP=10.32.0.9;K8S_POD_NAMESPACE=default;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c";
+    const text =
+      "K8S_POD_UID=u;IP=10.32.0.9;K8S_POD_NAMESPACE=default;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c";
     expect(wishes(text)).toEqual({ addresses: ["10.32.0.9"] });
     expect(wishes(text.split(";").reverse().join(";"))).toEqual({ addresses: ["10.32.0.9"] });
   });
@@ -60,8 +66,11 @@ describe("MAC", () => {
     expect(wishes("MAC=02-00-00-00-00-0A")).toMatchObject({ mac: "02:00:00:00:00:0a" });
   });
 
-  test.each(["01:00:5e:00:00:01", "00:00:00:00:00:00", "02:00:00:00:00", "nonsense"])("%s is refused", (mac) => {
-    expect(() => wishes(`MAC=${mac}`)).toThrow(expect.objectContaining({ code: 4 }));
-    expect(() => wishes("", {}, { mac })).toThrow(expect.objectContaining({ code: 7 }));
-  });
+  test.each(["01:00:5e:00:00:01", "00:00:00:00:00:00", "02:00:00:00:00", "nonsense"])(
+    "%s is refused",
+    (mac) => {
+      expect(() => wishes(`MAC=${mac}`)).toThrow(expect.objectContaining({ code: 4 }));
+      expect(() => wishes("", {}, { mac })).toThrow(expect.objectContaining({ code: 7 }));
+    },
+  );
 });

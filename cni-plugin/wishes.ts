@@ -34,7 +34,11 @@ export function parseCniArgs(text: string): ReadonlyMap<string, string> {
   const unknown = [...args.keys()].filter((name) => !KNOWN_ARGS.has(name));
   if (unknown.length > 0 && !["1", "true"].includes(args.get("IgnoreUnknown")?.toLowerCase() ?? "")) {
     const names = unknown.join(", ");
-    throw new CniError(CniCode.badEnvironment, `CNI_ARGS: unknown arguments ${names}; add IgnoreUnknown=1 to have them ignored`, text);
+    throw new CniError(
+      CniCode.badEnvironment,
+      `CNI_ARGS: unknown arguments ${names}; add IgnoreUnknown=1 to have them ignored`,
+      text,
+    );
   }
   return args;
 }
@@ -43,7 +47,11 @@ export function parseCniArgs(text: string): ReadonlyMap<string, string> {
  * Addresses of all three places together, as host-local has it; the MAC of runtimeConfig before args.cni before CNI_ARGS.
  * A value that does not parse is an error (4 from CNI_ARGS, 7 from the configuration), never ignored.
  */
-export function parseWishes(cniArgs: ReadonlyMap<string, string>, args: unknown, runtimeConfig: unknown): Wishes {
+export function parseWishes(
+  cniArgs: ReadonlyMap<string, string>,
+  args: unknown,
+  runtimeConfig: unknown,
+): Wishes {
   const meta = field(args, "cni");
   const addresses = new Map<string, string>();
   const add = (code: number, where: string, value: unknown): void => {
@@ -58,7 +66,8 @@ export function parseWishes(cniArgs: ReadonlyMap<string, string>, args: unknown,
   const ip = cniArgs.get("IP") ?? "";
   if (ip !== "") for (const one of ip.split(",")) add(CniCode.badEnvironment, "CNI_ARGS IP", one);
   for (const one of list("args.cni.ips", field(meta, "ips"))) add(CniCode.badConfig, "args.cni.ips", one);
-  for (const one of list("runtimeConfig.ips", field(runtimeConfig, "ips"))) add(CniCode.badConfig, "runtimeConfig.ips", one);
+  for (const one of list("runtimeConfig.ips", field(runtimeConfig, "ips")))
+    add(CniCode.badConfig, "runtimeConfig.ips", one);
 
   const mac =
     parseMac(CniCode.badConfig, "runtimeConfig.mac", field(runtimeConfig, "mac")) ??
@@ -74,13 +83,16 @@ export function parseWishes(cniArgs: ReadonlyMap<string, string>, args: unknown,
 export function field(object: unknown, name: string): unknown {
   if (typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
   const entries = Object.entries(object);
-  const found = entries.find(([key]) => key === name) ?? entries.find(([key]) => key.toLowerCase() === name.toLowerCase());
+  const found =
+    entries.find(([key]) => key === name) ??
+    entries.find(([key]) => key.toLowerCase() === name.toLowerCase());
   return found?.[1] ?? undefined;
 }
 
 function list(where: string, value: unknown): readonly unknown[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value)) throw new CniError(CniCode.badConfig, `${where}: a list of addresses was expected`);
+  if (!Array.isArray(value))
+    throw new CniError(CniCode.badConfig, `${where}: a list of addresses was expected`);
   return value;
 }
 

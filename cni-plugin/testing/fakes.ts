@@ -1,7 +1,7 @@
 // A working daemon side and host side in memory for the tests of the verbs. `before` lets a test fail or delay any operation.
 import { WeaveError } from "../../src/core/errors.ts";
 import type { Attachment, AttachmentKey, Attachments, Readiness } from "../../src/ports/attachments.ts";
-import type { AttachSpec, Attached, Netns, NetnsSource } from "../../src/ports/kernel.ts";
+import type { Attached, AttachSpec, Netns, NetnsSource } from "../../src/ports/kernel.ts";
 import type { CniKernel } from "../add.ts";
 
 /** Called with the name of each operation as it begins. */
@@ -40,11 +40,17 @@ export class FakeAttachments implements Attachments {
     return [...this.held.values()].filter((one) => one.network === network);
   }
 
-  async allocate(key: AttachmentKey, wish: { subnet?: string; addresses?: readonly string[] }, signal: AbortSignal): Promise<Attachment> {
+  async allocate(
+    key: AttachmentKey,
+    wish: { subnet?: string; addresses?: readonly string[] },
+    signal: AbortSignal,
+  ): Promise<Attachment> {
     await this.before("allocate");
     if (signal.aborted) throw new WeaveError("cancelled", "cancelled");
     if (this.held.has(idOf(key))) throw new WeaveError("ifname-exists", "held already");
-    const used = new Set([...this.held.values()].flatMap((one) => one.addresses.map((address) => address.split("/")[0])));
+    const used = new Set(
+      [...this.held.values()].flatMap((one) => one.addresses.map((address) => address.split("/")[0])),
+    );
     const addresses: string[] = [];
     for (const wanted of wish.addresses ?? []) {
       const bare = wanted.split("/")[0] ?? "";
@@ -70,7 +76,10 @@ export class FakeAttachments implements Attachments {
     return this.bridgeAddresses;
   }
 
-  async commit(key: AttachmentKey, facts: { mac: string; netns: string; hostIfname: string } | undefined): Promise<void> {
+  async commit(
+    key: AttachmentKey,
+    facts: { mac: string; netns: string; hostIfname: string } | undefined,
+  ): Promise<void> {
     await this.before("commit");
     const attachment = this.held.get(idOf(key));
     if (attachment === undefined) throw new WeaveError("unknown-attachment", "commit without allocate");

@@ -50,13 +50,36 @@ export class Harness {
         ...(call.args === undefined ? {} : { CNI_ARGS: call.args }),
         ...call.env,
       },
-      stdin: typeof config === "string" ? config : JSON.stringify({ cniVersion: "1.1.0", name: "net1", ...config }),
+      stdin:
+        typeof config === "string"
+          ? config
+          : JSON.stringify({ cniVersion: "1.1.0", name: "net1", ...config }),
       pid: 4711,
       ...call.body,
     };
     const answer = await this.handle(body, call.signal ?? new AbortController().signal);
     const json: unknown = answer.stdout === "" ? {} : JSON.parse(answer.stdout);
     return { ...answer, json: Object.fromEntries(Object.entries(Object(json))) };
+  }
+
+  /** Holds the first operation of this name: `reached` resolves when it begins, and it goes on after `release()`. */
+  holdAt(operation: string): { reached: Promise<void>; release: () => void } {
+    let reach = (): void => undefined;
+    let release = (): void => undefined;
+    const reached = new Promise<void>((resolve) => {
+      reach = resolve;
+    });
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const hold = (name: string): Promise<void> | undefined => {
+      if (name !== operation) return undefined;
+      reach();
+      return released;
+    };
+    this.attachments.before = hold;
+    this.kernel.before = hold;
+    return { reached, release };
   }
 
   /** What is left behind: empty strings when nothing is. */

@@ -1,7 +1,12 @@
 // Golden vectors of the host interface name, computed once by a third implementation. Both ours must agree with them for ever: a name
 // that changes between releases would leave links behind.
 
-export const HOST_IFNAME_VECTORS: readonly (readonly [network: string, containerId: string, ifname: string, name: string])[] = [
+export const HOST_IFNAME_VECTORS: readonly (readonly [
+  network: string,
+  containerId: string,
+  ifname: string,
+  name: string,
+])[] = [
   ["weave", "c-1", "eth0", "vwb868c642dacd"],
   ["weave", "c-1", "eth1", "vwb868c542dacd"],
   ["net1", "c-1", "eth0", "vw60a05be8208b"],

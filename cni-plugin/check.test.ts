@@ -1,0 +1,77 @@
+import { describe, expect, test } from "vitest";
+import { type Call, Harness } from "./testing/harness.ts";
+
+describe("STATUS", () => {
+  const none: Call = { id: "", ifname: "", netns: "" };
+
+  test("says nothing when addresses can be given", async () => {
+    expect(await new Harness().call("STATUS", none)).toEqual({ exit: 0, stdout: "", json: {} });
+  });
+
+  test.each([
+    [50, false],
+    [51, true],
+  ])("code %i when degraded is %s", async (code, degraded) => {
+    const daemon = new Harness();
+    daemon.attachments.ready = {
+      ready: false,
+      degraded,
+      message: "nobody founded the ring",
+      hint: "run: weave connect PEER",
+    };
+    const { exit, json } = await daemon.call("STATUS", none);
+    expect(exit).toBe(1);
+    expect(json).toMatchObject({ code, msg: "nobody founded the ring; run: weave connect PEER" });
+  });
+
+  test("a configuration ADD would refuse is refused", async () => {
+    expect((await new Harness().call("STATUS", { ...none, config: { vlan: 9 } })).json).toMatchObject({
+      code: 2,
+    });
+    const ipam = { program: "weave-ipam", config: { vlan: 9 } } as const;
+    expect((await new Harness().call("STATUS", { ...none, ...ipam })).exit).toBe(0);
+  });
+});
+
+describe("CHECK", () => {
+  async function added(): Promise<{ daemon: Harness; config: Record<string, unknown> }> {
+    const daemon = new Harness();
+    const { json } = await daemon.call("ADD", { config: { cniVersion: "0.4.0" } });
+    return { daemon, config: { cniVersion: "0.4.0", prevResult: json } };
+  }
+
+  test("succeeds right after ADD, any number of times at once", async () => {
+    const { daemon, config } = await added();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => daemon.call("CHECK", { config })));
+    expect(answers.every((answer) => answer.exit === 0 && answer.stdout === "")).toBe(true);
+    expect(daemon.residue().openNetns).toBe(0);
+  });
+
+  test("tells what is missing", async () => {
+    const { daemon, config } = await added();
+    const check = async (call: Call = {}): Promise<Record<string, unknown>> =>
+      (await daemon.call("CHECK", { config, ...call })).json;
+    expect(await check({ config: { cniVersion: "0.4.0" } })).toMatchObject({
+      code: 7,
+      msg: expect.stringContaining("prevResult"),
+    });
+    expect(await check({ netns: "/other" })).toMatchObject({
+      code: 105,
+      msg: expect.stringContaining("/other"),
+    });
+    expect(await check({ body: { netnsError: "ENOENT" } })).toMatchObject({ code: 101 });
+    expect(
+      await check({ config: { ...config, prevResult: { ...Object(config["prevResult"]), ips: [] } } }),
+    ).toMatchObject({
+      code: 105,
+      msg: expect.stringContaining("10.32.0.2/12"),
+    });
+    daemon.kernel.links.clear();
+    expect(await check()).toMatchObject({ code: 105, msg: expect.stringContaining("no port of the bridge") });
+    await daemon.call("DEL");
+    expect(await check()).toMatchObject({
+      code: 105,
+      msg: expect.stringContaining("no address is reserved"),
+    });
+  });
+});
