@@ -5,7 +5,7 @@ import { isMainModule, localProgram, run } from "./run.mjs";
 
 const checks = {
   types: [localProgram("tsc"), ["--project", ".", "--noEmit", "--pretty", "false"]],
-  lint: [localProgram("biome"), ["check", "--error-on-warnings", "--max-diagnostics=100", "--colors=off"]],
+  lint: [localProgram("biome"), ["check", "--error-on-warnings", "--max-diagnostics=20", "--colors=off"]],
   layers: [process.execPath, ["scripts/check-layers.mjs"]],
   unused: [localProgram("knip"), ["--no-progress"]],
 };

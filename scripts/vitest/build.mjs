@@ -1,7 +1,11 @@
-// Builds before the projects that run the built programs. scripts/test.mjs has built already and says so.
+// Builds before the projects that run what is built. scripts/test.mjs has built already and says so.
 
 import { build } from "../build.mjs";
 
-export async function setup() {
-  if (process.env.WEAVE_BUILT !== "1") await build();
+/** What each project needs; all others need everything. */
+const needs = { kernel: ["lib/kernel-worker.js", "bin/weave-net"] };
+
+/** @param {{ name: string }} project */
+export async function setup({ name }) {
+  if (process.env.WEAVE_BUILT !== "1") await build(needs[name]);
 }
