@@ -44,7 +44,8 @@ export function inNetns<T>(fd: number, fn: () => T extends PromiseLike<unknown> 
   if (abroad) throw new Error("inNetns within inNetns");
   if (setns(fd, CLONE_NEWNET) !== 0) {
     const name = errnoName(errno());
-    if (name === "EINVAL") throw new WeaveError("netns-invalid", `descriptor ${fd} is not a network namespace`);
+    if (name === "EINVAL")
+      throw new WeaveError("netns-invalid", `descriptor ${fd} is not a network namespace`);
     throw kernelError({ operation: "setns", object: `descriptor ${fd}` }, name);
   }
   abroad = true;
@@ -99,7 +100,9 @@ function openNsfs(path: string): number {
       throw new WeaveError("netns-missing", `network namespace ${path} does not exist`, { cause: error });
     }
     if (code === "ERR_INVALID_ARG_VALUE" || code === "ENAMETOOLONG" || code === "ELOOP") {
-      throw new WeaveError("netns-invalid", `${JSON.stringify(path).slice(0, 120)} is not a path`, { cause: error });
+      throw new WeaveError("netns-invalid", `${JSON.stringify(path).slice(0, 120)} is not a path`, {
+        cause: error,
+      });
     }
     throw kernelError({ operation: "netns open", object: path }, code, error);
   }
@@ -112,7 +115,7 @@ function cookie(): string {
   try {
     const value = Buffer.alloc(8);
     const rc = getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, value, Uint32Array.of(value.length));
-    return rc === 0 ? new BigUint64Array(value.buffer, value.byteOffset, 1)[0]?.toString() ?? "0" : "0";
+    return rc === 0 ? (new BigUint64Array(value.buffer, value.byteOffset, 1)[0]?.toString() ?? "0") : "0";
   } finally {
     close(fd);
   }

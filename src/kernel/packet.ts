@@ -37,7 +37,8 @@ export function sendFrames(ifindex: number, frames: readonly Buffer[]): void {
   try {
     for (const frame of frames) {
       const address = linkLayerAddress(ifindex, frame);
-      if (sendto(fd, frame, frame.length, 0, address, address.length) < 0) throw kernelError(subject, errnoName(errno()));
+      if (sendto(fd, frame, frame.length, 0, address, address.length) < 0)
+        throw kernelError(subject, errnoName(errno()));
     }
   } finally {
     close(fd);

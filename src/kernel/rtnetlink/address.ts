@@ -1,8 +1,8 @@
 // Addresses of interfaces: RTM_*ADDR with struct ifaddrmsg (linux/if_addr.h).
 import { attribute, parseAttributes, readU32, writeU32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from "./socket.ts";
-import { addressText, AF_INET6, type WireAddress, wireAddress } from "./wire.ts";
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { AF_INET6, addressText, type WireAddress, wireAddress } from "./wire.ts";
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -28,7 +28,12 @@ export interface InterfaceAddress {
 export async function addAddress(socket: NetlinkSocket, index: number, cidr: string): Promise<boolean> {
   const payload = encodeAddress(index, wireAddress(cidr));
   try {
-    await socket.request({ operation: "address add", object: cidr }, RTM_NEWADDR, payload, NLM_F_CREATE | NLM_F_EXCL);
+    await socket.request(
+      { operation: "address add", object: cidr },
+      RTM_NEWADDR,
+      payload,
+      NLM_F_CREATE | NLM_F_EXCL,
+    );
     return true;
   } catch (error) {
     if (errnoOf(error) === "EEXIST") return false;

@@ -15,8 +15,8 @@ import {
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "./neighbour.ts";
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, type NetlinkSocket } from "./socket.ts";
-import { addressText, AF_BRIDGE, macBytes, macText, wireAddress } from "./wire.ts";
+import { type NetlinkSocket, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
+import { AF_BRIDGE, addressText, macBytes, macText, wireAddress } from "./wire.ts";
 
 /** linux/neighbour.h. */
 const NTF_SELF = 0x02;
@@ -48,7 +48,12 @@ export async function setFdb(socket: NetlinkSocket, index: number, mac: string, 
 }
 
 /** Delete one half of a MAC's entry. False when it was not there. */
-export async function deleteFdb(socket: NetlinkSocket, index: number, mac: string, half: FdbHalf): Promise<boolean> {
+export async function deleteFdb(
+  socket: NetlinkSocket,
+  index: number,
+  mac: string,
+  half: FdbHalf,
+): Promise<boolean> {
   const flags = half === "self" ? NTF_SELF : NTF_MASTER;
   const header = encodeHeader({ family: AF_BRIDGE, index, state: NUD_NOARP, flags });
   return remove(socket, mac, Buffer.concat([header, attribute(NDA_LLADDR, macBytes(mac))]));
@@ -76,7 +81,11 @@ export async function listFdb(socket: NetlinkSocket, index: number): Promise<Fdb
   // A dump filtered by interface takes struct ifinfomsg; its index is where ndmsg has it.
   const payload = Buffer.alloc(16);
   encodeHeader({ family: AF_BRIDGE, index, state: 0, flags: 0 }).copy(payload);
-  const parts = await socket.dump({ operation: "fdb list", object: `interface ${index}` }, RTM_GETNEIGH, payload);
+  const parts = await socket.dump(
+    { operation: "fdb list", object: `interface ${index}` },
+    RTM_GETNEIGH,
+    payload,
+  );
   const flood = new Set<string>();
   const self = new Map<string, string>();
   const master = new Map<string, { sticky: boolean }>();

@@ -1,6 +1,17 @@
 // What is inside IFLA_LINKINFO: the kind of a link and its kind's own settings (linux/if_link.h).
 // Only the settings this project uses have names.
-import { attribute, nest, parseAttributes, readText, readU16, readU32, text, u8, u16be, u32 } from "./attributes.ts";
+import {
+  attribute,
+  nest,
+  parseAttributes,
+  readText,
+  readU16,
+  readU32,
+  text,
+  u8,
+  u16be,
+  u32,
+} from "./attributes.ts";
 import { addressText, macBytes, wireAddress } from "./wire.ts";
 
 const IFLA_INFO_KIND = 1;
@@ -132,7 +143,10 @@ export function encodeKind(kind: string): Buffer {
 }
 
 /** IFLA_LINKINFO payload -> the link's own settings, and those it has as a bridge port. */
-export function decodeLinkInfo(payload: Buffer): { readonly info: LinkInfo; readonly port: PortInfo | undefined } {
+export function decodeLinkInfo(payload: Buffer): {
+  readonly info: LinkInfo;
+  readonly port: PortInfo | undefined;
+} {
   const attributes = parseAttributes(payload);
   const name = readText(attributes.get(IFLA_INFO_KIND) ?? Buffer.alloc(0));
   const data = parseAttributes(attributes.get(IFLA_INFO_DATA) ?? Buffer.alloc(0));

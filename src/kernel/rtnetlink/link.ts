@@ -2,7 +2,7 @@
 import { attribute, parseAttributes, readS32, readText, readU32, text, u32, writeU32 } from "./attributes.ts";
 import { errnoOf, kernelError } from "./errors.ts";
 import { decodeLinkInfo, encodeKind, type LinkInfo, type PortInfo } from "./link-info.ts";
-import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from "./socket.ts";
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { macBytes, macText } from "./wire.ts";
 
 const RTM_NEWLINK = 16;
@@ -59,7 +59,12 @@ export interface LinkChange {
 /** Create a link; EEXIST when the name, or for veth the peer's name, is in use. */
 export async function createLink(socket: NetlinkSocket, name: string, change: LinkChange): Promise<void> {
   const payload = encodeLink(0, { ...change, name });
-  await socket.request({ operation: "link add", object: name }, RTM_NEWLINK, payload, NLM_F_CREATE | NLM_F_EXCL);
+  await socket.request(
+    { operation: "link add", object: name },
+    RTM_NEWLINK,
+    payload,
+    NLM_F_CREATE | NLM_F_EXCL,
+  );
 }
 
 /** Change a link by index. Settings of its kind or port (`info`) go through RTM_NEWLINK: RTM_SETLINK ignores them. */
@@ -104,7 +109,11 @@ export async function getLink(socket: NetlinkSocket, which: string | number): Pr
 /** All links, or the ports of one bridge, in interface order. */
 export async function listLinks(socket: NetlinkSocket, master?: number): Promise<readonly Link[]> {
   const subject = { operation: "link list", object: master === undefined ? "all" : `master ${master}` };
-  const parts = await socket.dump(subject, RTM_GETLINK, encodeLink(0, master === undefined ? {} : { master }));
+  const parts = await socket.dump(
+    subject,
+    RTM_GETLINK,
+    encodeLink(0, master === undefined ? {} : { master }),
+  );
   // Kernels that do not know the filter send everything.
   return parts
     .filter((part) => part.type === RTM_NEWLINK)
@@ -119,7 +128,12 @@ export async function listLinks(socket: NetlinkSocket, master?: number): Promise
 export async function kindExists(socket: NetlinkSocket, kind: string): Promise<boolean> {
   const payload = encodeLink(0, { mac: "01:00:00:00:00:00", info: encodeKind(kind) });
   try {
-    await socket.request({ operation: "link probe", object: kind }, RTM_NEWLINK, payload, NLM_F_CREATE | NLM_F_EXCL);
+    await socket.request(
+      { operation: "link probe", object: kind },
+      RTM_NEWLINK,
+      payload,
+      NLM_F_CREATE | NLM_F_EXCL,
+    );
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "EADDRNOTAVAIL") return true;

@@ -2,7 +2,7 @@
 // The forwarding database speaks the same messages and has its own file, fdb.ts.
 import { attribute, parseAttributes, readS32, readU16, u32, writeU16, writeU32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { NLM_F_CREATE, NLM_F_REPLACE, type NetlinkSocket } from "./socket.ts";
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
 import { addressText, macBytes, macText, wireAddress } from "./wire.ts";
 
 export const RTM_NEWNEIGH = 28;
@@ -34,15 +34,32 @@ export interface Neighbour {
 }
 
 /** Add or replace the permanent entry of an address. */
-export async function setNeighbour(socket: NetlinkSocket, index: number, address: string, mac: string): Promise<void> {
+export async function setNeighbour(
+  socket: NetlinkSocket,
+  index: number,
+  address: string,
+  mac: string,
+): Promise<void> {
   const subject = { operation: "neighbour set", object: address };
-  await socket.request(subject, RTM_NEWNEIGH, encodeNeighbour(index, address, mac), NLM_F_CREATE | NLM_F_REPLACE);
+  await socket.request(
+    subject,
+    RTM_NEWNEIGH,
+    encodeNeighbour(index, address, mac),
+    NLM_F_CREATE | NLM_F_REPLACE,
+  );
 }
 
 /** Delete the entry of an address. False when there was none. */
-export async function deleteNeighbour(socket: NetlinkSocket, index: number, address: string): Promise<boolean> {
+export async function deleteNeighbour(
+  socket: NetlinkSocket,
+  index: number,
+  address: string,
+): Promise<boolean> {
   const { family, bytes } = wireAddress(address);
-  const payload = Buffer.concat([encodeHeader({ family, index, state: 0, flags: 0 }), attribute(NDA_DST, bytes)]);
+  const payload = Buffer.concat([
+    encodeHeader({ family, index, state: 0, flags: 0 }),
+    attribute(NDA_DST, bytes),
+  ]);
   try {
     await socket.request({ operation: "neighbour delete", object: address }, RTM_DELNEIGH, payload);
     return true;
@@ -56,7 +73,11 @@ export async function deleteNeighbour(socket: NetlinkSocket, index: number, addr
 export async function listNeighbours(socket: NetlinkSocket, index: number): Promise<readonly Neighbour[]> {
   const header = encodeHeader({ family: 0, index: 0, state: 0, flags: 0 });
   const payload = Buffer.concat([header, attribute(NDA_IFINDEX, u32(index))]);
-  const parts = await socket.dump({ operation: "neighbour list", object: `interface ${index}` }, RTM_GETNEIGH, payload);
+  const parts = await socket.dump(
+    { operation: "neighbour list", object: `interface ${index}` },
+    RTM_GETNEIGH,
+    payload,
+  );
   return parts.flatMap((part) => {
     const decoded = part.type === RTM_NEWNEIGH ? decodeNeighbour(part.data) : undefined;
     return decoded === undefined || decoded.index !== index ? [] : [decoded];

@@ -1,8 +1,8 @@
 // Routes: RTM_*ROUTE with struct rtmsg (linux/rtnetlink.h).
 import { attribute, parseAttributes, readU32, u32, writeU32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from "./socket.ts";
-import { addressText, AF_INET, AF_INET6, wireAddress, wireNetwork } from "./wire.ts";
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { AF_INET, AF_INET6, addressText, wireAddress, wireNetwork } from "./wire.ts";
 
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;

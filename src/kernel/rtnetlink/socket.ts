@@ -64,7 +64,8 @@ export class NetlinkSocket {
     return this.#queue(subject, async () => {
       for (let attempt = 1; ; attempt++) {
         const parts = await this.#exchange(subject, type, payload, NLM_F_DUMP);
-        if (attempt >= DUMP_ATTEMPTS || !parts.some((part) => (part.flags & NLM_F_DUMP_INTR) !== 0)) return parts;
+        if (attempt >= DUMP_ATTEMPTS || !parts.some((part) => (part.flags & NLM_F_DUMP_INTR) !== 0))
+          return parts;
       }
     });
   }
@@ -73,7 +74,12 @@ export class NetlinkSocket {
    * Several messages in one datagram, framed by `begin` and `end`: an nf_tables transaction, all or nothing.
    * Rejects with the first refusal.
    */
-  batch(subject: Subject, begin: BatchMessage, body: readonly BatchMessage[], end: BatchMessage): Promise<void> {
+  batch(
+    subject: Subject,
+    begin: BatchMessage,
+    body: readonly BatchMessage[],
+    end: BatchMessage,
+  ): Promise<void> {
     return this.#queue(subject, () => this.#transaction(subject, begin, body, end));
   }
 
@@ -95,7 +101,11 @@ export class NetlinkSocket {
   async #exchange(subject: Subject, type: number, payload: Uint8Array, flags: number): Promise<RawMessage[]> {
     let replies: RawMessage[];
     try {
-      [replies] = await this.#socket.request(type, payload, { flags, checkError: false, timeout: REPLY_TIMEOUT_MS });
+      [replies] = await this.#socket.request(type, payload, {
+        flags,
+        checkError: false,
+        timeout: REPLY_TIMEOUT_MS,
+      });
     } catch (cause) {
       throw kernelError(subject, errnoFrom(cause), cause);
     }

@@ -25,7 +25,11 @@ export function wireAddress(text: string): WireAddress {
 export function wireNetwork(text: string): WireAddress {
   const cidr = parseCidr(text);
   if (cidr === undefined) throw new WeaveError("bad-address", `not a CIDR: ${text}`);
-  return { family: cidr.family === 4 ? AF_INET : AF_INET6, bytes: bytesOf(networkOf(cidr)), prefix: cidr.prefix };
+  return {
+    family: cidr.family === 4 ? AF_INET : AF_INET6,
+    bytes: bytesOf(networkOf(cidr)),
+    prefix: cidr.prefix,
+  };
 }
 
 /** 4 or 16 bytes -> canonical text (dotted quad, RFC 5952); undefined for any other length. */
@@ -38,13 +42,15 @@ export function addressText(bytes: Buffer): string | undefined {
 /** The one spelling the kernel layer compares addresses by. bad-address when it is none. */
 export function canonicalAddress(text: string): string {
   const cidr = parseCidr(text);
-  if (cidr === undefined || text.includes("/")) throw new WeaveError("bad-address", `not an IP address: ${text}`);
+  if (cidr === undefined || text.includes("/"))
+    throw new WeaveError("bad-address", `not an IP address: ${text}`);
   return formatAddress(cidr.family, cidr.value);
 }
 
 /** "02:00:0a:20:00:05" -> 6 bytes. bad-address otherwise. */
 export function macBytes(mac: string): Buffer {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) throw new WeaveError("bad-address", `not a MAC address: ${mac}`);
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac))
+    throw new WeaveError("bad-address", `not a MAC address: ${mac}`);
   return Buffer.from(mac.replaceAll(":", ""), "hex");
 }
 

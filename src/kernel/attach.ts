@@ -1,0 +1,125 @@
+// Attaches a container: a veth pair whose one end is a port of the bridge and whose other end is born inside the
+// container's namespace, configured and announced there. All or nothing.
+import { contains, parseCidr } from "../core/address/cidr.ts";
+import { WeaveError } from "../core/errors.ts";
+import type { Attached, AttachSpec, RouteSpec } from "../ports/kernel.ts";
+import type { Host } from "./host.ts";
+import { hostEndMac } from "./mac.ts";
+import { inNetns } from "./netns.ts";
+import { announcement, sendFrames } from "./packet.ts";
+import { addAddress } from "./rtnetlink/address.ts";
+import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
+import { changeLink, createLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
+import { encodePort, encodeVeth } from "./rtnetlink/link-info.ts";
+import { addRoute } from "./rtnetlink/route.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { CONTAINER_IPV6_SYSCTLS, ensureSysctls, PORT_SYSCTLS } from "./sysctl.ts";
+
+/** Create and configure the pair. ifname-exists, kernel. On failure nothing of it is left. */
+export async function attach(host: Host, outer: NetlinkSocket, spec: AttachSpec): Promise<Attached> {
+  const inner = inNetns(spec.netns.fd, () => new NetlinkSocket(NETLINK_ROUTE));
+  try {
+    if ((await getLink(inner, spec.ifname)) !== undefined) throw ifnameExists(spec);
+    const bridge = await existing(outer, spec.bridge);
+    await createPair(outer, inner, bridge, spec);
+    try {
+      await configureHostEnd(host, outer, spec);
+      return await configureContainerEnd(outer, inner, bridge, spec);
+    } catch (error) {
+      await deleteLink(outer, spec.hostIfname);
+      throw error;
+    }
+  } finally {
+    await inner.close();
+  }
+}
+
+async function createPair(
+  outer: NetlinkSocket,
+  inner: NetlinkSocket,
+  bridge: Link,
+  spec: AttachSpec,
+): Promise<void> {
+  try {
+    await createLink(outer, spec.hostIfname, {
+      mac: hostEndMac(spec.hostIfname),
+      mtu: spec.mtu,
+      master: bridge.index,
+      up: true,
+      info: encodeVeth({ ifname: spec.ifname, mac: spec.mac, mtu: spec.mtu, netnsFd: spec.netns.fd }),
+    });
+  } catch (error) {
+    // One errno for two names; another call may have made the inner one since we looked.
+    if (errnoOf(error) === "EEXIST" && (await getLink(inner, spec.ifname)) !== undefined)
+      throw ifnameExists(spec);
+    throw error;
+  }
+}
+
+async function configureHostEnd(host: Host, outer: NetlinkSocket, spec: AttachSpec): Promise<void> {
+  // Before the other end is up there is no carrier, so the kernel has not given this end a link-local address yet.
+  host.run(() => ensureSysctls(PORT_SYSCTLS, spec.hostIfname));
+  if (!spec.hairpin) return;
+  const link = await existing(outer, spec.hostIfname);
+  await changeLink(outer, link, { info: encodePort({ hairpin: true }) });
+}
+
+async function configureContainerEnd(
+  outer: NetlinkSocket,
+  inner: NetlinkSocket,
+  bridge: Link,
+  spec: AttachSpec,
+): Promise<Attached> {
+  const { index, name } = await existing(inner, spec.ifname);
+  const fd = spec.netns.fd;
+  if (spec.addresses.some((address) => address.includes(":"))) {
+    inNetns(fd, () => ensureSysctls(CONTAINER_IPV6_SYSCTLS, spec.ifname));
+  }
+  await changeLink(inner, { index, name }, { up: true });
+  for (const address of spec.addresses) await addAddress(inner, index, address);
+  for (const route of spec.routes) await addContainerRoute(inner, index, spec, route);
+  // Asking for a link makes the kernel finish its carrier work; an announcement sent before that is lost now and then.
+  await existing(inner, spec.ifname);
+  const hostEnd = await existing(outer, spec.hostIfname);
+  const frames = spec.addresses.map((address) => announcement(address.split("/")[0] ?? address, spec.mac));
+  inNetns(fd, () => sendFrames(index, frames));
+  return { hostMac: hostEnd.mac, bridgeMac: bridge.mac };
+}
+
+async function addContainerRoute(
+  inner: NetlinkSocket,
+  oif: number,
+  spec: AttachSpec,
+  route: RouteSpec,
+): Promise<void> {
+  const onlink = route.gw !== undefined && !onLink(route.gw, spec.addresses);
+  await addRoute(inner, {
+    dst: route.dst,
+    oif,
+    onlink,
+    ...(route.gw === undefined ? {} : { gateway: route.gw }),
+  });
+}
+
+/** Whether an address's own subnet makes the gateway reachable. */
+function onLink(gateway: string, addresses: readonly string[]): boolean {
+  const target = parseCidr(gateway);
+  if (target === undefined) throw new WeaveError("bad-address", `not a gateway address: ${gateway}`);
+  return addresses.some((address) => {
+    const cidr = parseCidr(address);
+    return cidr !== undefined && contains(cidr, target);
+  });
+}
+
+async function existing(socket: NetlinkSocket, name: string): Promise<Link> {
+  const link = await getLink(socket, name);
+  if (link === undefined) throw kernelError({ operation: "link get", object: name }, "ENODEV");
+  return link;
+}
+
+function ifnameExists(spec: AttachSpec): WeaveError {
+  return new WeaveError("ifname-exists", `the namespace already has an interface ${spec.ifname}`, {
+    hint: "delete the earlier attachment, or use another interface name",
+    fields: { ifname: spec.ifname },
+  });
+}

@@ -1,0 +1,179 @@
+// Brings a host to a DatapathState: links, then entries, then firewall and forwarding, then deletions.
+//
+// The kernel is read once; after that only differences to what is known are written, so an apply costs as many netlink
+// calls as there are changes. Any failure makes the next apply (and one repetition within this one) read again.
+import type { DatapathState } from "../../core/datapath/state.ts";
+import type { DatapathReport } from "../../ports/kernel.ts";
+import type { Firewall } from "../firewall.ts";
+import type { Host } from "../host.ts";
+import { getLink } from "../rtnetlink/link.ts";
+import { listRoutes } from "../rtnetlink/route.ts";
+import type { NetlinkSocket } from "../rtnetlink/socket.ts";
+import { ensureSysctls, FORWARDING, ipv6Available, readSysctl, UPLINK_ACCEPT_RA } from "../sysctl.ts";
+import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
+import { ensureBridge, ensureVxlan } from "./links.ts";
+import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
+import { Report } from "./report.ts";
+
+interface Known {
+  readonly devices: Devices;
+  /** The link settings the devices were brought to. */
+  readonly settings: string;
+  readonly holding: Holding;
+  /** Families forwarding was switched on for. */
+  readonly forwarding: Set<4 | 6>;
+}
+
+export class Datapath {
+  readonly #host: Host;
+  readonly #socket: NetlinkSocket;
+  readonly #firewall: Firewall;
+  readonly #wanted = nothingWanted();
+  #known: Known | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(host: Host, socket: NetlinkSocket, firewall: Firewall) {
+    this.#host = host;
+    this.#socket = socket;
+    this.#firewall = firewall;
+  }
+
+  /** Distrust what is known: the next apply reads the kernel again. */
+  observe(): void {
+    this.#known = undefined;
+  }
+
+  /** One at a time, in order of calling. */
+  apply(state: DatapathState): Promise<DatapathReport> {
+    const done = this.#tail.then(() => this.#apply(state));
+    this.#tail = done.catch(() => {});
+    return done;
+  }
+
+  async #apply(state: DatapathState): Promise<DatapathReport> {
+    const report = new Report();
+    const trusted = this.#known !== undefined;
+    await this.#pass(state, report);
+    if (!report.clean && trusted) {
+      // What was known may be what was wrong: somebody deleted the bridge, say.
+      this.#known = undefined;
+      report.retry();
+      await this.#pass(state, report);
+    }
+    if (!report.clean) this.#known = undefined;
+    return report.finish();
+  }
+
+  async #pass(asked: DatapathState, report: Report): Promise<void> {
+    const state = this.#host.run(ipv6Available) ? asked : withoutIpv6(asked, report);
+    const known = await this.#links(state, report);
+    const steps = known === undefined ? undefined : plan(state, known.holding, this.#wanted);
+    if (known !== undefined && steps !== undefined) await this.#entries(state, known, steps.adds, report);
+    await this.#translate(state, known, report);
+    if (known === undefined || steps === undefined || steps.deletes.length === 0) return;
+    await carryOut(this.#socket, known.devices, steps.deletes, known.holding, this.#wanted, report);
+    if (steps.deletes.some((step) => step.kind === "address-del"))
+      await this.#restoreNeighbours(state, known, report);
+  }
+
+  /** Devices and what they hold; undefined when there is no datapath to speak of. */
+  async #links(state: DatapathState, report: Report): Promise<Known | undefined> {
+    const { addresses: _, ...bridge } = state.bridge;
+    const settings = JSON.stringify([bridge, state.vxlan]);
+    if (this.#known?.settings === settings) return this.#known;
+    const forwarding = this.#known?.forwarding ?? new Set<4 | 6>();
+    if (this.#known === undefined) await this.#verifyFirewall(report);
+    this.#known = undefined;
+    try {
+      const index = await ensureBridge(this.#host, this.#socket, state.bridge, report);
+      const vxlan = await ensureVxlan(
+        this.#host,
+        this.#socket,
+        state.vxlan,
+        { ...state.bridge, index },
+        report,
+      );
+      const devices = { bridge: index, vxlan };
+      this.#known = { devices, settings, holding: await observe(this.#socket, devices), forwarding };
+      return this.#known;
+    } catch (error) {
+      report.failed(`${state.bridge.name}, ${state.vxlan.name}`, error);
+      return undefined;
+    }
+  }
+
+  async #entries(state: DatapathState, known: Known, adds: readonly Step[], report: Report): Promise<void> {
+    if (!(await carryOut(this.#socket, known.devices, adds, known.holding, this.#wanted, report))) return;
+    announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, report);
+  }
+
+  /** Masquerade before forwarding: no packet leaves with an address the outside cannot answer. */
+  async #translate(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
+    try {
+      report.changed(...(await this.#firewall.ensure(state.firewall, state.bridge.name)));
+    } catch (error) {
+      report.lacking("nftables", error);
+    }
+    if (known === undefined) return;
+    for (const family of [4, 6] as const) {
+      const exposed = state.bridge.addresses.some((address) => address.includes(":") === (family === 6));
+      if (!exposed || known.forwarding.has(family)) continue;
+      try {
+        if (family === 6) await this.#keepAdvertisedRoutes(report);
+        report.changed(...this.#host.run(() => ensureSysctls([FORWARDING[family]])));
+        known.forwarding.add(family);
+      } catch (error) {
+        report.failed(`IPv${family} forwarding`, error);
+      }
+    }
+  }
+
+  /** Before IPv6 forwarding goes on: uplinks that live on router advertisements must go on doing so. */
+  async #keepAdvertisedRoutes(report: Report): Promise<void> {
+    const routes = (await listRoutes(this.#socket)).filter(
+      (route) => route.advertised && route.oif !== undefined,
+    );
+    for (const index of new Set(routes.map((route) => route.oif))) {
+      const link = index === undefined ? undefined : await getLink(this.#socket, index);
+      if (link === undefined) continue;
+      const key = UPLINK_ACCEPT_RA.key.replace("DEV", link.name);
+      if (this.#host.run(() => readSysctl(key)) !== "1") continue;
+      report.changed(...this.#host.run(() => ensureSysctls([UPLINK_ACCEPT_RA], link.name)));
+    }
+  }
+
+  /** With its last address an interface loses all neighbour entries of that family, permanent ones too (arp_ifdown). */
+  async #restoreNeighbours(state: DatapathState, known: Known, report: Report): Promise<void> {
+    try {
+      const held = await observeNeighbours(this.#socket, known.devices.bridge);
+      known.holding.neighbours.clear();
+      for (const [address, mac] of held) known.holding.neighbours.set(address, mac);
+    } catch (error) {
+      report.failed("neighbours", error);
+      return;
+    }
+    const lost = plan(state, known.holding, this.#wanted).adds.filter(
+      (step) => step.kind === "neighbour-set",
+    );
+    await carryOut(this.#socket, known.devices, lost, known.holding, this.#wanted, report);
+  }
+
+  async #verifyFirewall(report: Report): Promise<void> {
+    try {
+      await this.#firewall.verify();
+    } catch (error) {
+      report.lacking("nftables", error);
+    }
+  }
+}
+
+/** On a kernel without IPv6 its entries can only fail: say so once instead of once each. */
+function withoutIpv6(state: DatapathState, report: Report): DatapathState {
+  const v4 = (text: string): boolean => !text.includes(":");
+  const neighbours = state.neighbours.filter((entry) => v4(entry.address));
+  const addresses = state.bridge.addresses.filter(v4);
+  const left = state.neighbours.length - neighbours.length + state.bridge.addresses.length - addresses.length;
+  if (left > 0)
+    report.lacking("IPv6", `${left} IPv6 entries left out: this kernel has IPv6 off (ipv6.disable=1)`);
+  return { ...state, neighbours, bridge: { ...state.bridge, addresses } };
+}

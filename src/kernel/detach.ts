@@ -1,0 +1,74 @@
+// Deletes host ends of veth pairs. Each deletion waits some 15 ms for the kernel's grace period, whatever it deletes, so
+// those asked for while one is running are put into a link group and deleted together.
+import { errnoOf } from "./rtnetlink/errors.ts";
+import { deleteGroup, deleteLink, groupLink } from "./rtnetlink/link.ts";
+import type { NetlinkSocket } from "./rtnetlink/socket.ts";
+
+interface Waiting {
+  readonly name: string;
+  readonly resolve: (deleted: boolean) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** First of our group numbers. Any will do that nobody else uses; `ip link` shows them, so this spells "wv". */
+const FIRST_GROUP = 0x77760000;
+/** Groups are used in turn; two batches are never under way at once. */
+const GROUPS = 0x10000;
+
+export class Detacher {
+  readonly #socket: NetlinkSocket;
+  #waiting: Waiting[] = [];
+  #running = false;
+  #batches = 0;
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** Delete by name; false when there was none. */
+  detach(name: string): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ name, resolve, reject });
+      if (this.#running) return;
+      this.#running = true;
+      // After this turn of the loop: calls that arrived together are one batch.
+      setImmediate(() => void this.#run());
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      const [only] = batch;
+      if (batch.length === 1 && only !== undefined) await settle(only, deleteLink(this.#socket, only.name));
+      else await this.#together(batch);
+    }
+    this.#running = false;
+  }
+
+  async #together(batch: readonly Waiting[]): Promise<void> {
+    const group = FIRST_GROUP + (this.#batches++ % GROUPS);
+    const grouped: Waiting[] = [];
+    for (const one of batch) {
+      try {
+        await groupLink(this.#socket, one.name, group);
+        grouped.push(one);
+      } catch (error) {
+        if (errnoOf(error) === "ENODEV") one.resolve(false);
+        else one.reject(error);
+      }
+    }
+    if (grouped.length === 0) return;
+    const deleted = deleteGroup(this.#socket, group);
+    await Promise.all(grouped.map((one) => settle(one, deleted)));
+  }
+}
+
+async function settle(one: Waiting, outcome: Promise<boolean>): Promise<void> {
+  try {
+    one.resolve(await outcome);
+  } catch (error) {
+    one.reject(error);
+  }
+}

@@ -1,0 +1,87 @@
+// The Kernel port over the real Linux kernel, in the calling thread. The daemon runs it in a worker thread (worker.ts),
+// because a netlink call can hold the thread for tens of milliseconds; tests run it directly.
+import { closeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import type { Kernel } from "../ports/kernel.ts";
+import { attach } from "./attach.ts";
+import { Datapath } from "./datapath/datapath.ts";
+import { Detacher } from "./detach.ts";
+import { Firewall } from "./firewall.ts";
+import { Host } from "./host.ts";
+import { inspect } from "./inspect.ts";
+import { openNetns, warmThreadPool } from "./netns.ts";
+import { kernelError } from "./rtnetlink/errors.ts";
+import { getLink, listLinks } from "./rtnetlink/link.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
+
+/** Plain data: it crosses to the worker thread. */
+export interface LinuxKernelOptions {
+  /** Act as the host living in this network namespace (path or open descriptor). Default: the thread's own. */
+  readonly netns?: string | number;
+  /** Directory for the short-lived file nft reads, made when missing. Default: the system's for temporary files. */
+  readonly runDir?: string;
+}
+
+/** A kernel that can be told to distrust what it knows. */
+export interface ObservingKernel extends Kernel {
+  /** Make the next apply read the kernel again: everything somebody else changed comes back. */
+  observe(): Promise<void>;
+}
+
+/** The calling thread must not be inside another namespace. Nothing is touched before the first call. */
+export function createLinuxKernel(options: LinuxKernelOptions = {}): ObservingKernel {
+  const host = new Host(options.netns);
+  // Two sockets, each with its queue: an attach never waits behind the thousand entries of a large apply.
+  let opened:
+    | Promise<{ links: NetlinkSocket; datapath: Datapath; detacher: Detacher; table: NetlinkSocket }>
+    | undefined;
+  const firewall = new Firewall(host, options.runDir ?? tmpdir());
+  const open = async () => {
+    await warmThreadPool();
+    const [links, table] = host.run(
+      () => [new NetlinkSocket(NETLINK_ROUTE), new NetlinkSocket(NETLINK_ROUTE)] as const,
+    );
+    return { links, table, datapath: new Datapath(host, table, firewall), detacher: new Detacher(links) };
+  };
+  const parts = () => {
+    opened ??= open();
+    return opened;
+  };
+
+  return {
+    async inspect() {
+      return inspect(host, (await parts()).links);
+    },
+    async apply(state) {
+      return (await parts()).datapath.apply(state);
+    },
+    async observe() {
+      (await parts()).datapath.observe();
+    },
+    async openNetns(source) {
+      await parts();
+      return openNetns(source, host.fd);
+    },
+    async closeNetns(netns) {
+      closeSync(netns.fd);
+    },
+    async attach(spec) {
+      return attach(host, (await parts()).links, spec);
+    },
+    async detach(hostIfname) {
+      return (await parts()).detacher.detach(hostIfname);
+    },
+    async ports(bridge) {
+      const { links } = await parts();
+      const link = await getLink(links, bridge);
+      if (link === undefined) throw kernelError({ operation: "link get", object: bridge }, "ENODEV");
+      const ports = await listLinks(links, link.index);
+      return ports.filter((port) => port.info.kind !== "vxlan").map((port) => port.name);
+    },
+    async close() {
+      const { links, table } = await parts();
+      await Promise.all([links.close(), table.close(), firewall.close()]);
+      host.close();
+    },
+  };
+}
