@@ -1,0 +1,169 @@
+// The effect runner: hands inputs to the core one at a time and runs its effects strictly in order, finishing each
+// persist before the next effect. The daemon and the simulator use this one; only the ports differ. With ports that answer
+// at once it never waits, so that a simulated world stays deterministic and fast.
+import type { CoreEvent, Effect, Input } from "../core/effects.ts";
+import type { Node } from "../core/node.ts";
+import type { Reply, Request } from "../core/requests.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Store, StoreOp } from "../ports/store.ts";
+import type { Transport } from "../ports/transport.ts";
+
+export interface RunnerPorts {
+  readonly transport: Transport;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** The datapath the core wants has changed. */
+  readonly datapathChanged: () => void;
+  readonly onEvent: (event: CoreEvent) => void;
+  /** The store failed: nothing may be promised any more, the process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class Runner {
+  readonly node: Node;
+  readonly #ports: RunnerPorts;
+  readonly #inputs: Input[] = [];
+  #effects: readonly Effect[] = [];
+  #at = 0;
+  #running = false;
+  #stopped = false;
+  #nextRequest = 1;
+  readonly #waiting = new Map<number, (reply: Reply) => void>();
+
+  constructor(node: Node, ports: RunnerPorts) {
+    this.node = node;
+    this.#ports = ports;
+  }
+
+  start(): void {
+    this.#ports.transport.onEvent((event) => this.post(event));
+    this.#effects = this.node.start(this.#ports.clock.now());
+    this.#drain();
+  }
+
+  /** No input is taken and no effect run after this; waiting requests are answered as cancelled. */
+  stop(): void {
+    this.#stopped = true;
+    this.#ports.clock.setAlarm(undefined, () => {});
+    for (const answer of this.#waiting.values()) answer({ ok: false, code: "cancelled", message: "weaver is stopping" });
+    this.#waiting.clear();
+  }
+
+  post(input: Input): void {
+    if (this.#stopped) return;
+    this.#inputs.push(input);
+    this.#drain();
+  }
+
+  /** Ask the core; `signal` tells it that the caller went away. */
+  request(request: Request, signal?: AbortSignal): Promise<Reply> {
+    if (this.#stopped || signal?.aborted === true) {
+      return Promise.resolve({ ok: false, code: "cancelled", message: "the caller went away or weaver is stopping" });
+    }
+    const id = this.#nextRequest++;
+    return new Promise((resolve) => {
+      const cancel = (): void => {
+        this.#waiting.delete(id);
+        this.post({ type: "cancel", id });
+        resolve({ ok: false, code: "cancelled", message: "the caller went away" });
+      };
+      signal?.addEventListener("abort", cancel, { once: true });
+      this.#waiting.set(id, (reply) => {
+        signal?.removeEventListener("abort", cancel);
+        resolve(reply);
+      });
+      this.post({ type: "request", id, request });
+    });
+  }
+
+  #drain(): void {
+    if (this.#running) return;
+    this.#running = true;
+    while (!this.#stopped) {
+      const pause = this.#runEffects();
+      if (pause !== undefined) {
+        pause.then(
+          () => {
+            this.#running = false;
+            this.#drain();
+          },
+          (error: unknown) => this.#fail(error),
+        );
+        return;
+      }
+      const input = this.#inputs.shift();
+      if (input === undefined) break;
+      this.#effects = this.node.handle(input, this.#ports.clock.now());
+      this.#at = 0;
+    }
+    this.#running = false;
+    if (!this.#stopped) this.#setAlarm();
+  }
+
+  /** Run until the list is done, or until a persist must be waited for. */
+  #runEffects(): Promise<void> | undefined {
+    for (let effect = this.#effects[this.#at]; effect !== undefined; effect = this.#effects[this.#at]) {
+      if (this.#stopped) return undefined;
+      if (effect.type === "persist") {
+        const pause = this.#persist();
+        if (pause !== undefined) return pause;
+      } else {
+        this.#at++;
+        this.#run(effect);
+      }
+    }
+    return undefined;
+  }
+
+  /** This persist and those right behind it, as one batch: they become true together. */
+  #persist(): Promise<void> | undefined {
+    const ops: StoreOp[] = [];
+    let sync = false;
+    for (let effect = this.#effects[this.#at]; effect?.type === "persist"; effect = this.#effects[this.#at]) {
+      ops.push(...effect.ops);
+      sync ||= effect.sync;
+      this.#at++;
+    }
+    try {
+      return ops.length === 0 ? undefined : this.#ports.store.write(ops, { sync });
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  #run(effect: Exclude<Effect, { type: "persist" }>): void {
+    const { transport } = this.#ports;
+    switch (effect.type) {
+      case "send":
+        transport.send(effect.conn, effect.text, { ack: effect.ack });
+        break;
+      case "dial":
+        transport.dial(effect.dial, effect.target);
+        break;
+      case "close":
+        transport.close(effect.conn, effect.reason);
+        break;
+      case "reply":
+        this.#waiting.get(effect.id)?.(effect.reply);
+        this.#waiting.delete(effect.id);
+        break;
+      case "datapath":
+        this.#ports.datapathChanged();
+        break;
+      case "event":
+        this.#ports.onEvent(effect.event);
+        break;
+    }
+  }
+
+  #setAlarm(): void {
+    const at = this.node.nextDeadline();
+    this.#ports.clock.setAlarm(at, () => this.post({ type: "deadline", scheduled: at ?? 0 }));
+  }
+
+  #fail(error: unknown): void {
+    this.stop();
+    this.#ports.onFatal(error);
+  }
+}
