@@ -16,7 +16,7 @@ const layers = {
   "src/adapters/": ["src/ports/", "src/core/"],
   "src/adapters/http": ["src/ports/", "src/core/", "src/api/"],
   "src/daemon/": ["src/ports/", "src/core/"],
-  "cni-plugin/": ["src/api/", "src/ports/", "src/core/address/", "src/core/errors.ts"],
+  "cni-plugin/": ["src/api/", "src/ports/", "src/core/address/", "src/core/errors.ts", "src/core/hash.ts"],
   "cmd/": [
     "src/daemon/",
     "src/adapters/",

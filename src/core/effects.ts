@@ -1,7 +1,7 @@
 // What the core is told and what it answers with. A shell (src/daemon/runner.ts) runs effects strictly in list order:
 // an effect that depends on a persist stands after it.
-import type { CloseReason, ConnId, DialId, TransportEvent } from "../ports/transport.ts";
-import type { StoreOp } from "../ports/store.ts";
+import type { CloseReason, ConnId, DialId, TransportEvent } from "./connection.ts";
+import type { StoreOp } from "./store-op.ts";
 import type { Reply, Request } from "./requests.ts";
 
 /** Milliseconds since the epoch, never running backwards within a process. */

@@ -43,8 +43,8 @@ import {
   targetsOp,
 } from "./records.ts";
 import { type Reply, refusal, type Request } from "./requests.ts";
-import type { Attachment, AttachmentKey, Readiness } from "../ports/attachments.ts";
-import type { StoreOp } from "../ports/store.ts";
+import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
+import type { StoreOp } from "./store-op.ts";
 
 /** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
 export const RING_PATIENCE_MS = 4_000;

@@ -10,7 +10,7 @@
 //   freed/<address>                      when it was freed (ms since the epoch)
 //   entry/<channel>/<origin>/<key>       gossip: own entries are the truth, foreign ones a cache
 import { z } from "zod";
-import type { StoreOp } from "../ports/store.ts";
+import type { StoreOp } from "./store-op.ts";
 import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
 import type { Founding, OwnedRange, Ring } from "./ipam/ring.ts";

@@ -1,6 +1,6 @@
 // What the host's own users (CLI, CNI plugin) ask of the core, and the answers. A request that cannot be answered yet
 // stays inside the core until it can, until its deadline, or until its caller goes away.
-import type { Attachment, AttachmentKey } from "../ports/attachments.ts";
+import type { Attachment, AttachmentKey } from "./endpoints/attachment.ts";
 import type { ErrorCode } from "./errors.ts";
 
 /** When something was done, comparable within one boot: CLOCK_BOOTTIME in ms. */

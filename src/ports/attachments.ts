@@ -1,21 +1,9 @@
 // What the CNI plugin's verbs need of the daemon: addresses for containers, kept per (network, container id, ifname).
 // Implemented by src/daemon on the core's mailbox; all errors are WeaveError.
 
-/** An attachment's identity, as in the CNI specification. */
-export interface AttachmentKey {
-  readonly network: string;
-  readonly containerId: string;
-  readonly ifname: string;
-}
+import type { Attachment, AttachmentKey, Readiness } from "../core/endpoints/attachment.ts";
 
-export interface Attachment extends AttachmentKey {
-  /** With the subnet's prefix: "10.32.0.5/12". */
-  readonly addresses: readonly string[];
-  /** Set by commit; absent while ADD is under way. */
-  readonly mac?: string;
-  readonly netns?: string;
-  readonly hostIfname?: string;
-}
+export type { Attachment, AttachmentKey, Readiness };
 
 export interface AddressWish {
   /** Allocate inside this CIDR; absent: the default subnet. */
@@ -23,11 +11,6 @@ export interface AddressWish {
   /** Exactly these addresses, prefix optional. */
   readonly addresses?: readonly string[];
 }
-
-/** An answer for CNI STATUS and for ADD: can addresses be given out now? */
-export type Readiness =
-  | { readonly ready: true }
-  | { readonly ready: false; readonly degraded: boolean; readonly message: string; readonly hint: string };
 
 export interface Attachments {
   readiness(): Readiness;

@@ -1,8 +1,8 @@
 // Durable records of this host. Implemented by src/adapters/store-level (LevelDB) and store-memory.
 
-export type StoreOp =
-  | { readonly type: "put"; readonly key: string; readonly value: unknown }
-  | { readonly type: "del"; readonly key: string };
+import type { StoreOp } from "../core/store-op.ts";
+
+export type { StoreOp };
 
 /**
  * Keys are slash-separated ASCII, values JSON. A batch is atomic: after a crash either all of it is there or none.

@@ -1,33 +1,8 @@
 // Connections to other peers that carry text frames in order. Implemented by src/adapters/transport-ws and transport-memory.
+import type { CloseReason, ConnId, DialId, TransportEvent } from "../core/connection.ts";
 
-/** Number of a connection, unique within one transport's life. */
-export type ConnId = number;
-/** Number the core gave a dial attempt. */
-export type DialId = number;
-
-/** Why this side ends a connection: a stable code that the other side shows, and free words. */
-export interface CloseReason {
-  readonly code: string;
-  readonly message: string;
-}
-
-export type TransportEvent =
-  | {
-      readonly type: "conn-up";
-      readonly conn: ConnId;
-      /** The dial that made it; absent on inbound connections. */
-      readonly dial?: DialId;
-      /** Address without port. */
-      readonly remoteAddress: string;
-      readonly remotePort: number;
-      readonly localAddress: string;
-    }
-  | { readonly type: "conn-frame"; readonly conn: ConnId; readonly text: string }
-  /** The frame sent with `ack: true` has left this process; at most one is outstanding per connection. */
-  | { readonly type: "conn-sent"; readonly conn: ConnId }
-  /** Ended by the other side, by failure or by our close. `reason` is the other side's when it gave one. */
-  | { readonly type: "conn-down"; readonly conn: ConnId; readonly reason: CloseReason }
-  | { readonly type: "dial-failed"; readonly dial: DialId; readonly message: string };
+export { MAX_FRAME_CHARS } from "../core/connection.ts";
+export type { CloseReason, ConnId, DialId, TransportEvent };
 
 /** Nothing here throws or waits; what happens is told by events, never from within the call that caused it. */
 export interface Transport {
@@ -39,6 +14,3 @@ export interface Transport {
   close(conn: ConnId, reason: CloseReason): void;
   shutdown(): Promise<void>;
 }
-
-/** Largest frame in characters either side accepts; a larger one ends the connection with code "frame-too-large". */
-export const MAX_FRAME_CHARS = 1 << 20;

@@ -1,5 +1,5 @@
 // The allocations of this host: which container holds which addresses, and in which slot its endpoint is published.
-import type { Attachment, AttachmentKey } from "../../ports/attachments.ts";
+import type { Attachment, AttachmentKey } from "./attachment.ts";
 import type { AllocationRecord } from "../records.ts";
 import type { BootMoment } from "../requests.ts";
 

@@ -2,7 +2,7 @@
 // pruned to lazy and gets only fingerprints, so that the eager links become a spanning tree (the idea of Plumtree:
 // Leitao, Pereira, Rodrigues 2007). While a link is busy, changes merge in its dirty set instead of queueing. Whatever is
 // lost is found by comparing fingerprints and repaired origin by origin. Owns link states; the data belong to Node.
-import type { ConnId } from "../../ports/transport.ts";
+import type { ConnId } from "../connection.ts";
 import { type Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { fingerprint, xor } from "../hash.ts";

@@ -1,6 +1,6 @@
 // Who may be a peer: a decision over two introductions, with its reason.
 import { type Hello, PROTOCOL } from "../gossip/frames.ts";
-import type { CloseReason } from "../../ports/transport.ts";
+import type { CloseReason } from "../connection.ts";
 
 /** What this process says of itself; the nonce differs per connection. */
 export interface Introduction {

@@ -3,7 +3,7 @@
 //
 //   target:  waiting --dial--> dialing --conn-up--> (link) --lost--> waiting ...        self: never again
 //   link:    greeting --hello accepted--> established --silent, closed, duplicate--> gone
-import type { CloseReason, ConnId, DialId, TransportEvent } from "../../ports/transport.ts";
+import type { CloseReason, ConnId, DialId, TransportEvent } from "../connection.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { encodeFrame, type Frame, type Hello } from "../gossip/frames.ts";
 import type { Random } from "../random.ts";
