@@ -5,35 +5,41 @@
  * Stable error codes. A code never changes its meaning; messages may.
  * docs/errors.md lists each with its cause and cure.
  */
-export type ErrorCode =
+export const ERROR_CODES = [
   // the caller's input
-  | "bad-request" // a request, option or file that does not parse
-  | "bad-address" // not an address or CIDR, or outside the range it must lie in
-  | "unknown-attachment" // no container with that key here
+  "bad-request", // a request, option or file that does not parse
+  "bad-address", // not an address or CIDR, or outside the range it must lie in
+  "unknown-attachment", // no container with that key here
   // addresses
-  | "no-ring" // nobody founded the cluster yet, or no peer that knows it is reachable
-  | "range-exhausted" // every address of the subnet is in use or owned by peers that cannot give any
-  | "address-taken" // the requested address is held by another container
-  | "address-elsewhere" // the requested address lies in a range another peer owns
+  "no-ring", // nobody founded the cluster yet, or no peer that knows it is reachable
+  "range-exhausted", // every address of the subnet is in use or owned by peers that cannot give any
+  "address-taken", // the requested address is held by another container
+  "address-elsewhere", // the requested address lies in a range another peer owns
   // kernel and host
-  | "netns-missing" // the network namespace path does not exist
-  | "netns-invalid" // it exists and is not a network namespace
-  | "netns-host" // it is the host's own namespace
-  | "ifname-exists" // the namespace already has an interface of that name
-  | "kernel" // a kernel operation failed; the message has operation, object, errno
-  | "feature-missing" // a tool or kernel option is absent; the hint names the package or option
-  | "range-overlap" // the address range overlaps a route of the host
-  | "mtu-invalid" // an MTU the overlay cannot carry
+  "netns-missing", // the network namespace path does not exist
+  "netns-invalid", // it exists and is not a network namespace
+  "netns-host", // it is the host's own namespace
+  "ifname-exists", // the namespace already has an interface of that name
+  "kernel", // a kernel operation failed; the message has operation, object, errno
+  "feature-missing", // a tool or kernel option is absent; the hint names the package or option
+  "range-overlap", // the address range overlaps a route of the host
+  "mtu-invalid", // an MTU the overlay cannot carry
   // daemon
-  | "already-running"
-  | "port-in-use" // another process listens on the control port; the hint names the option to change
-  | "not-running"
-  | "starting" // not ready yet, try again
-  | "timeout"
-  | "cancelled" // the caller went away
-  | "state-mismatch" // the data directory belongs to another name, range or newer version
-  | "storage" // the data directory cannot be read or written
-  | "internal"; // a bug
+  "already-running",
+  "port-in-use", // another process listens on the control port; the hint names the option to change
+  "not-running",
+  "starting", // not ready yet, try again
+  "timeout",
+  "cancelled", // the caller went away
+  "state-mismatch", // the data directory belongs to another name, range or newer version
+  "storage", // the data directory cannot be read or written
+  "internal", // a bug
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return ERROR_CODES.some((code) => code === text);
+}
 
 /**
  * An expected failure: stable `code`, what failed and why in `message`, what to do next in `hint`.

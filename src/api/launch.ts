@@ -1,0 +1,15 @@
+// What weaver tells the `weave launch` that started it, over Node's IPC channel, exactly once.
+import { z } from "zod";
+
+export const launchReport = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("ready"),
+    name: z.string(),
+    nickname: z.string(),
+    socket: z.string(),
+    pid: z.int(),
+    warnings: z.array(z.string()),
+  }),
+  z.object({ kind: z.literal("failed"), code: z.string(), message: z.string(), hint: z.string().optional() }),
+]);
+export type LaunchReport = z.infer<typeof launchReport>;

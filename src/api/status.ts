@@ -1,0 +1,117 @@
+// What GET /v1/status answers: the whole state an operator may want, in one consistent picture. The CLI renders parts of
+// it; scripts read it with --json. Field names and codes are stable; fields may be added.
+import { z } from "zod";
+
+/** An instant as ISO 8601 text, UTC. */
+const instant = z.string();
+
+export const problem = z.object({
+  /** Stable; docs/status.md lists them. */
+  code: z.enum([
+    "no-founder", // peers are connected, nobody founded the cluster
+    "waiting-for-peers", // launched with peers, none reachable, no ring yet
+    "target-unreachable", // an address given to launch or connect cannot be reached
+    "peer-unreachable", // a known peer has no path to us
+    "refused", // somebody tried to join and was turned away (clone, other range ...)
+    "foreign-cluster", // a neighbour belongs to another cluster
+    "address-conflict", // two peers hold one address
+    "range-exhausted", // this host has no free address
+    "datapath", // the kernel does not hold what it should
+  ]),
+  /** What it is about: a peer, an address, a kernel object. */
+  object: z.string(),
+  since: instant,
+  message: z.string(),
+  /** The command to run next. */
+  command: z.string(),
+});
+export type Problem = z.infer<typeof problem>;
+
+export const status = z.object({
+  /** True exactly when `problems` is empty. */
+  ok: z.boolean(),
+  problems: z.array(problem),
+  version: z.string(),
+  pid: z.int(),
+  since: instant,
+  name: z.string(),
+  nickname: z.string(),
+  /** Identity of the cluster; absent before it is founded or found. */
+  cluster: z.string().optional(),
+  founders: z.array(z.string()),
+  listen: z.object({ host: z.string(), port: z.int() }),
+  underlay: z.string(),
+  datapath: z.object({
+    bridge: z.string(),
+    vxlan: z.string(),
+    vni: z.int(),
+    port: z.int(),
+    mtu: z.int(),
+    /** The kernel holds what it should. */
+    settled: z.boolean(),
+  }),
+  /** Addresses the bridge has, with prefix. */
+  exposed: z.array(z.object({ cidr: z.string(), masquerade: z.boolean() })),
+  connections: z.array(
+    z.object({
+      /** "out": this host dialled. Targets not connected are listed as "out", too. */
+      direction: z.enum(["out", "in"]),
+      address: z.string(),
+      state: z.enum(["established", "connecting", "retrying", "self"]),
+      peer: z.string().optional(),
+      nickname: z.string().optional(),
+      rttMs: z.number().optional(),
+      since: instant.optional(),
+      /** Why it is not established, and when it is tried again. */
+      failure: z.string().optional(),
+      nextTry: instant.optional(),
+    }),
+  ),
+  peers: z.array(
+    z.object({
+      name: z.string(),
+      nickname: z.string(),
+      self: z.boolean(),
+      reachable: z.boolean(),
+      /** Set when it is not reachable. */
+      unreachableSince: instant.optional(),
+      underlay: z.string(),
+      mtu: z.int(),
+      software: z.string(),
+      connections: z.array(z.string()),
+      containers: z.int(),
+    }),
+  ),
+  ipam: z.array(
+    z.object({
+      range: z.string(),
+      defaultSubnet: z.string(),
+      state: z.enum(["ready", "waiting"]),
+      size: z.number(),
+      /** Addresses of this host: owned, and held by its containers and bridge. */
+      owned: z.number(),
+      used: z.number(),
+      owners: z.array(
+        z.object({
+          name: z.string(),
+          nickname: z.string(),
+          self: z.boolean(),
+          reachable: z.boolean(),
+          addresses: z.number(),
+          ranges: z.array(z.string()),
+        }),
+      ),
+    }),
+  ),
+  endpoints: z.array(
+    z.object({
+      address: z.string(),
+      mac: z.string(),
+      peer: z.string(),
+      nickname: z.string(),
+      label: z.string(),
+      local: z.boolean(),
+    }),
+  ),
+});
+export type Status = z.infer<typeof status>;

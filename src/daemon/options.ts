@@ -1,0 +1,41 @@
+// What an operator may say at launch, as data: the same for `weave launch` and for `weaver` under a service manager.
+import { z } from "zod";
+import { NAME_PATTERN } from "../core/crdt/origin-map.ts";
+
+export const DEFAULT_PORT = 6783;
+/** Weave Net's range: 1,048,576 addresses. */
+export const DEFAULT_RANGE = "10.32.0.0/12";
+export const DEFAULT_DATA_DIR = "/var/lib/weave";
+export const DEFAULT_RUN_DIR = "/run/weave";
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+const peerName = z.string().regex(NAME_PATTERN, "up to 64 letters, digits, and : . _ - (starting with a letter or digit)");
+
+export const launchOptions = z.strictObject({
+  /** Peer name; absent: the stored one, or a new random one. */
+  name: peerName.optional(),
+  /** Display name; absent: the host name. */
+  nickname: z.string().min(1).max(255).optional(),
+  /** Address to listen on and to give to peers; absent: listen on all, give the one of the default route. */
+  host: z.string().optional(),
+  port: z.int().min(1).max(65535).default(DEFAULT_PORT),
+  /** Absent: the stored one, or DEFAULT_RANGE. */
+  range: z.string().optional(),
+  defaultSubnet: z.string().optional(),
+  /** Names of the founders, the same list on every host. */
+  seed: z.array(peerName).min(1).max(1024).optional(),
+  /** MTU of containers; absent: what the underlay leaves. */
+  mtu: z.int().min(68).max(65535).optional(),
+  logLevel: z.enum(LOG_LEVELS).default("info"),
+  /** Absent: the stored targets. */
+  peers: z.array(z.string().min(1).max(255)).max(1024).optional(),
+  dataDir: z.string().default(DEFAULT_DATA_DIR),
+  runDir: z.string().default(DEFAULT_RUN_DIR),
+});
+export type LaunchOptions = z.infer<typeof launchOptions>;
+
+/** File names inside the run directory. */
+export const SOCKET_FILE = "weave.sock";
+export const PID_FILE = "weaver.pid";
+export const LOG_FILE = "weaver.log";
+export const JOURNAL_DIR = "journal";
