@@ -237,7 +237,7 @@ describe("what fails half-way leaves nothing", () => {
 });
 
 describe("several attachments", () => {
-  test("a second interface of one container, a second network, and ids alike in the front are all distinct", async () => {
+  test("second interface, second network, ids alike in the front: all distinct", async () => {
     const daemon = new Harness();
     daemon.attachments.size = 10;
     const id = "0123456789abcdef";
@@ -251,7 +251,7 @@ describe("several attachments", () => {
     expect(new Set([...daemon.attachments.held.values()].map((one) => one.addresses[0])).size).toBe(4);
   });
 
-  test("another container's interface of the same name in the same namespace: code 100, nothing reserved", async () => {
+  test("same ifname in the same namespace by another id: code 100, nothing reserved", async () => {
     const daemon = new Harness();
     await daemon.call("ADD");
     const before = daemon.residue();

@@ -1,5 +1,6 @@
-// ADD: an address, a veth pair, an endpoint; all of it or nothing. The order matters: what can be refused without a change is refused
-// first, the address is reserved before the link exists, and the endpoint is published only when the link carries it.
+// ADD: an address, a veth pair, an endpoint; all of it or nothing. The order matters: what can be refused
+// without a change is refused first, the address is reserved before the link exists, and the endpoint is
+// published only when the link carries it.
 
 import { macForAddress } from "../src/core/address/mac.ts";
 import { WeaveError } from "../src/core/errors.ts";
@@ -38,7 +39,7 @@ export async function addToNetwork(request: CniRequest, deps: CniDeps, signal: A
   try {
     return await addInside(request, { config, wishes, bridge, mtu, netns }, deps, signal);
   } finally {
-    await deps.kernel.closeNetns(netns);
+    await logged(deps, "cannot close a network namespace", request, deps.kernel.closeNetns(netns));
   }
 }
 
@@ -129,7 +130,10 @@ function interfacesOf(
   ];
 }
 
-/** Runs `work` with an address reserved. When it fails, or the caller is gone at its end, link and address go again. */
+/**
+ * Runs `work` with an address reserved. When it fails, or the caller is gone at its end, link and address go
+ * again.
+ */
 async function keepOrUndo(
   request: CniRequest,
   deps: CniDeps,
@@ -176,8 +180,11 @@ async function allocate(
 
 function refuseSecond(request: CniRequest, attachments: Attachments): void {
   if (attachments.find(keyOf(request)) === undefined) return;
-  const message = `container ${request.containerId} has ${request.ifname} on network ${request.network} already; DEL it first`;
-  throw new CniError(CniCode.ifnameExists, message);
+  const { containerId, ifname, network } = request;
+  throw new CniError(
+    CniCode.ifnameExists,
+    `container ${containerId} has ${ifname} on network ${network} already; DEL it first`,
+  );
 }
 
 export function wishesOf(request: CniRequest): Wishes {

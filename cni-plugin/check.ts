@@ -1,7 +1,7 @@
 // CHECK and STATUS: questions that change nothing.
 //
-// CHECK looks at what the daemon knows and at the bridge: reservation, sandbox, prevResult's addresses, the host end being a port.
-// It does not yet look at links, addresses and routes inside the namespace.
+// CHECK looks at what the daemon knows and at the bridge: reservation, sandbox, prevResult's addresses, the
+// host end being a port. It does not yet look at links, addresses and routes inside the namespace.
 import { type CniDeps, keyOf, openNetns } from "./add.ts";
 import { type PrevResult, parseIpamConfig, parseNetworkConfig } from "./config.ts";
 import { CniCode, CniError } from "./errors.ts";

@@ -4,7 +4,7 @@ import { parseIpamConfig, parseNetworkConfig } from "./config.ts";
 const fault = (code: number, ...words: string[]): unknown =>
   expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.join(".*"))) });
 
-test("an empty configuration means hairpin, the overlay's MTU, the default subnet and a default route", () => {
+test("an empty configuration: hairpin, the overlay's MTU, default subnet, default route", () => {
   expect(parseNetworkConfig({})).toEqual({
     isGateway: false,
     isDefaultGateway: false,

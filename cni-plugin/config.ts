@@ -1,5 +1,6 @@
-// The network configuration as far as ADD, CHECK and STATUS need it. Unknown keys are ignored; keys of the reference bridge plugin
-// that ask for something this plugin does not do are refused by name, so that nobody believes they work.
+// The network configuration as far as ADD, CHECK and STATUS need it. Unknown keys are ignored; keys of the
+// reference bridge plugin that ask for something this plugin does not do are refused by name, so that nobody
+// believes they work.
 import { z } from "zod";
 import {
   type Cidr,
@@ -12,7 +13,10 @@ import {
 import type { RouteSpec } from "../src/ports/kernel.ts";
 import { CniCode, CniError } from "./errors.ts";
 
-/** Address management of our own needs no other executable; this is its name where a configuration must give one (Mesos). */
+/**
+ * Address management of our own needs no other executable; this is its name where a configuration must give
+ * one (Mesos).
+ */
 export const OWN_IPAM = "weave-ipam";
 
 const dnsSchema = z.looseObject({
@@ -128,7 +132,8 @@ export function unsupported(key: string, value: unknown): CniError {
 }
 
 function parseIpam(ipam: z.infer<typeof ipamSchema>): IpamConfig {
-  // A foreign plugin would be called here; until that exists it is refused rather than replaced by our own addresses.
+  // A foreign plugin would be called here; until that exists it is refused rather than replaced by our own
+  // addresses.
   if (ipam.type && ipam.type !== OWN_IPAM) throw unsupported("ipam.type", ipam.type);
   const subnet = ipam.subnet ? formatCidr(networkOf(cidr("ipam.subnet", ipam.subnet))) : undefined;
   const gateway = ipam.gateway ? address("ipam.gateway", ipam.gateway) : undefined;

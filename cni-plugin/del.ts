@@ -1,5 +1,6 @@
-// DEL and GC: removing attachments. The link goes before the address, so that an address given to another is configured nowhere else.
-// Neither looks into the namespace: deleting the host end of a veth pair deletes both.
+// DEL and GC: removing attachments. The link goes before the address, so that an address given to another is
+// configured nowhere else. Neither looks into the namespace: deleting the host end of a veth pair deletes
+// both.
 import { z } from "zod";
 import type { AttachmentKey } from "../src/ports/attachments.ts";
 import { type CniDeps, keyOf } from "./add.ts";
@@ -20,8 +21,9 @@ const GC_KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
 const validSchema = z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).nullable();
 
 /**
- * Removes the attachments of this network that the runtime did not list; what fails is told at the end, the rest is removed.
- * Without a list nothing is removed: "everything is invalid" must be said, not implied. An attachment with a call under way is left.
+ * Removes the attachments of this network that the runtime did not list; what fails is told at the end, the
+ * rest is removed. Without a list nothing is removed: "everything is invalid" must be said, not implied. An
+ * attachment with a call under way is left.
  */
 export async function gc(request: CniRequest, deps: CniDeps, turns: AttachmentTurns): Promise<string> {
   const given = GC_KEYS.map((key) => request.config[key]).find((value) => value !== undefined);

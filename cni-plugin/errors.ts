@@ -1,4 +1,5 @@
-// CNI errors: the codes, the error object on stdout, and the one place where WeaveError codes become CNI codes.
+// CNI errors: the codes, the error object on stdout, and the one place where WeaveError codes become CNI
+// codes.
 import { type ErrorCode, WeaveError } from "../src/core/errors.ts";
 import type { CniVersion } from "./versions.ts";
 
@@ -26,7 +27,10 @@ export const CniCode = {
   internal: 999,
 } as const;
 
-/** An expected failure of a call, ready to be printed. `message` is one line and says what to do; `details` is the offending value. */
+/**
+ * An expected failure of a call, ready to be printed. `message` is one line and says what to do; `details` is
+ * the offending value.
+ */
 export class CniError extends Error {
   override readonly name = "CniError";
   readonly code: number;

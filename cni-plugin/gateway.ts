@@ -1,5 +1,5 @@
-// Which gateway and which routes a container gets. Pure: the bridge's addresses are asked for by the caller, and only when needed,
-// because asking may expose the bridge.
+// Which gateway and which routes a container gets. Pure: the bridge's addresses are asked for by the caller,
+// and only when needed, because asking may expose the bridge.
 import { contains, parseCidr } from "../src/core/address/cidr.ts";
 import type { RouteSpec } from "../src/ports/kernel.ts";
 import type { IpamConfig, NetworkConfig } from "./config.ts";
@@ -11,7 +11,10 @@ export function needsBridgeGateway(config: NetworkConfig): boolean {
   return config.ipam.routes === undefined || config.ipam.routes.some((route) => route.gw === undefined);
 }
 
-/** The gateway for an address: the configured one, else the bridge's address in its subnet, else any of the same family. */
+/**
+ * The gateway for an address: the configured one, else the bridge's address in its subnet, else any of the
+ * same family.
+ */
 export function gatewayFor(
   address: string,
   ipam: IpamConfig,
@@ -25,8 +28,8 @@ export function gatewayFor(
 }
 
 /**
- * Routes in the order they must be made. A gateway outside the container's subnet gets a route of its own first: the kernel refuses a
- * next hop it cannot reach.
+ * Routes in the order they must be made. A gateway outside the container's subnet gets a route of its own
+ * first: the kernel refuses a next hop it cannot reach.
  */
 export function routesFor(
   config: NetworkConfig,

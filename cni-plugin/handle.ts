@@ -1,4 +1,5 @@
-// The door of the CNI plugin inside the daemon: one request of the forwarder in, exit code and stdout out. Nothing is thrown.
+// The door of the CNI plugin inside the daemon: one request of the forwarder in, exit code and stdout out.
+// Nothing is thrown.
 import { addAddress, addToNetwork, type CniDeps, keyOf } from "./add.ts";
 import { check, status } from "./check.ts";
 import { del, gc } from "./del.ts";

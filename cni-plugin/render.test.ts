@@ -1,4 +1,5 @@
-// The golden results: one per version of the specification. A change here is a change of what every runtime reads.
+// The golden results: one per version of the specification. A change here is a change of what every runtime
+// reads.
 import { expect, test } from "vitest";
 import { type AddResult, renderResult } from "./render.ts";
 

@@ -1,5 +1,5 @@
-// The result of ADD in the shape of each version of the specification, merged with what earlier plugins of the chain returned.
-// Addresses keep their host bits and prefix ("10.32.0.5/12"): every version wants it so.
+// The result of ADD in the shape of each version of the specification, merged with what earlier plugins of
+// the chain returned. Addresses keep their host bits and prefix ("10.32.0.5/12"): every version wants it so.
 import type { RouteSpec } from "../src/ports/kernel.ts";
 import type { Dns, PrevResult } from "./config.ts";
 import { atLeast, type CniVersion } from "./versions.ts";
@@ -34,7 +34,10 @@ export function renderResult(result: AddResult, version: CniVersion): string {
   return `${JSON.stringify({ cniVersion: version, ...body })}\n`;
 }
 
-/** 0.1.0 and 0.2.0: one address of each family, no interfaces; a route stands with the addresses of its family. */
+/**
+ * 0.1.0 and 0.2.0: one address of each family, no interfaces; a route stands with the addresses of its
+ * family.
+ */
 function renderFamilies(result: AddResult): Record<string, unknown> {
   const family = (version: "4" | "6"): Record<string, unknown> => {
     const ip = result.ips.find((one) => familyOf(one.address) === version);

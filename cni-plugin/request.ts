@@ -1,11 +1,15 @@
-// What the forwarder sends: its schema, and the checks of environment and configuration in the order of the reference implementation
-// (pkg/skel). The forwarder has made the same checks; they are made again because its input is outside data here.
+// What the forwarder sends: its schema, and the checks of environment and configuration in the order of the
+// reference implementation (pkg/skel). The forwarder has made the same checks; they are made again because
+// its input is outside data here.
 import { z } from "zod";
 import type { NetnsSource } from "../src/ports/kernel.ts";
 import { CniCode, CniError } from "./errors.ts";
 import { atLeast, CNI_VERSIONS, type CniVersion, isCniVersion } from "./versions.ts";
 
-/** Body of `POST /v1/cni`. `netnsFd` is a descriptor of process `pid`; `netnsError` is the errno name when it could not be opened. */
+/**
+ * Body of `POST /v1/cni`. `netnsFd` is a descriptor of process `pid`; `netnsError` is the errno name when it
+ * could not be opened.
+ */
 export const cniRequestSchema = z.object({
   program: z.enum(["weave-net", "weave-ipam"]),
   env: z.record(z.string(), z.string()),
@@ -43,7 +47,10 @@ const IFNAME_FORBIDDEN = /[/:\s\u0085]/;
 /** IFNAMSIZ of linux/if.h without the NUL. */
 const MAX_IFNAME_BYTES = 15;
 
-/** Which version an error should carry: that of the configuration where one can be read and is ours, else the newest. */
+/**
+ * Which version an error should carry: that of the configuration where one can be read and is ours, else the
+ * newest.
+ */
 export function versionOf(body: unknown): CniVersion {
   try {
     return parseVersion(parseJson(cniRequestSchema.parse(body).stdin));
@@ -57,9 +64,10 @@ export function parseRequest(body: unknown): CniRequest {
   const parsed = cniRequestSchema.safeParse(body);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
+    const reason = `${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`;
     throw new CniError(
       CniCode.ioFailure,
-      `the CNI executable and weaver do not understand each other (${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}); run: weave setup`,
+      `the CNI executable and weaver do not understand each other (${reason}); run: weave setup`,
     );
   }
   const { program, env, stdin, pid, netnsFd, netnsError } = parsed.data;

@@ -1,5 +1,6 @@
-// Takes turns per attachment: the specification forbids parallel calls for one attachment, and runtimes make them all the same
-// (DEL after their own timeout while ADD still runs). Different attachments never wait for each other.
+// Takes turns per attachment: the specification forbids parallel calls for one attachment, and runtimes make
+// them all the same (DEL after their own timeout while ADD still runs). Different attachments never wait for
+// each other.
 import { WeaveError } from "../src/core/errors.ts";
 import type { AttachmentKey } from "../src/ports/attachments.ts";
 
@@ -12,7 +13,9 @@ interface Turn {
 export class AttachmentTurns {
   readonly #turns = new Map<string, Set<Turn>>();
 
-  /** Runs `add` after every earlier call for the key. Its signal fires with `signal`, or when a removal comes. */
+  /**
+   * Runs `add` after every earlier call for the key. Its signal fires with `signal`, or when a removal comes.
+   */
   async add<T>(
     key: AttachmentKey,
     signal: AbortSignal,

@@ -1,4 +1,5 @@
-// The versions of the CNI specification this plugin speaks, oldest first. forwarder/answer.c has the same list.
+// The versions of the CNI specification this plugin speaks, oldest first. forwarder/answer.c has the same
+// list.
 
 export const CNI_VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 

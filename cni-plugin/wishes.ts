@@ -1,4 +1,5 @@
-// What a runtime may ask for one container, from the three places where runtimes put it: CNI_ARGS, args.cni and runtimeConfig.
+// What a runtime may ask for one container, from the three places where runtimes put it: CNI_ARGS, args.cni
+// and runtimeConfig.
 import { formatAddress, formatCidr, parseCidr } from "../src/core/address/cidr.ts";
 import { isUnicastMac } from "../src/core/address/mac.ts";
 import { CniCode, CniError } from "./errors.ts";
@@ -9,7 +10,10 @@ export interface Wishes {
   readonly mac?: string;
 }
 
-/** Keys of CNI_ARGS we know, those of Kubernetes included though nothing is done with them. Others need IgnoreUnknown. */
+/**
+ * Keys of CNI_ARGS we know, those of Kubernetes included though nothing is done with them. Others need
+ * IgnoreUnknown.
+ */
 const KNOWN_ARGS: ReadonlySet<string> = new Set([
   "IgnoreUnknown",
   "IP",
@@ -44,8 +48,9 @@ export function parseCniArgs(text: string): ReadonlyMap<string, string> {
 }
 
 /**
- * Addresses of all three places together, as host-local has it; the MAC of runtimeConfig before args.cni before CNI_ARGS.
- * A value that does not parse is an error (4 from CNI_ARGS, 7 from the configuration), never ignored.
+ * Addresses of all three places together, as host-local has it; the MAC of runtimeConfig before args.cni
+ * before CNI_ARGS. A value that does not parse is an error (4 from CNI_ARGS, 7 from the configuration), never
+ * ignored.
  */
 export function parseWishes(
   cniArgs: ReadonlyMap<string, string>,
@@ -77,8 +82,9 @@ export function parseWishes(
 }
 
 /**
- * A member of an object by name, without regard to case when it is not there exactly: containerd sends the members of
- * runtimeConfig capitalised, and decoders written in Go do not notice. undefined for null and for what is no object.
+ * A member of an object by name, without regard to case when it is not there exactly: containerd sends the
+ * members of runtimeConfig capitalised, and decoders written in Go do not notice. undefined for null and for
+ * what is no object.
  */
 export function field(object: unknown, name: string): unknown {
   if (typeof object !== "object" || object === null || Array.isArray(object)) return undefined;

@@ -40,7 +40,8 @@ _Noreturn void answer_exactly(const char *bytes, size_t len, int exit_code) {
     _exit(exit_code);
 }
 
-_Noreturn void answer_error(enum cni_code code, const char *details, size_t details_len, const char *format, ...) {
+_Noreturn void answer_error(enum cni_code code, const char *details, size_t details_len, const char *format,
+                            ...) {
     char *message;
     va_list args;
     va_start(args, format);
@@ -60,7 +61,9 @@ _Noreturn void answer_error(enum cni_code code, const char *details, size_t deta
 _Noreturn void answer_versions(void) {
     struct text out = {0};
     text_addz(&out, "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[");
-    for (int i = 0; cni_versions[i] != NULL; i++) text_addf(&out, "%s\"%s\"", i == 0 ? "" : ",", cni_versions[i]);
+    for (int i = 0; cni_versions[i] != NULL; i++) {
+        text_addf(&out, "%s\"%s\"", i == 0 ? "" : ",", cni_versions[i]);
+    }
     text_addz(&out, "]}\n");
     answer_exactly(out.data, out.len, 0);
 }
@@ -68,10 +71,13 @@ _Noreturn void answer_versions(void) {
 _Noreturn void answer_about(const char *program) {
     struct text out = {0};
     text_addf(&out,
-              "%s %s: the CNI plugin of the weave container network. Container runtimes call it; it asks the daemon weaver.\n"
+              "%s %s: the CNI plugin of the weave container network.\n"
+              "Container runtimes call it; it asks the daemon weaver.\n"
               "CNI protocol versions supported: ",
               program, WEAVE_VERSION);
-    for (int i = 0; cni_versions[i] != NULL; i++) text_addf(&out, "%s%s", i == 0 ? "" : ", ", cni_versions[i]);
+    for (int i = 0; cni_versions[i] != NULL; i++) {
+        text_addf(&out, "%s%s", i == 0 ? "" : ", ", cni_versions[i]);
+    }
     text_addz(&out, "\n");
     write_all(STDERR_FILENO, out.data, out.len);
     _exit(0);

@@ -1,4 +1,5 @@
-// What goes to stdout: exactly one JSON document per call. Knows the CNI versions and error codes, nothing of the daemon.
+// What goes to stdout: exactly one JSON document per call. Knows the CNI versions and error codes, nothing of
+// the daemon.
 #ifndef WEAVE_ANSWER_H
 #define WEAVE_ANSWER_H
 
@@ -20,7 +21,8 @@ enum cni_code {
     CNI_NOT_AVAILABLE = 50,
 };
 
-// Every version of the specification, oldest first; NULL at the end. The same list stands in cni-plugin/versions.ts.
+// Every version of the specification, oldest first; NULL at the end. The same list stands in
+// cni-plugin/versions.ts.
 extern const char *const cni_versions[];
 
 // Place in cni_versions, or -1. Versions are compared as exact strings: "1.0" is not "1.0.0".

@@ -1,4 +1,5 @@
-// Reading and checking what the runtime gave; see call.h. cni-plugin/request.ts holds the same rules for the daemon.
+// Reading and checking what the runtime gave; see call.h. cni-plugin/request.ts holds the same rules for the
+// daemon.
 #include "call.h"
 
 #include <ctype.h>
@@ -21,8 +22,8 @@ enum { MAX_IFNAME_BYTES = 15 };
 
 // The set unicode.IsSpace of Go knows: White_Space of the Unicode database.
 static bool is_space(uint32_t c) {
-    return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+    return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 // Decodes a sequence utf8_length has accepted.
@@ -101,7 +102,8 @@ void call_read_environment(struct call *call, const char *program) {
     }
     const char *fault = ifname_fault(call->ifname);
     if (fault != NULL) {
-        answer_error(CNI_BAD_ENVIRONMENT, call->ifname, strlen(call->ifname), "CNI_IFNAME cannot name an interface: it %s", fault);
+        answer_error(CNI_BAD_ENVIRONMENT, call->ifname, strlen(call->ifname),
+                     "CNI_IFNAME cannot name an interface: it %s", fault);
     }
     require_variables(call);
 }
@@ -110,13 +112,21 @@ static void read_stdin(struct text *config) {
     for (;;) {
         ssize_t n = read(STDIN_FILENO, text_reserve(config, 64 << 10), 64 << 10);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) answer_error(CNI_IO_FAILURE, NULL, 0, "cannot read the network configuration from stdin: %s", strerror(errno));
+        if (n < 0) {
+            answer_error(CNI_IO_FAILURE, NULL, 0, "cannot read the network configuration from stdin: %s",
+                         strerror(errno));
+        }
         if (n == 0) return;
         config->len += (size_t)n;
         if (config->len > MAX_CONFIG_BYTES) {
             answer_error(CNI_IO_FAILURE, NULL, 0, "the network configuration on stdin is larger than 8 MiB");
         }
     }
+}
+
+static const char *came_with(enum verb verb) {
+    if (verb == VERB_GC || verb == VERB_STATUS) return "1.1.0";
+    return verb == VERB_CHECK ? "0.4.0" : "0.1.0";
 }
 
 static void check_version(const struct call *call, struct json_string *given) {
@@ -134,14 +144,16 @@ static void check_version(const struct call *call, struct json_string *given) {
         text_addz(&details, "config is ");
         text_add_quoted(&details, given->value.data, given->value.len);
         text_addz(&details, ", plugin supports [");
-        for (int i = 0; cni_versions[i] != NULL; i++) text_addf(&details, "%s\"%s\"", i == 0 ? "" : " ", cni_versions[i]);
+        for (int i = 0; cni_versions[i] != NULL; i++) {
+            text_addf(&details, "%s\"%s\"", i == 0 ? "" : " ", cni_versions[i]);
+        }
         text_addz(&details, "]");
         answer_error(CNI_INCOMPATIBLE_VERSION, details.data, details.len, "incompatible CNI versions");
     }
-    const char *since = call->verb == VERB_CHECK ? "0.4.0" : call->verb == VERB_GC || call->verb == VERB_STATUS ? "1.1.0" : "0.1.0";
+    const char *since = came_with(call->verb);
     if (index < cni_version_index(since)) {
-        answer_error(CNI_INCOMPATIBLE_VERSION, NULL, 0, "config version %s does not allow %s, which came with %s", version,
-                     call->verb_name, since);
+        answer_error(CNI_INCOMPATIBLE_VERSION, NULL, 0, "config version %s does not allow %s, which came with %s",
+                     version, call->verb_name, since);
     }
 }
 
@@ -153,10 +165,12 @@ void call_read_config(struct call *call) {
                             ? json_scan_config(call->config.data, call->config.len, &config, &at)
                             : "it is not valid UTF-8";
     if (wrong != NULL) {
-        answer_error(CNI_DECODE_FAILURE, NULL, 0, "cannot decode the network configuration on stdin: %s (at byte %zu)", wrong, at);
+        answer_error(CNI_DECODE_FAILURE, NULL, 0,
+                     "cannot decode the network configuration on stdin: %s (at byte %zu)", wrong, at);
     }
     if (!config.name.present || config.name.value.len == 0) {
-        answer_error(CNI_BAD_CONFIG, NULL, 0, "missing network name: the network configuration needs a \"name\"");
+        answer_error(CNI_BAD_CONFIG, NULL, 0,
+                     "missing network name: the network configuration needs a \"name\"");
     }
     if (!is_identifier(config.name.value.data, config.name.value.len)) {
         answer_error(CNI_BAD_CONFIG, config.name.value.data, config.name.value.len,
@@ -166,13 +180,20 @@ void call_read_config(struct call *call) {
     check_version(call, &config.cni_version);
 }
 
+static bool is_own_netns(int fd) {
+    struct stat given, own;
+    return fstat(fd, &given) == 0 && stat("/proc/self/ns/net", &own) == 0 && given.st_dev == own.st_dev &&
+           given.st_ino == own.st_ino;
+}
+
 static bool netns_override(void) {
     const char *value = getenv("CNI_NETNS_OVERRIDE");
     return value != NULL && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
 }
 
 void call_open_netns(struct call *call) {
-    // DEL needs no namespace (the host end takes the other end with it), and address management never enters one.
+    // DEL needs no namespace (the host end takes the other end with it), and address management never enters
+    // one.
     if (call->ipam || (call->verb != VERB_ADD && call->verb != VERB_CHECK)) return;
     // O_NONBLOCK: a path that is a FIFO must not hang us.
     call->netns_fd = open(call->netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -181,10 +202,8 @@ void call_open_netns(struct call *call) {
         call->netns_error = name == NULL ? "EIO" : name;
         return;
     }
-    struct stat given, own;
-    if (fstat(call->netns_fd, &given) == 0 && stat("/proc/self/ns/net", &own) == 0 && given.st_dev == own.st_dev &&
-        given.st_ino == own.st_ino && !netns_override()) {
+    if (is_own_netns(call->netns_fd) && !netns_override()) {
         answer_error(CNI_BAD_NETNS, call->netns, strlen(call->netns),
-                     "CNI_NETNS is the host's own network namespace: give the container a network namespace of its own");
+                     "CNI_NETNS is the host's own network namespace: give the container one of its own");
     }
 }

@@ -1,5 +1,6 @@
-// One call of the plugin: what the runtime gave us, checked in the order of the reference implementation (containernetworking/cni
-// pkg/skel), so that bad input gets the same code whether the daemon lives or not. Anything wrong ends the process here.
+// One call of the plugin: what the runtime gave us, checked in the order of the reference implementation
+// (containernetworking/cni pkg/skel), so that bad input gets the same code whether the daemon lives or not.
+// Anything wrong ends the process here.
 #ifndef WEAVE_CALL_H
 #define WEAVE_CALL_H
 

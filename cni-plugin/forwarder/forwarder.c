@@ -1,10 +1,12 @@
-// The executable in the CNI plugin directory, under the names weave-net and weave-ipam. It asks the daemon and relays the answer;
-// with the daemon away it answers by itself what can be answered. All logic that needs the daemon's knowledge is in the daemon.
+// The executable in the CNI plugin directory, under the names weave-net and weave-ipam. It asks the daemon
+// and relays the answer; with the daemon away it answers by itself what can be answered. All logic that needs
+// the daemon's knowledge is in the daemon.
 //
 //   runtime --env, stdin--> forwarder --POST /v1/cni on weave.sock--> weaver
 //           <--stdout, rc--           <--body, weave-exit-----------
 //
-// Started for every container and every poll of a runtime, hence C, statically linked, without a shell or a heap of state.
+// Started for every container and every poll of a runtime, hence C, statically linked, without a shell or a
+// heap of state.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -31,14 +33,16 @@ static const char *program_name(const char *argv0) {
     return strncmp(base, "weave-ipam", strlen("weave-ipam")) == 0 ? "weave-ipam" : "weave-net";
 }
 
-// DEL without the daemon: the link first, so that the address cannot be given to another while it is still configured.
+// DEL without the daemon: the link first, so that the address cannot be given to another while it is still
+// configured.
 static _Noreturn void release_alone(const struct call *call, const char *socket_path) {
     if (!call->ipam) {
         char name[HOSTLINK_NAME_BYTES];
         hostlink_name(hostlink_hash(call->network, call->container_id, call->ifname), name);
         int error = hostlink_delete(name);
         if (error != 0) {
-            answer_error(CNI_IO_FAILURE, NULL, 0, "weaver is not answering, and the host interface %s cannot be deleted: %s", name,
+            answer_error(CNI_IO_FAILURE, NULL, 0,
+                         "weaver is not answering, and the host interface %s cannot be deleted: %s", name,
                          strerror(error));
         }
     }
@@ -46,7 +50,8 @@ static _Noreturn void release_alone(const struct call *call, const char *socket_
     int error = journal_release(socket_path, call, &where);
     if (error != 0) {
         answer_error(CNI_IO_FAILURE, NULL, 0,
-                     "weaver is not answering, and the release of the address cannot be journaled in %s: %s; start weaver with: weave launch",
+                     "weaver is not answering, and the release of the address cannot be journaled in %s: %s; "
+                     "start weaver with: weave launch",
                      where.data, strerror(error));
     }
     _exit(0);
@@ -68,7 +73,9 @@ int main(int argc, char **argv) {
     const char *socket_path = relay_socket_path();
     struct reply reply;
     struct text why = {0};
-    if (relay_call(&call, socket_path, &reply, &why)) answer_exactly(reply.out, reply.out_len, reply.exit_code);
+    if (relay_call(&call, socket_path, &reply, &why)) {
+        answer_exactly(reply.out, reply.out_len, reply.exit_code);
+    }
     if (call.verb == VERB_DEL) release_alone(&call, socket_path);
     answer_error(call.verb == VERB_STATUS ? CNI_NOT_AVAILABLE : CNI_TRY_AGAIN, NULL, 0,
                  "weaver is not answering on %s (%s); start it with: weave launch", socket_path, why.data);

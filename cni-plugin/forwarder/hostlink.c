@@ -26,6 +26,19 @@ void hostlink_name(uint64_t hash, char name[HOSTLINK_NAME_BYTES]) {
     snprintf(name, HOSTLINK_NAME_BYTES, "vw%012llx", (unsigned long long)(hash >> 16));
 }
 
+// The errno in the kernel's answer, 0 for success.
+static int acknowledgement(int fd) {
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+        char echo[512];
+    } answer;
+    ssize_t n = recv(fd, &answer, sizeof answer, 0);
+    if (n < 0) return errno;
+    size_t least = sizeof answer.header + sizeof answer.error.error;
+    return (size_t)n < least || answer.header.nlmsg_type != NLMSG_ERROR ? EPROTO : -answer.error.error;
+}
+
 int hostlink_delete(const char *name) {
     struct {
         struct nlmsghdr header;
@@ -33,7 +46,10 @@ int hostlink_delete(const char *name) {
         struct rtattr attribute;
         char name[HOSTLINK_NAME_BYTES];
     } request = {
-        .header = {.nlmsg_len = sizeof request, .nlmsg_type = RTM_DELLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, .nlmsg_seq = 1},
+        .header = {.nlmsg_len = sizeof request,
+                   .nlmsg_type = RTM_DELLINK,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+                   .nlmsg_seq = 1},
         .link = {.ifi_family = AF_UNSPEC},
         .attribute = {.rta_len = RTA_LENGTH(HOSTLINK_NAME_BYTES), .rta_type = IFLA_IFNAME},
     };
@@ -41,21 +57,14 @@ int hostlink_delete(const char *name) {
 
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0) return errno;
-    // The kernel works while send() runs and answers at once; the limit only guards against a lost acknowledgement.
+    // The kernel works while send() runs and answers at once; the limit only guards against a lost answer.
     struct timeval limit = {.tv_sec = 5};
-    struct {
-        struct nlmsghdr header;
-        struct nlmsgerr error;
-        char echo[512];
-    } answer;
     int error = 0;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 || send(fd, &request, sizeof request, 0) < 0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
+        send(fd, &request, sizeof request, 0) < 0) {
         error = errno;
     } else {
-        ssize_t n = recv(fd, &answer, sizeof answer, 0);
-        if (n < 0) error = errno;
-        else if ((size_t)n < sizeof answer.header + sizeof answer.error.error || answer.header.nlmsg_type != NLMSG_ERROR) error = EPROTO;
-        else error = -answer.error.error;
+        error = acknowledgement(fd);
     }
     close(fd);
     return error == ENODEV ? 0 : error;

@@ -13,7 +13,8 @@ uint64_t hostlink_hash(const char *network, const char *container_id, const char
 // "vw" and the hash's upper 48 bits as 12 hexadecimal digits.
 void hostlink_name(uint64_t hash, char name[HOSTLINK_NAME_BYTES]);
 
-// Delete the link of that name in this process's network namespace with one RTM_DELLINK. 0, also when there is none, or an errno.
+// Delete the link of that name in this process's network namespace with one RTM_DELLINK. 0, also when there
+// is none, or an errno.
 int hostlink_delete(const char *name);
 
 #endif

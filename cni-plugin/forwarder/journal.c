@@ -1,5 +1,5 @@
-// Temporary name, fsync, rename, fsync of the directory: the daemon sees whole entries only. Names that start with a dot are
-// unfinished. See journal.h.
+// Temporary name, fsync, rename, fsync of the directory: the daemon sees whole entries only. Names that start
+// with a dot are unfinished. See journal.h.
 #include "journal.h"
 
 #include <errno.h>
@@ -68,9 +68,10 @@ int journal_release(const char *socket_path, const struct call *call, struct tex
     struct timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);
     int64_t boot_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    uint64_t hash = hostlink_hash(call->network, call->container_id, call->ifname);
     char temporary[96];
-    snprintf(temporary, sizeof temporary, ".%016llx-%lld-%d.json",
-             (unsigned long long)hostlink_hash(call->network, call->container_id, call->ifname), (long long)boot_ms, getpid());
+    snprintf(temporary, sizeof temporary, ".%016llx-%lld-%d.json", (unsigned long long)hash, (long long)boot_ms,
+             getpid());
     const char *final = temporary + 1;
 
     struct text entry = {0};

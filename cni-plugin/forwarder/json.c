@@ -1,4 +1,5 @@
-// A recursive-descent scanner over bytes known to be UTF-8; see json.h. Every function returns NULL or what is wrong.
+// A recursive-descent scanner over bytes known to be UTF-8; see json.h. Every function returns NULL or what
+// is wrong.
 #include "json.h"
 
 #include <stdint.h>
@@ -151,7 +152,8 @@ static bool text_is(const struct text *t, const char *string) {
     return t->len == strlen(string) && memcmp(t->data, string, t->len) == 0;
 }
 
-// `config` is NULL in all objects but the outermost. A key given twice counts by its last value, as in JSON.parse.
+// `config` is NULL in all objects but the outermost. A key given twice counts by its last value, as in
+// JSON.parse.
 static const char *scan_object(struct scan *s, int depth, struct json_config *config) {
     struct text key = {0};
     skip_space(s);
@@ -188,7 +190,8 @@ const char *json_scan_config(const char *in, size_t len, struct json_config *out
     struct scan s = {in, in + len};
     *out = (struct json_config){0};
     skip_space(&s);
-    const char *wrong = take(&s, '{') ? scan_object(&s, 0, out) : s.p == s.end ? "it is empty" : "it is not an object";
+    const char *wrong = s.p == s.end ? "it is empty" : "it is not an object";
+    if (take(&s, '{')) wrong = scan_object(&s, 0, out);
     if (wrong == NULL) {
         skip_space(&s);
         if (s.p < s.end) wrong = "there is more behind the object";

@@ -1,5 +1,5 @@
-// HTTP/1.1 as far as two ends of one project need it: a request with Content-Length, "Connection: close", an answer with
-// Content-Length. Interim 1xx answers only say that the daemon is at work. See relay.h.
+// HTTP/1.1 as far as two ends of one project need it: a request with Content-Length, "Connection: close", an
+// answer with Content-Length. Interim 1xx answers only say that the daemon is at work. See relay.h.
 #include "relay.h"
 
 #include <errno.h>
@@ -20,8 +20,9 @@
 // No result comes near; a larger answer is not from weaver.
 enum { MAX_REPLY_BYTES = 4 << 20 };
 
-// How long to wait for the next sign of life, and in all. Runtimes poll STATUS and expect an answer within a second, start of this
-// process included. DEL can always be finished without the daemon, so it does not wait longer for a busy one either.
+// How long to wait for the next sign of life, and in all. Runtimes poll STATUS and expect an answer within a
+// second, start of this process included. DEL can always be finished without the daemon, so it does not wait
+// longer for a busy one either.
 struct patience {
     int idle_ms;
     int total_ms;
@@ -47,7 +48,8 @@ static int64_t now_ms(void) {
 
 // Milliseconds until patience ends; 0 when it has.
 static int left_ms(const struct clock *clock) {
-    int64_t idle = clock->progress + clock->patience.idle_ms, total = clock->started + clock->patience.total_ms;
+    int64_t idle = clock->progress + clock->patience.idle_ms;
+    int64_t total = clock->started + clock->patience.total_ms;
     int64_t left = (idle < total ? idle : total) - now_ms();
     return left > 0 ? (int)left : 0;
 }
@@ -74,7 +76,8 @@ const char *relay_socket_path(void) {
 static int connect_to(const char *path, const struct clock *clock, struct text *why) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
-        text_addf(why, "the path is longer than the %zu bytes a unix socket can have", sizeof address.sun_path - 1);
+        text_addf(why, "the path is longer than the %zu bytes a unix socket can have",
+                  sizeof address.sun_path - 1);
         return -1;
     }
     memcpy(address.sun_path, path, strlen(path));
@@ -83,7 +86,8 @@ static int connect_to(const char *path, const struct clock *clock, struct text *
     int left = left_ms(clock);
     struct timeval limit = {left / 1000, left % 1000 * 1000};
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
-        connect(fd, (struct sockaddr *)&address, sizeof address) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         text_addz(why, errno == EAGAIN ? "it accepts no connection" : strerror(errno));
         if (fd >= 0) close(fd);
         return -1;
@@ -122,8 +126,8 @@ static void write_request(struct text *request, const struct call *call) {
     text_add_quoted(&body, call->config.data, call->config.len);
     text_addz(&body, "}");
     text_addf(request,
-              "POST /v1/cni HTTP/1.1\r\nHost: weave\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-              "Connection: close\r\n\r\n",
+              "POST /v1/cni HTTP/1.1\r\nHost: weave\r\nContent-Type: application/json\r\n"
+              "Content-Length: %zu\r\nConnection: close\r\n\r\n",
               body.len);
     text_add(request, body.data, body.len);
     free(body.data);
@@ -208,7 +212,8 @@ static enum parsed receive(int fd, struct text *in, struct reply *reply, struct 
     return parsed;
 }
 
-static bool converse(int fd, const struct text *request, struct clock *clock, struct reply *reply, struct text *why) {
+static bool converse(int fd, const struct text *request, struct clock *clock, struct reply *reply,
+                     struct text *why) {
     struct text in = {0}; // lives on as reply->out
     size_t sent = 0;
     for (;;) {

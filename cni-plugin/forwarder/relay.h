@@ -14,11 +14,13 @@ struct reply {
     int exit_code;
 };
 
-// WEAVE_SOCKET, else the first line of `<this executable>.socket` (written by `weave setup`), else /run/weave/weave.sock.
+// WEAVE_SOCKET, else the first line of `<this executable>.socket` (written by `weave setup`), else
+// /run/weave/weave.sock.
 const char *relay_socket_path(void);
 
-// True with the daemon's answer; false when the daemon is away, hung or talks nonsense, with the reason in `why` (NUL-terminated).
-// Closing the socket, by returning or by being killed, is how the daemon learns that nobody waits any more.
+// True with the daemon's answer; false when the daemon is away, hung or talks nonsense, with the reason in
+// `why` (NUL-terminated). Closing the socket, by returning or by being killed, is how the daemon learns that
+// nobody waits any more.
 bool relay_call(const struct call *call, const char *socket_path, struct reply *reply, struct text *why);
 
 #endif

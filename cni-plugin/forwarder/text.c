@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 static _Noreturn void out_of_memory(void) {
-    static const char answer[] = "{\"cniVersion\":\"1.1.0\",\"code\":5,\"msg\":\"out of memory in the CNI plugin\"}\n";
+    static const char answer[] =
+        "{\"cniVersion\":\"1.1.0\",\"code\":5,\"msg\":\"out of memory in the CNI plugin\"}\n";
     ssize_t ignored = write(STDOUT_FILENO, answer, sizeof answer - 1);
     (void)ignored;
     _exit(1);

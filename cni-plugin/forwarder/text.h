@@ -23,8 +23,8 @@ void text_add_quoted(struct text *t, const char *bytes, size_t len);
 // The bytes with a NUL behind them (not counted in len).
 const char *text_zero(struct text *t);
 
-// Length of the UTF-8 sequence at p (1 to 4), or 0 when there is none: overlong forms, surrogates and values above
-// U+10FFFF are refused as RFC 3629 asks. `left` is at least 1.
+// Length of the UTF-8 sequence at p (1 to 4), or 0 when there is none: overlong forms, surrogates and values
+// above U+10FFFF are refused as RFC 3629 asks. `left` is at least 1.
 size_t utf8_length(const char *p, size_t left);
 bool utf8_valid(const char *p, size_t len);
 

@@ -1,4 +1,5 @@
-// A working daemon side and host side in memory for the tests of the verbs. `before` lets a test fail or delay any operation.
+// A working daemon side and host side in memory for the tests of the verbs. `before` lets a test fail or
+// delay any operation.
 import { WeaveError } from "../../src/core/errors.ts";
 import type { Attachment, AttachmentKey, Attachments, Readiness } from "../../src/ports/attachments.ts";
 import type { Attached, AttachSpec, Netns, NetnsSource } from "../../src/ports/kernel.ts";
@@ -14,7 +15,9 @@ export class FakeAttachments implements Attachments {
   /** Whether somebody asked for the bridge's address, and in which subnet. */
   readonly exposed: (string | undefined)[] = [];
   ready: Readiness = { ready: true };
-  /** Addresses given to each container, taken in turn from 10.32.0.2 on; with `v6` one of fd00::/64 as well. */
+  /**
+   * Addresses given to each container, taken in turn from 10.32.0.2 on; with `v6` one of fd00::/64 as well.
+   */
   size = 4;
   v6 = false;
   bridgeAddresses: readonly string[] = ["10.32.0.1/12"];

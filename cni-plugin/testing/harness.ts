@@ -62,7 +62,10 @@ export class Harness {
     return { ...answer, json: Object.fromEntries(Object.entries(Object(json))) };
   }
 
-  /** Holds the first operation of this name: `reached` resolves when it begins, and it goes on after `release()`. */
+  /**
+   * Holds the first operation of this name: `reached` resolves when it begins, and it goes on after
+   * `release()`.
+   */
   holdAt(operation: string): { reached: Promise<void>; release: () => void } {
     let reach = (): void => undefined;
     let release = (): void => undefined;

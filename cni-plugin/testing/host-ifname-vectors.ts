@@ -1,5 +1,5 @@
-// Golden vectors of the host interface name, computed once by a third implementation. Both ours must agree with them for ever: a name
-// that changes between releases would leave links behind.
+// Golden vectors of the host interface name, computed once by a third implementation. Both ours must agree
+// with them for ever: a name that changes between releases would leave links behind.
 
 export const HOST_IFNAME_VECTORS: readonly (readonly [
   network: string,
