@@ -47,3 +47,10 @@ export interface CoreEvent {
   readonly level: "debug" | "info" | "warn";
   readonly data: Readonly<Record<string, string | number | boolean>>;
 }
+
+export const persist = (ops: readonly StoreOp[], sync: boolean): Effect => ({ type: "persist", ops, sync });
+export const reply = (id: number, answer: Reply): Effect => ({ type: "reply", id, reply: answer });
+export const event = (kind: CoreEvent["kind"], level: CoreEvent["level"], data: CoreEvent["data"]): Effect => ({
+  type: "event",
+  event: { kind, level, data },
+});

@@ -10,15 +10,15 @@
 // effects of an earlier input are still running. Same inputs, same random seed: same effects.
 //
 // Node joins the machines: mesh (connections), gossip (spreading), pools (addresses), book (containers).
-import { type Subnet, Universe } from "./address/universe.ts";
-import { formatCidr, parseCidr } from "./address/cidr.ts";
+import type { Universe } from "./address/universe.ts";
 import { macForName } from "./address/mac.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { plan } from "./datapath/plan.ts";
 import type { DatapathState } from "./datapath/state.ts";
-import type { CoreEvent, Effect, Input, Instant } from "./effects.ts";
-import { Book, holderOf, toAttachment } from "./endpoints/book.ts";
-import { BRIDGE_SLOT, type Conflict, type Endpoint, ENDPOINTS, viewOf } from "./endpoints/endpoint.ts";
+import { type Effect, event, type Input, type Instant, persist, reply } from "./effects.ts";
+import { toAttachment } from "./endpoints/book.ts";
+import { Desk } from "./endpoints/desk.ts";
+import { type Conflict, type Endpoint, ENDPOINTS, viewOf } from "./endpoints/endpoint.ts";
 import { decodeBody, decodeFrame, encodeFrame, type FrameOf, rangeFromWire, rangeToWire, type UnicastBody } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
 import { fnv1a64 } from "./hash.ts";
@@ -29,27 +29,11 @@ import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { parsePeerRecord, PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
 import { explore, type Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
-import {
-  allocationOp,
-  entryOp,
-  type Exposure,
-  exposedOp,
-  freedOp,
-  identityOps,
-  releaseOp,
-  reusedOp,
-  ringOp,
-  type StoredState,
-  targetsOp,
-} from "./records.ts";
-import { type Reply, refusal, type Request } from "./requests.ts";
+import { entryOp, type Exposure, identityOps, ringOp, type StoredState, targetsOp } from "./records.ts";
+import type { Request } from "./requests.ts";
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
 import type { StoreOp } from "./store-op.ts";
 
-/** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
-export const RING_PATIENCE_MS = 4_000;
-/** And this long for donors, each of which has ASK_TIMEOUT_MS. Below the 10 s the CNI forwarder gives an ADD. */
-export const ASK_PATIENCE_MS = 8_000;
 /** Hops a unicast may take; beyond it views of the topology disagree. */
 const MAX_HOPS = 16;
 
@@ -77,12 +61,6 @@ export interface NodeConfig {
   readonly mtu: number;
 }
 
-interface Pending {
-  readonly id: number;
-  readonly request: Extract<Request, { kind: "allocate" | "expose" }>;
-  readonly since: Instant;
-}
-
 export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
@@ -92,10 +70,8 @@ export class Node {
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
   readonly #pools: readonly Pool[];
-  readonly #book = new Book();
-  #exposed: readonly Exposure[];
+  readonly #desk: Desk;
   #underlay: string;
-  #pending: Pending[] = [];
   #peers: ReadonlyMap<string, PeerRecord> | undefined;
   #endpoints: ReturnType<typeof viewOf> | undefined;
   #topology: Topology | undefined;
@@ -120,8 +96,18 @@ export class Node {
       rings: () => this.#pools.map((pool) => pool.ring),
       cluster: () => this.cluster,
     });
-    this.#exposed = stored.exposed;
-    this.#restore(stored);
+    for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
+    for (const [index, { founding, ranges }] of stored.rings) this.#pools[index]?.restore(founding, ranges);
+    this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
+      endpoints: this.#channel(ENDPOINTS),
+      bridgeMac: this.bridgeMac,
+      spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
+      ringChanged: (universe, fresh, now, out) => this.#ringChanged(universe, fresh, undefined, now, out),
+      reachable: () => this.topology().reachable,
+      ask: (donor, body, out) => this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
+      label: (peer) => this.#label(peer),
+      whyNoRing: () => this.#whyNoRing(),
+    });
   }
 
   get cluster(): string | undefined {
@@ -139,7 +125,7 @@ export class Node {
     if (this.cluster === undefined && (seed !== undefined || targets.length === 0)) this.#found(seed, out);
     this.#mesh.cluster = this.cluster;
     this.#publishSelf(now, out);
-    this.#publishBridge(now, out);
+    this.#desk.publishBridge(now, out);
     this.#noteReachability(now);
     out.push({ type: "datapath" });
     this.#afterwards(now, 0, out);
@@ -170,7 +156,7 @@ export class Node {
         this.#request(input.id, input.request, now, out);
         break;
       case "cancel":
-        this.#pending = this.#pending.filter((p) => p.id !== input.id);
+        this.#desk.cancel(input.id);
         break;
       case "deadline":
         break;
@@ -184,7 +170,7 @@ export class Node {
       this.#mesh.nextDeadline(),
       this.#gossip.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
-      ...this.#pending.map((p) => p.since + this.#patience()),
+      this.#desk.nextDeadline(),
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -202,7 +188,7 @@ export class Node {
       underlay: this.#underlay,
       mtu: this.config.mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
-      exposed: this.#exposed,
+      exposed: this.#desk.exposed,
       peers: this.peers(),
       endpoints: this.endpoints().byAddress,
       prune: this.#synced,
@@ -227,26 +213,20 @@ export class Node {
   }
 
   find(key: AttachmentKey): Attachment | undefined {
-    const record = this.#book.find(key);
+    const record = this.#desk.book.find(key);
     return record === undefined ? undefined : toAttachment(record);
   }
 
   attachments(): readonly Attachment[] {
-    return [...this.#book.all()].map(toAttachment);
+    return [...this.#desk.book.all()].map(toAttachment);
   }
 
   exposed(): readonly Exposure[] {
-    return this.#exposed;
+    return this.#desk.exposed;
   }
 
   readiness(): Readiness {
-    const { ring } = this.#pools[0] ?? {};
-    if (ring === undefined) return { ready: false, degraded: false, ...this.#whyNoRing() };
-    const full = this.#pools.find((pool, i) => pool.capacityIn(this.#subnet(pool, i)) <= pool.space.usedIn(pool.owned));
-    if (full !== undefined && this.topology().reachable.size === 0) {
-      return { ready: false, degraded: false, message: "every address this host owns is in use and no peer is reachable", hint: "run: weave status ipam" };
-    }
-    return { ready: true };
+    return this.#desk.readiness();
   }
 
   topology(): Topology {
@@ -414,23 +394,12 @@ export class Node {
   }
 
   #request(id: number, request: Request, now: Instant, out: Effect[]): void {
-    switch (request.kind) {
-      case "connect": {
-        this.#mesh.setTargets(request.targets, request.replace, now);
-        out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
-        break;
-      }
-      case "allocate":
-      case "expose":
-        this.#pending.push({ id, request, since: now });
-        break; // tried in #afterwards
-      case "commit":
-        out.push(reply(id, this.#commit(request, now, out)));
-        break;
-      case "release":
-        out.push(reply(id, this.#release(request, now, out)));
-        break;
+    if (request.kind !== "connect") {
+      this.#desk.request(id, request, now, out);
+      return;
     }
+    this.#mesh.setTargets(request.targets, request.replace, now);
+    out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
   }
 
   #addressed(from: string, body: UnicastBody | undefined, now: Instant, out: Effect[]): void {
@@ -451,20 +420,12 @@ export class Node {
     }
   }
 
-  // --- addresses ---
-
   /** What follows every input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
     for (const pool of this.#pools) pool.tick(now);
-    this.#pools.forEach((pool, i) => {
-      if (pool.ring !== undefined && pool.owned.length === 0) this.#ask(pool, i, this.#subnet(pool, i), now, out);
-    });
-    this.#pending = this.#pending.filter((pending) => {
-      const answer = this.#attempt(pending, now, out);
-      if (answer !== undefined) out.push(reply(pending.id, answer));
-      return answer === undefined;
-    });
+    this.#desk.stockUp(now, out);
+    this.#desk.serve(now, out);
     if (this.#topology === undefined) this.#noteReachability(now);
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
@@ -472,170 +433,6 @@ export class Node {
       this.#synced = true;
       out.push({ type: "datapath" });
     }
-  }
-
-  /** The answer, or undefined while there is still hope. */
-  #attempt({ request, since }: Pending, now: Instant, out: Effect[]): Reply | undefined {
-    const expired = now - since >= this.#patience();
-    if (request.kind === "allocate" && this.#book.find(request.key) !== undefined) {
-      return refusal("ifname-exists", `${holderOf(request.key)} already has an address here`, "delete it first (CNI DEL), or use another interface name");
-    }
-    if (request.kind === "expose" && request.addresses.length === 0 && this.#exposed.length > 0) {
-      return this.#setExposed(this.#exposed.map((e) => ({ ...e, masquerade: request.masquerade })), now, out);
-    }
-    const manual = request.addresses ?? [];
-    const needsRing = manual.length === 0 || manual.some((text) => this.#locate(text) !== undefined);
-    if (needsRing && this.cluster === undefined) {
-      const { message, hint } = this.#whyNoRing();
-      return expired ? refusal("no-ring", message, hint) : undefined;
-    }
-    const holder = request.kind === "allocate" ? holderOf(request.key) : "weave:expose";
-    const taken: { pool: Pool; index: number; address: string; cidr: string }[] = [];
-    const outcome = manual.length > 0 ? this.#claimAll(request, holder, taken, now, out) : this.#takeAll(request, holder, taken, now, out);
-    if (outcome !== "done") {
-      for (const { pool, address } of taken) this.#unhold(pool, address);
-      if (outcome !== "wait") return outcome;
-      return expired ? refusal("timeout", "no peer gave address space in time", "run: weave status ipam") : undefined;
-    }
-    this.#pools.forEach((pool, index) => this.#ringChanged(index, pool.seal(), undefined, now, out));
-    const cidrs = manual.length > 0 ? manual.map((text) => this.#withPrefix(text)) : taken.map(({ cidr }) => cidr);
-    const reused = taken.map(({ address }) => reusedOp(address));
-    if (request.kind === "expose") {
-      if (reused.length > 0) out.push(persist(reused, false));
-      const kept = this.#exposed.filter((e) => !cidrs.includes(e.cidr));
-      return this.#setExposed([...kept, ...cidrs.map((cidr) => ({ cidr, masquerade: request.masquerade }))], now, out, cidrs);
-    }
-    const record = this.#book.add(request.key, cidrs, request.moment);
-    out.push(persist([...reused, allocationOp(record)], false));
-    out.push(event("allocated", "debug", { holder, addresses: cidrs.join() }));
-    return { ok: true, attachment: toAttachment(record) };
-  }
-
-  /** One address of each universe, from the wished or default subnet. */
-  #takeAll(
-    request: Pending["request"],
-    holder: string,
-    taken: { pool: Pool; index: number; address: string; cidr: string }[],
-    now: Instant,
-    out: Effect[],
-  ): "done" | "wait" | Reply {
-    const wish = request.kind === "allocate" ? request.subnet : undefined;
-    let waiting = false;
-    for (const [index, pool] of this.#pools.entries()) {
-      const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
-      if (subnet === undefined) continue; // of another family
-      const address = pool.take(subnet, holder, now, false) ?? this.#last(pool, index, subnet, holder, now, out);
-      if (address === "wait") waiting = true;
-      else if (address === undefined) return this.#exhausted(pool, subnet);
-      else taken.push({ pool, index, address, cidr: `${address}/${subnet.prefix}` });
-    }
-    if (waiting) return "wait";
-    if (taken.length > 0) return "done";
-    const ranges = this.#pools.map((pool) => pool.universe.text).join();
-    return refusal("bad-address", `subnet ${wish ?? ""} lies outside the range ${ranges}`, "choose a subnet inside --ipalloc-range");
-  }
-
-  /** Nothing free of our own that has rested: ask the others, and when they have nothing, take what has not rested. */
-  #last(pool: Pool, index: number, subnet: Subnet, holder: string, now: Instant, out: Effect[]): string | "wait" | undefined {
-    if (this.#ask(pool, index, subnet, now, out) === "asking") return "wait";
-    return pool.take(subnet, holder, now, true);
-  }
-
-  #ask(pool: Pool, index: number, subnet: Subnet, now: Instant, out: Effect[]): "asking" | "nobody" {
-    for (;;) {
-      const next = pool.nextDonor(subnet, this.topology().reachable, now);
-      if (next === "asking" || next === "nobody") return next;
-      const { start, end } = subnet.usable;
-      const body = { k: "ask", universe: index, start, end, id: next.id };
-      if (this.#forward({ t: "to", from: this.config.name, to: next.donor, hops: MAX_HOPS, body }, out)) return "asking";
-      pool.answered(next.id, false, now);
-    }
-  }
-
-  #claimAll(
-    request: Pending["request"],
-    holder: string,
-    taken: { pool: Pool; index: number; address: string; cidr: string }[],
-    now: Instant,
-    out: Effect[],
-  ): "done" | "wait" | Reply {
-    for (const text of request.addresses ?? []) {
-      const place = this.#locate(text);
-      if (place === undefined) {
-        if (request.kind === "expose" && parseCidr(text) !== undefined) continue; // a manual address of the operator's
-        return refusal("bad-address", `${text} is not an address inside the range`, "run: weave status ipam");
-      }
-      const { pool, index, offset, address } = place;
-      const subnet = this.#subnet(pool, index);
-      const inside = offset >= subnet.usable.start && offset < subnet.usable.end;
-      if (!inside && offset >= subnet.range.start && offset < subnet.range.end) {
-        return refusal("bad-address", `${address} is the network or broadcast address of ${formatCidr(subnet.cidr)}`, "choose another");
-      }
-      const claim = pool.claim(offset, holder);
-      if (claim === "already") continue;
-      if (claim === "ok") taken.push({ pool, index, address, cidr: this.#withPrefix(text) });
-      else if ("takenBy" in claim) {
-        return refusal("address-taken", `${address} is held by ${claim.takenBy}`, "choose another address, or delete that container first");
-      } else {
-        const one = { ...subnet, usable: { start: offset, end: offset + 1 } };
-        if (this.#ask(pool, index, one, now, out) === "asking") return "wait";
-        const owner = claim.ownedBy === undefined ? "nobody this host knows" : this.#label(claim.ownedBy);
-        return refusal("address-elsewhere", `${address} lies in a range owned by ${owner}, which did not give it`, "choose another address; run: weave status ipam");
-      }
-    }
-    return "done";
-  }
-
-  #exhausted(pool: Pool, subnet: Subnet): Reply {
-    const away = pool.unreachableOwners(subnet, this.topology().reachable).map((name) => this.#label(name));
-    const why = away.length === 0 ? "all are in use" : `the free ones belong to unreachable peers: ${away.join(", ")}`;
-    return refusal("range-exhausted", `no free address in ${formatCidr(subnet.cidr)}: ${why}`, "run: weave status ipam");
-  }
-
-  #commit(request: Extract<Request, { kind: "commit" }>, now: Instant, out: Effect[]): Reply {
-    const held = this.#book.find(request.key);
-    if (held === undefined) return refusal("unknown-attachment", `${holderOf(request.key)} holds no address here (it was deleted meanwhile)`);
-    const record = this.#book.commit(held, request);
-    const addresses = record.addresses.map((cidr) => cidr.split("/")[0] ?? cidr);
-    out.push(persist([allocationOp(record)], false));
-    const entry = this.#channel(ENDPOINTS).put(record.slot, { addresses, mac: request.mac, label: record.containerId.slice(0, 12) });
-    this.#spread(ENDPOINTS, entry === undefined ? [] : [entry], undefined, now, out);
-    return { ok: true, attachment: toAttachment(record) };
-  }
-
-  #release(request: Extract<Request, { kind: "release" }>, now: Instant, out: Effect[]): Reply {
-    this.#pending = this.#pending.filter((p) => {
-      if (p.request.kind !== "allocate" || holderOf(p.request.key) !== holderOf(request.key)) return true;
-      out.push(reply(p.id, refusal("cancelled", `${holderOf(request.key)} was deleted while its address was awaited`)));
-      return false;
-    });
-    const record = this.#book.find(request.key);
-    const { before } = request;
-    if (record === undefined || (before !== undefined && before.bootId === record.moment.bootId && before.bootMs < record.moment.bootMs)) {
-      return { ok: true };
-    }
-    this.#book.remove(record);
-    const ops: StoreOp[] = [releaseOp(record)];
-    for (const cidr of record.addresses) {
-      const place = this.#locate(cidr);
-      if (place === undefined) continue;
-      place.pool.space.free(place.offset, now);
-      ops.push(freedOp(place.address, now));
-    }
-    out.push(persist(ops, false));
-    out.push(event("released", "debug", { holder: holderOf(record), addresses: record.addresses.join() }));
-    const entry = this.#channel(ENDPOINTS).remove(record.slot);
-    this.#spread(ENDPOINTS, entry === undefined ? [] : [entry], undefined, now, out);
-    return { ok: true, attachment: toAttachment(record) };
-  }
-
-  #setExposed(exposed: readonly Exposure[], now: Instant, out: Effect[], asked?: readonly string[]): Reply {
-    this.#exposed = exposed;
-    out.push(persist([exposedOp(exposed)], false), { type: "datapath" });
-    this.#publishBridge(now, out);
-    const addresses = asked ?? exposed.map((e) => e.cidr);
-    out.push(event("exposed", "info", { addresses: addresses.join() }));
-    return { ok: true, addresses };
   }
 
   // --- spreading ---
@@ -668,13 +465,6 @@ export class Node {
     this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
   }
 
-  #publishBridge(now: Instant, out: Effect[]): void {
-    const addresses = this.#exposed.map(({ cidr }) => cidr.split("/")[0] ?? cidr);
-    const map = this.#channel(ENDPOINTS);
-    const entry = addresses.length === 0 ? map.remove(BRIDGE_SLOT) : map.put(BRIDGE_SLOT, { addresses, mac: this.bridgeMac, label: "expose" });
-    this.#spread(ENDPOINTS, entry === undefined ? [] : [entry], undefined, now, out);
-  }
-
   /** Hand a message to the neighbour nearest its addressee. False when there is no way. */
   #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
     const hop = this.topology().nextHop.get(frame.to);
@@ -685,30 +475,6 @@ export class Node {
   }
 
   // --- small things ---
-
-  #restore(stored: StoredState): void {
-    for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
-    for (const [index, { founding, ranges }] of stored.rings) this.#pools[index]?.restore(founding, ranges);
-    for (const { address, at } of stored.freed) {
-      const place = this.#locate(address);
-      place?.pool.space.free(place.offset, at);
-    }
-    this.#book.restore(stored.allocations);
-    for (const record of stored.allocations) this.#hold(record.addresses, holderOf(record));
-    this.#hold(stored.exposed.map((e) => e.cidr), "weave:expose");
-  }
-
-  #hold(cidrs: readonly string[], holder: string): void {
-    for (const cidr of cidrs) {
-      const place = this.#locate(cidr);
-      place?.pool.space.hold(place.offset, holder);
-    }
-  }
-
-  #unhold(pool: Pool, address: string): void {
-    const offset = pool.universe.offsetOf(address);
-    if (offset !== undefined) pool.space.unhold(offset);
-  }
 
   #found(seed: readonly string[] | undefined, out: Effect[]): void {
     const founders = seed === undefined ? [this.config.name] : [...new Set(seed)].sort();
@@ -750,38 +516,10 @@ export class Node {
     };
   }
 
-  #patience(): number {
-    return this.cluster === undefined ? RING_PATIENCE_MS : ASK_PATIENCE_MS;
-  }
-
   #channel(name: string): OriginMap {
     const map = this.#channels.get(name);
     if (map === undefined) throw new Error(`no channel ${name}`);
     return map;
-  }
-
-  #subnet(pool: Pool, index: number): Subnet {
-    const subnet = pool.universe.subnet(this.config.defaultSubnets[index] ?? pool.universe.text);
-    if (subnet === undefined) throw new Error(`default subnet outside ${pool.universe.text}`);
-    return subnet;
-  }
-
-  /** Where an address lies, prefix ignored. */
-  #locate(text: string): { pool: Pool; index: number; offset: number; address: string } | undefined {
-    const plain = text.split("/")[0] ?? text;
-    for (const [index, pool] of this.#pools.entries()) {
-      const offset = pool.universe.offsetOf(plain);
-      if (offset !== undefined) return { pool, index, offset, address: pool.universe.addressAt(offset) };
-    }
-    return undefined;
-  }
-
-  /** Canonical CIDR; an address without prefix gets its default subnet's. */
-  #withPrefix(text: string): string {
-    const cidr = parseCidr(text);
-    if (cidr === undefined) throw new Error(`not an address: ${text}`);
-    const place = text.includes("/") ? undefined : this.#locate(text);
-    return formatCidr(place === undefined ? cidr : { ...cidr, prefix: this.#subnet(place.pool, place.index).prefix });
   }
 
   #ringRecord(index: number): StoreOp {
@@ -806,10 +544,4 @@ export interface NodeFacts {
   readonly whyNoRing: () => { message: string; hint: string };
 }
 
-const persist = (ops: readonly StoreOp[], sync: boolean): Effect => ({ type: "persist", ops, sync });
-const reply = (id: number, answer: Reply): Effect => ({ type: "reply", id, reply: answer });
-const event = (kind: CoreEvent["kind"], level: CoreEvent["level"], data: CoreEvent["data"]): Effect => ({
-  type: "event",
-  event: { kind, level, data },
-});
 const sizeOf = (ranges: readonly OwnedRange[]): number => ranges.reduce((sum, r) => sum + r.end - r.start, 0);

@@ -35,6 +35,8 @@ const allocationRecord = z.object({
   addresses: z.array(z.string()).min(1),
   slot: z.string(),
   moment,
+  /** False while ADD is under way: after a crash nobody was told of the address, and it is freed. */
+  committed: z.boolean(),
   mac: z.string().optional(),
   netns: z.string().optional(),
   hostIfname: z.string().optional(),

@@ -9,6 +9,14 @@ export interface BootMoment {
   readonly bootMs: number;
 }
 
+/** What ADD found out: enough to publish the endpoint and to find the interface again. */
+export interface EndpointFacts {
+  readonly mac: string;
+  /** Netns.id of the kernel port. */
+  readonly netns: string;
+  readonly hostIfname: string;
+}
+
 export type Request =
   | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
   | {
@@ -18,19 +26,15 @@ export type Request =
       readonly addresses?: readonly string[];
       readonly moment: BootMoment;
     }
-  | {
-      readonly kind: "commit";
-      readonly key: AttachmentKey;
-      readonly mac: string;
-      readonly netns: string;
-      readonly hostIfname: string;
-    }
+  /** Without facts nothing is published: the address went to another network plugin. */
+  | { readonly kind: "commit"; readonly key: AttachmentKey; readonly facts: EndpointFacts | undefined }
   /** `before`: only when the allocation is older (a journalled release replayed after the key was used again). */
   | { readonly kind: "release"; readonly key: AttachmentKey; readonly before?: BootMoment }
-  /** No addresses: one from the default subnet of each universe. */
+  /** No addresses: what is exposed inside the subnet (absent: the default one), or one of it, newly allocated. */
   | {
       readonly kind: "expose";
       readonly addresses: readonly string[];
+      readonly subnet?: string;
       readonly masquerade: boolean;
       readonly moment: BootMoment;
     };

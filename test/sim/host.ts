@@ -122,7 +122,8 @@ export class Host {
     const address = allocated?.ok === true ? allocated.attachment?.addresses[0] : undefined;
     if (address === undefined) return allocated?.ok === false ? allocated.code : "daemon away";
     this.containers.set(container, address);
-    await runner?.request({ kind: "commit", key, mac: macForAddress(address.split("/")[0] ?? ""), netns: container, hostIfname: container });
+    const facts = { mac: macForAddress(address.split("/")[0] ?? ""), netns: container, hostIfname: container };
+    await runner?.request({ kind: "commit", key, facts });
     return undefined;
   }
 

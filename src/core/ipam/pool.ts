@@ -82,10 +82,9 @@ export class Pool {
     return { kind: "merged", fresh };
   }
 
-  /** Reserve an address for a holder from our own space. */
-  take(subnet: Subnet, holder: string, now: Instant, evenIfYoung: boolean): string | undefined {
-    const offset = this.space.take(this.#owned, subnet.usable, holder, now, { evenIfYoung });
-    return offset === undefined ? undefined : this.universe.addressAt(offset);
+  /** Reserve an offset for a holder from our own space. */
+  take(subnet: Subnet, holder: string, now: Instant, evenIfYoung: boolean): number | undefined {
+    return this.space.take(this.#owned, subnet.usable, holder, now, { evenIfYoung });
   }
 
   /** Reserve one given address of the universe. */

@@ -1,0 +1,384 @@
+// The desk where this host's own users get addresses: answers allocate, commit, release and expose, and keeps those waiting
+// that cannot be answered yet. Owns the book, the exposed addresses and the waiting line; asks pools and, through its
+// host, other peers.
+import { formatCidr, parseCidr } from "../address/cidr.ts";
+import type { Subnet } from "../address/universe.ts";
+import type { Entry, OriginMap } from "../crdt/origin-map.ts";
+import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
+import type { Pool } from "../ipam/pool.ts";
+import type { OwnedRange } from "../ipam/ring.ts";
+import {
+  allocationOp,
+  type Exposure,
+  exposedOp,
+  freedOp,
+  releaseOp,
+  reusedOp,
+  type StoredState,
+} from "../records.ts";
+import { type Reply, refusal, type Request } from "../requests.ts";
+import type { StoreOp } from "../store-op.ts";
+import type { Readiness } from "./attachment.ts";
+import { Book, holderOf, toAttachment } from "./book.ts";
+import { BRIDGE_SLOT } from "./endpoint.ts";
+
+/** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
+export const RING_PATIENCE_MS = 4_000;
+/** And this long for donors, each of which has ASK_TIMEOUT_MS. Below the 10 s the CNI forwarder gives an ADD. */
+export const ASK_PATIENCE_MS = 8_000;
+
+/** Who holds the bridge's own addresses, in messages and in the pools. */
+const EXPOSE = "weave:expose";
+
+/** What the desk needs of the node around it. */
+export interface DeskHost {
+  /** Own entries of the endpoints channel. */
+  readonly endpoints: OriginMap;
+  readonly bridgeMac: string;
+  spread(entries: readonly Entry[], now: Instant, out: Effect[]): void;
+  ringChanged(universe: number, fresh: readonly OwnedRange[], now: Instant, out: Effect[]): void;
+  reachable(): ReadonlySet<string>;
+  /** Send a peer the request for space; false when there is no way to it. */
+  ask(donor: string, body: { k: "ask"; universe: number; start: number; end: number; id: number }, out: Effect[]): boolean;
+  /** Name of a peer for people. */
+  label(peer: string): string;
+  whyNoRing(): { message: string; hint: string };
+}
+
+type Waiting = Extract<Request, { kind: "allocate" | "expose" }>;
+
+/** An address reserved during one attempt, given back if the attempt fails as a whole. */
+interface Taken {
+  readonly pool: Pool;
+  readonly offset: number;
+  readonly address: string;
+  readonly cidr: string;
+}
+
+export class Desk {
+  readonly #pools: readonly Pool[];
+  readonly #defaultSubnets: readonly string[];
+  readonly #host: DeskHost;
+  readonly #book = new Book();
+  #exposed: readonly Exposure[];
+  #line: { readonly id: number; readonly request: Waiting; readonly since: Instant }[] = [];
+
+  constructor(pools: readonly Pool[], defaultSubnets: readonly string[], stored: StoredState, host: DeskHost) {
+    this.#pools = pools;
+    this.#defaultSubnets = defaultSubnets;
+    this.#host = host;
+    this.#exposed = stored.exposed;
+    for (const { address, at } of stored.freed) {
+      const place = this.#locate(address);
+      place?.pool.space.free(place.offset, at);
+    }
+    this.#book.restore(stored.allocations);
+    for (const record of stored.allocations) this.#hold(record.addresses, holderOf(record));
+    this.#hold(stored.exposed.map((e) => e.cidr), EXPOSE);
+  }
+
+  get book(): Book {
+    return this.#book;
+  }
+
+  get exposed(): readonly Exposure[] {
+    return this.#exposed;
+  }
+
+  /** Take a request in. Commit and release are answered at once, the others by `serve`. */
+  request(id: number, request: Exclude<Request, { kind: "connect" }>, now: Instant, out: Effect[]): void {
+    switch (request.kind) {
+      case "allocate":
+      case "expose":
+        this.#line.push({ id, request, since: now });
+        break;
+      case "commit":
+        out.push(reply(id, this.#commit(request, now, out)));
+        break;
+      case "release":
+        out.push(reply(id, this.#release(request, now, out)));
+        break;
+    }
+  }
+
+  cancel(id: number): void {
+    this.#line = this.#line.filter((waiting) => waiting.id !== id);
+  }
+
+  /** Try everybody in line again, in order. Called after every input: any of them may have changed the answer. */
+  serve(now: Instant, out: Effect[]): void {
+    this.#line = this.#line.filter(({ id, request, since }) => {
+      const answer = this.#attempt(request, now - since >= this.#patience(), now, out);
+      if (answer !== undefined) out.push(reply(id, answer));
+      return answer === undefined;
+    });
+  }
+
+  nextDeadline(): Instant | undefined {
+    return this.#line.length === 0 ? undefined : Math.min(...this.#line.map((w) => w.since)) + this.#patience();
+  }
+
+  /** A peer without any space asks for some before its first container needs it. */
+  stockUp(now: Instant, out: Effect[]): void {
+    this.#pools.forEach((pool, index) => {
+      if (pool.ring !== undefined && pool.owned.length === 0) this.#ask(pool, index, this.#subnet(pool, index), now, out);
+    });
+  }
+
+  /** Announce the bridge's addresses as an endpoint like any other. */
+  publishBridge(now: Instant, out: Effect[]): void {
+    const { endpoints, bridgeMac } = this.#host;
+    const addresses = this.#exposed.map(({ cidr }) => withoutPrefix(cidr));
+    const entry =
+      addresses.length === 0
+        ? endpoints.remove(BRIDGE_SLOT)
+        : endpoints.put(BRIDGE_SLOT, { addresses, mac: bridgeMac, label: "expose" });
+    this.#host.spread(entry === undefined ? [] : [entry], now, out);
+  }
+
+  readiness(): Readiness {
+    if (this.#pools.some((pool) => pool.ring === undefined)) {
+      return { ready: false, degraded: false, ...this.#host.whyNoRing() };
+    }
+    const full = this.isFull() && this.#host.reachable().size === 0;
+    if (!full) return { ready: true };
+    const message = "every address this host owns is in use and no peer is reachable to give more";
+    return { ready: false, degraded: false, message, hint: "run: weave status ipam" };
+  }
+
+  /** No free address of our own in some default subnet. */
+  isFull(): boolean {
+    return this.#pools.some((pool, index) => {
+      const capacity = pool.capacityIn(this.#subnet(pool, index));
+      return pool.ring !== undefined && capacity <= pool.space.usedIn(pool.owned);
+    });
+  }
+
+  // --- allocate and expose ---
+
+  /** The answer, or undefined while there is still hope. */
+  #attempt(request: Waiting, expired: boolean, now: Instant, out: Effect[]): Reply | undefined {
+    if (request.kind === "allocate" && this.#book.find(request.key) !== undefined) {
+      const message = `${holderOf(request.key)} already has an address here`;
+      return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
+    }
+    if (request.kind === "expose" && request.addresses.length === 0) {
+      const there = this.#exposedIn(request.subnet);
+      if (there.length > 0) return this.#setExposed(there, request.masquerade, now, out);
+    }
+    const manual = request.addresses ?? [];
+    const needsRing = manual.length === 0 || manual.some((text) => this.#locate(text) !== undefined);
+    if (needsRing && this.#pools.some((pool) => pool.ring === undefined)) {
+      const { message, hint } = this.#host.whyNoRing();
+      return expired ? refusal("no-ring", message, hint) : undefined;
+    }
+    const taken: Taken[] = [];
+    const outcome =
+      manual.length > 0 ? this.#claimAll(request, manual, taken, now, out) : this.#takeAll(request, taken, now, out);
+    if (outcome !== "done") {
+      for (const { pool, offset } of taken) pool.space.unhold(offset);
+      if (outcome !== "wait") return outcome;
+      return expired ? refusal("timeout", "no peer gave address space in time", "run: weave status ipam") : undefined;
+    }
+    this.#pools.forEach((pool, index) => this.#host.ringChanged(index, pool.seal(), now, out));
+    const cidrs = manual.length > 0 ? manual.map((text) => this.#withPrefix(text)) : taken.map(({ cidr }) => cidr);
+    const reused = taken.map(({ address }) => reusedOp(address));
+    if (request.kind === "expose") {
+      out.push(persist(reused, false));
+      return this.#setExposed(cidrs, request.masquerade, now, out);
+    }
+    const record = this.#book.add(request.key, cidrs, request.moment);
+    out.push(persist([...reused, allocationOp(record)], false));
+    out.push(event("allocated", "debug", { holder: holderOf(record), addresses: cidrs.join() }));
+    return { ok: true, attachment: toAttachment(record) };
+  }
+
+  /** One address of each universe, from the wished or default subnet. */
+  #takeAll(request: Waiting, taken: Taken[], now: Instant, out: Effect[]): "done" | "wait" | Reply {
+    const { subnet: wish } = request;
+    const holder = holderName(request);
+    let waiting = false;
+    for (const [index, pool] of this.#pools.entries()) {
+      const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
+      if (subnet === undefined) continue; // of another family
+      let offset = pool.take(subnet, holder, now, false);
+      if (offset === undefined) {
+        // Nothing of our own has rested: ask the others, and when they have nothing, take what has not rested.
+        if (this.#ask(pool, index, subnet, now, out) === "asking") {
+          waiting = true;
+          continue;
+        }
+        offset = pool.take(subnet, holder, now, true);
+      }
+      if (offset === undefined) return this.#exhausted(pool, subnet);
+      const address = pool.universe.addressAt(offset);
+      taken.push({ pool, offset, address, cidr: `${address}/${subnet.prefix}` });
+    }
+    if (waiting) return "wait";
+    if (taken.length > 0) return "done";
+    const ranges = this.#pools.map((pool) => pool.universe.text).join();
+    return refusal("bad-address", `subnet ${wish ?? ""} lies outside the range ${ranges}`, "choose a subnet inside it");
+  }
+
+  /** Exactly these addresses, or none. */
+  #claimAll(
+    request: Waiting,
+    manual: readonly string[],
+    taken: Taken[],
+    now: Instant,
+    out: Effect[],
+  ): "done" | "wait" | Reply {
+    for (const text of manual) {
+      const place = this.#locate(text);
+      if (place === undefined) {
+        if (request.kind === "expose" && parseCidr(text) !== undefined) continue; // a manual address of the operator's
+        return refusal("bad-address", `${text} is not an address inside the range`, "run: weave status ipam");
+      }
+      const { pool, index, offset, address } = place;
+      const subnet = this.#subnet(pool, index);
+      const usable = offset >= subnet.usable.start && offset < subnet.usable.end;
+      if (!usable && offset >= subnet.range.start && offset < subnet.range.end) {
+        const message = `${address} is the network or broadcast address of ${formatCidr(subnet.cidr)}`;
+        return refusal("bad-address", message, "choose another address");
+      }
+      const claim = pool.claim(offset, holderName(request));
+      if (claim === "already") continue;
+      if (claim === "ok") taken.push({ pool, offset, address, cidr: this.#withPrefix(text) });
+      else if ("takenBy" in claim) {
+        const message = `${address} is held by ${claim.takenBy}`;
+        return refusal("address-taken", message, "choose another address, or delete that container first");
+      } else {
+        const justThis = { ...subnet, usable: { start: offset, end: offset + 1 } };
+        if (this.#ask(pool, index, justThis, now, out) === "asking") return "wait";
+        const owner = claim.ownedBy === undefined ? "nobody this host knows" : this.#host.label(claim.ownedBy);
+        const message = `${address} lies in a range owned by ${owner}, which did not give it`;
+        return refusal("address-elsewhere", message, "choose another address; run: weave status ipam");
+      }
+    }
+    return "done";
+  }
+
+  #ask(pool: Pool, index: number, subnet: Subnet, now: Instant, out: Effect[]): "asking" | "nobody" {
+    for (;;) {
+      const next = pool.nextDonor(subnet, this.#host.reachable(), now);
+      if (next === "asking" || next === "nobody") return next;
+      const { start, end } = subnet.usable;
+      if (this.#host.ask(next.donor, { k: "ask", universe: index, start, end, id: next.id }, out)) return "asking";
+      pool.answered(next.id, false, now);
+    }
+  }
+
+  #exhausted(pool: Pool, subnet: Subnet): Reply {
+    const away = pool.unreachableOwners(subnet, this.#host.reachable()).map((name) => this.#host.label(name));
+    const why = away.length === 0 ? "all are in use" : `the rest belong to unreachable peers: ${away.join(", ")}`;
+    return refusal("range-exhausted", `no free address in ${formatCidr(subnet.cidr)}: ${why}`, "run: weave status ipam");
+  }
+
+  // --- commit, release, exposure ---
+
+  #commit({ key, facts }: Extract<Request, { kind: "commit" }>, now: Instant, out: Effect[]): Reply {
+    const held = this.#book.find(key);
+    if (held === undefined) {
+      return refusal("unknown-attachment", `${holderOf(key)} holds no address here (it was deleted meanwhile)`);
+    }
+    const record = this.#book.commit(held, facts);
+    out.push(persist([allocationOp(record)], false));
+    if (facts !== undefined) {
+      const addresses = record.addresses.map(withoutPrefix);
+      const label = record.containerId.slice(0, 12);
+      const entry = this.#host.endpoints.put(record.slot, { addresses, mac: facts.mac, label });
+      this.#host.spread(entry === undefined ? [] : [entry], now, out);
+    }
+    return { ok: true, attachment: toAttachment(record) };
+  }
+
+  #release({ key, before }: Extract<Request, { kind: "release" }>, now: Instant, out: Effect[]): Reply {
+    const holder = holderOf(key);
+    this.#line = this.#line.filter(({ id, request }) => {
+      if (request.kind !== "allocate" || holderOf(request.key) !== holder) return true;
+      out.push(reply(id, refusal("cancelled", `${holder} was deleted while its address was awaited`)));
+      return false;
+    });
+    const record = this.#book.find(key);
+    if (record === undefined) return { ok: true };
+    const younger = before?.bootId === record.moment.bootId && before.bootMs < record.moment.bootMs;
+    if (younger) return { ok: true };
+    this.#book.remove(record);
+    const ops: StoreOp[] = [releaseOp(record)];
+    for (const cidr of record.addresses) {
+      const place = this.#locate(cidr);
+      if (place === undefined) continue;
+      place.pool.space.free(place.offset, now);
+      ops.push(freedOp(place.address, now));
+    }
+    out.push(persist(ops, false));
+    out.push(event("released", "debug", { holder, addresses: record.addresses.join() }));
+    const entry = this.#host.endpoints.remove(record.slot);
+    this.#host.spread(entry === undefined ? [] : [entry], now, out);
+    return { ok: true, attachment: toAttachment(record) };
+  }
+
+  /** The named addresses are exposed from now on, besides those that were. */
+  #setExposed(cidrs: readonly string[], masquerade: boolean, now: Instant, out: Effect[]): Reply {
+    const others = this.#exposed.filter((e) => !cidrs.includes(e.cidr));
+    this.#exposed = [...others, ...cidrs.map((cidr) => ({ cidr, masquerade }))];
+    out.push(persist([exposedOp(this.#exposed)], false), { type: "datapath" });
+    this.publishBridge(now, out);
+    out.push(event("exposed", "info", { addresses: cidrs.join(), masquerade }));
+    return { ok: true, addresses: cidrs };
+  }
+
+  #exposedIn(wish: string | undefined): readonly string[] {
+    return this.#exposed
+      .map((e) => e.cidr)
+      .filter((cidr) => {
+        const place = this.#locate(cidr);
+        const subnet =
+          wish === undefined
+            ? place && this.#subnet(place.pool, place.index)
+            : place && place.pool.universe.subnet(wish);
+        return place !== undefined && subnet !== undefined && inRange(place.offset, subnet.range);
+      });
+  }
+
+  // --- where things lie ---
+
+  #patience(): number {
+    return this.#pools.some((pool) => pool.ring === undefined) ? RING_PATIENCE_MS : ASK_PATIENCE_MS;
+  }
+
+  #subnet(pool: Pool, index: number): Subnet {
+    const subnet = pool.universe.subnet(this.#defaultSubnets[index] ?? pool.universe.text);
+    if (subnet === undefined) throw new Error(`default subnet outside ${pool.universe.text}`);
+    return subnet;
+  }
+
+  /** Where an address lies, prefix ignored. */
+  #locate(text: string): { pool: Pool; index: number; offset: number; address: string } | undefined {
+    for (const [index, pool] of this.#pools.entries()) {
+      const offset = pool.universe.offsetOf(withoutPrefix(text));
+      if (offset !== undefined) return { pool, index, offset, address: pool.universe.addressAt(offset) };
+    }
+    return undefined;
+  }
+
+  /** Canonical CIDR; an address without prefix gets its default subnet's. */
+  #withPrefix(text: string): string {
+    const cidr = parseCidr(text);
+    if (cidr === undefined) throw new Error(`not an address: ${text}`);
+    const place = text.includes("/") ? undefined : this.#locate(text);
+    return formatCidr(place === undefined ? cidr : { ...cidr, prefix: this.#subnet(place.pool, place.index).prefix });
+  }
+
+  #hold(cidrs: readonly string[], holder: string): void {
+    for (const cidr of cidrs) {
+      const place = this.#locate(cidr);
+      place?.pool.space.hold(place.offset, holder);
+    }
+  }
+}
+
+const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;
+const holderName = (request: Waiting): string => (request.kind === "allocate" ? holderOf(request.key) : EXPOSE);
+const inRange = (offset: number, { start, end }: { start: number; end: number }): boolean =>
+  offset >= start && offset < end;

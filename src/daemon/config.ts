@@ -1,0 +1,173 @@
+// From what the operator said, what the disk holds and what the host is, to what this daemon will be. Refuses with a
+// reason before anything is changed.
+import { contains, overlaps, parseAddress, parseCidr } from "../core/address/cidr.ts";
+import { Universe } from "../core/address/universe.ts";
+import { VXLAN_OVERHEAD } from "../core/datapath/plan.ts";
+import { WeaveError } from "../core/errors.ts";
+import type { NodeConfig } from "../core/node.ts";
+import type { StoredState } from "../core/records.ts";
+import type { HostFacts } from "../ports/kernel.ts";
+import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";
+
+/** Weave Net's names. */
+export const BRIDGE = "weave";
+/** Weave Net's port, the same on every host whatever --port says: peers send to it. */
+export const VXLAN_PORT = 6784;
+/** "weave" in ASCII without its vowels, as a 24-bit number: one overlay, one VNI. */
+export const VNI = 0x777676;
+
+export interface Surroundings {
+  readonly stored: StoredState;
+  readonly facts: HostFacts;
+  readonly hostname: string;
+  readonly software: string;
+  /** Random: identity of this process, and the name of a new peer. */
+  readonly uid: string;
+  readonly freshName: string;
+}
+
+export interface Resolved {
+  readonly config: NodeConfig;
+  readonly warnings: readonly string[];
+}
+
+/** Throws WeaveError: bad-request, bad-address, range-overlap, feature-missing, state-mismatch, mtu-invalid. */
+export function resolveConfig(options: LaunchOptions, around: Surroundings): Resolved {
+  const { stored, facts } = around;
+  const [lack] = facts.missing;
+  if (lack !== undefined) {
+    const all = facts.missing.map(({ what, brings }) => `${what} (${brings})`).join("; ");
+    throw new WeaveError("feature-missing", `this host lacks: ${all}`, { hint: `install or enable it, then launch again: ${lack.brings}` });
+  }
+  const warnings: string[] = [];
+  const name = peerName(options, around);
+  const universe = chooseRange(options, stored);
+  checkOverlap(universe, options, around, warnings);
+  const defaultSubnet = options.defaultSubnet ?? universe.text;
+  const subnet = parseCidr(defaultSubnet);
+  if (subnet === undefined || !defaultSubnet.includes("/") || !overlaps(subnet, universe.network)) {
+    throw new WeaveError("bad-address", `--ipalloc-default-subnet ${defaultSubnet} does not overlap the range ${universe.text}`, {
+      hint: "choose a subnet of --ipalloc-range",
+    });
+  }
+  const underlay = chooseUnderlay(options, facts, warnings);
+  const mtu = chooseMtu(options, underlay.mtu, underlay.address);
+  for (const peer of options.peers ?? []) checkTarget(peer);
+  return {
+    warnings,
+    config: {
+      name,
+      nickname: options.nickname ?? around.hostname,
+      software: around.software,
+      uid: around.uid,
+      universes: [universe],
+      defaultSubnets: [defaultSubnet],
+      ...(options.seed === undefined ? {} : { seed: options.seed }),
+      ...(options.peers === undefined ? {} : { targets: options.peers }),
+      port: options.port,
+      vni: VNI,
+      vxlanPort: VXLAN_PORT,
+      bridgeName: BRIDGE,
+      vxlanName: `vxlan-${VXLAN_PORT}`,
+      underlay: { address: underlay.address, pinned: underlay.pinned },
+      mtu,
+    },
+  };
+}
+
+/** host, host:port or [v6]:port; throws bad-request. */
+export function checkTarget(text: string): void {
+  if (parseAddress(text) !== undefined) return;
+  const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?))(?::(\d{1,5}))?$/.exec(text);
+  const badV6 = match?.[1] !== undefined && parseAddress(match[1]) === undefined;
+  const badV4 = match?.[2] !== undefined && /^[\d.]+$/.test(match[2]) && parseAddress(match[2]) === undefined;
+  const port = Number(match?.[4] ?? 1);
+  if (match === null || badV6 || badV4 || port < 1 || port > 65535) {
+    throw new WeaveError("bad-request", `"${text}" is not a peer address`, { hint: "write HOST, HOST:PORT or [IPV6]:PORT" });
+  }
+}
+
+function peerName(options: LaunchOptions, { stored, freshName }: Surroundings): string {
+  if (stored.name !== undefined && options.name !== undefined && options.name !== stored.name) {
+    throw new WeaveError("state-mismatch", `the data directory ${options.dataDir} belongs to peer ${stored.name}, not to ${options.name}`, {
+      hint: `launch without --name, or with another --data-dir`,
+    });
+  }
+  return options.name ?? stored.name ?? freshName;
+}
+
+function chooseRange(options: LaunchOptions, stored: StoredState): Universe {
+  const kept = stored.rings.get(0)?.universe;
+  const text = options.range ?? kept ?? DEFAULT_RANGE;
+  const universe = Universe.parse(text);
+  if (typeof universe === "string") {
+    const why = {
+      "not-a-cidr": "is not a CIDR like 10.32.0.0/12",
+      "host-bits": "has host bits set; its first address must be a network address",
+      "too-small": "is too small: 4 addresses at least",
+      "too-large": "is too large: 2^48 addresses at most",
+    }[universe];
+    throw new WeaveError("bad-address", `--ipalloc-range ${text} ${why}`, { hint: `for example --ipalloc-range ${DEFAULT_RANGE}` });
+  }
+  if (universe.network.family === 6) {
+    throw new WeaveError("bad-address", `--ipalloc-range ${text}: IPv6 ranges are not supported yet`, { hint: "use an IPv4 range" });
+  }
+  if (kept !== undefined && kept !== universe.text) {
+    throw new WeaveError("state-mismatch", `the data directory ${options.dataDir} holds the ring of ${kept}, not of ${universe.text}`, {
+      hint: `launch with --ipalloc-range ${kept}, or with another --data-dir`,
+    });
+  }
+  return universe;
+}
+
+/** A container address that a route of the host leads elsewhere can never be reached from it. */
+function checkOverlap(universe: Universe, options: LaunchOptions, { stored, facts }: Surroundings, warnings: string[]): void {
+  for (const { dst, dev } of facts.routes) {
+    const route = parseCidr(dst);
+    if (dev === BRIDGE || route === undefined || route.prefix === 0 || !overlaps(route, universe.network)) continue;
+    const what = `the address range ${universe.text} overlaps the route ${dst}${dev === "" ? "" : ` dev ${dev}`} of this host`;
+    // A range already in use, or chosen knowingly, is not refused.
+    if (options.range === undefined && stored.rings.size === 0) {
+      throw new WeaveError("range-overlap", what, { hint: "choose a free one, the same on all hosts: --ipalloc-range CIDR" });
+    }
+    warnings.push(`${what}; containers with such addresses are not reachable from here`);
+  }
+}
+
+function chooseUnderlay(
+  options: LaunchOptions,
+  facts: HostFacts,
+  warnings: string[],
+): { address: string; mtu: number; pinned: boolean } {
+  if (options.host !== undefined) {
+    const given = parseAddress(options.host);
+    if (given === undefined) throw new WeaveError("bad-address", `--host ${options.host} is not an IP address`, { hint: "give an address of this host" });
+    if (given.value !== 0n) {
+      const found = facts.addresses.find((a) => parseAddress(a.address)?.value === given.value);
+      const loopback = contains({ family: 4, value: 0x7f000000n, prefix: 8 }, given);
+      if (found === undefined && !loopback) {
+        const have = facts.addresses.map((a) => a.address).join(", ") || "none";
+        throw new WeaveError("bad-address", `--host ${options.host} is not an address of this host`, { hint: `it has: ${have}` });
+      }
+      return { address: options.host, mtu: found?.mtu ?? 65535, pinned: true };
+    }
+  }
+  const ipv4 = facts.addresses.filter((a) => a.dev !== BRIDGE && parseAddress(a.address)?.family === 4);
+  const chosen = (parseAddress(facts.defaultSource?.address ?? "")?.family === 4 ? facts.defaultSource : undefined) ?? ipv4[0];
+  if (chosen === undefined) {
+    warnings.push("this host has no network address yet; the first connection to a peer will tell which to use");
+    return { address: "127.0.0.1", mtu: 1500, pinned: false };
+  }
+  return { address: chosen.address, mtu: chosen.mtu, pinned: false };
+}
+
+function chooseMtu(options: LaunchOptions, underlayMtu: number, address: string): number {
+  const family = parseAddress(address)?.family ?? 4;
+  const possible = underlayMtu - VXLAN_OVERHEAD[family];
+  if (options.mtu !== undefined && options.mtu > possible) {
+    throw new WeaveError("mtu-invalid", `--mtu ${options.mtu} is more than the underlay carries: ${underlayMtu} less ${VXLAN_OVERHEAD[family]} for VXLAN is ${possible}`, {
+      hint: `use --mtu ${possible} or leave it out`,
+    });
+  }
+  return options.mtu ?? possible;
+}

@@ -1,0 +1,80 @@
+// Lets the kernel follow the core: one apply at a time, always towards the newest wish, again after a while when something
+// could not be reached. Level-triggered: changes that come during an apply are one change afterwards.
+import type { DatapathState } from "../core/datapath/state.ts";
+import type { DatapathReport, Kernel } from "../ports/kernel.ts";
+import type { Logger } from "../ports/logger.ts";
+
+/** Pause before what failed is tried again. */
+const RETRY_MS = 5_000;
+
+export type Failure = DatapathReport["failures"][number] & { readonly since: number };
+
+export class DatapathFollower {
+  readonly #kernel: Kernel;
+  readonly #wanted: () => DatapathState;
+  readonly #log: Logger;
+  #failures: readonly Failure[] = [];
+  #dirty = false;
+  #working: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(kernel: Kernel, wanted: () => DatapathState, log: Logger) {
+    this.#kernel = kernel;
+    this.#wanted = wanted;
+    this.#log = log;
+  }
+
+  /** The wish changed. */
+  changed(): void {
+    this.#dirty = true;
+    if (this.#working === undefined && !this.#stopped) this.#working = this.#work();
+  }
+
+  /** Resolves when the kernel was last asked for what the core wants now. */
+  async settled(): Promise<void> {
+    while (this.#working !== undefined) await this.#working;
+  }
+
+  isSettled(): boolean {
+    return this.#working === undefined && this.#failures.length === 0;
+  }
+
+  failures(): readonly Failure[] {
+    return this.#failures;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    await this.settled();
+  }
+
+  async #work(): Promise<void> {
+    try {
+      // The core may state its wish in the middle of its own effects; look at it only after they are done.
+      await Promise.resolve();
+      while (this.#dirty && !this.#stopped) {
+        this.#dirty = false;
+        this.#note(await this.#kernel.apply(this.#wanted()));
+      }
+    } catch (error) {
+      this.#note({ changes: [], failures: [{ object: "datapath", message: error instanceof Error ? error.message : String(error) }] });
+    } finally {
+      this.#working = undefined;
+    }
+  }
+
+  #note({ changes, failures }: DatapathReport): void {
+    for (const change of changes) this.#log.debug("datapath changed", { change });
+    for (const failure of failures) {
+      if (!this.#failures.some((f) => f.object === failure.object && f.message === failure.message)) {
+        this.#log.warn("datapath object not reached", failure);
+      }
+    }
+    const now = Date.now();
+    this.#failures = failures.map((f) => ({ ...f, since: this.#failures.find((old) => old.object === f.object)?.since ?? now }));
+    clearTimeout(this.#retry);
+    if (failures.length > 0 && !this.#stopped) this.#retry = setTimeout(() => this.changed(), RETRY_MS);
+  }
+}
