@@ -94,10 +94,14 @@ class WebSocketTransport implements WsTransport {
   }
 
   dial(dial: DialId, target: string): void {
-    const refused = (message: string) => this.#later({ type: "dial-failed", dial, message });
-    if (this.#stopped) return refused("the transport is shut down");
     const url = targetUrl(target, this.address.port);
-    if (url === undefined) return refused(`"${target}" is not a host name or address with an optional port`);
+    if (this.#stopped || url === undefined) {
+      const message = this.#stopped
+        ? "the transport is shut down"
+        : `"${target}" is not a host name or address with an optional port`;
+      this.#later({ type: "dial-failed", dial, message });
+      return;
+    }
 
     const ws = new WebSocket(url, WEBSOCKET_OPTIONS);
     let socket: Socket | undefined;
@@ -127,7 +131,10 @@ class WebSocketTransport implements WsTransport {
   send(conn: ConnId, text: string, options: { readonly ack: boolean }): void {
     const connection = this.#connections.get(conn);
     if (connection === undefined || connection.ending) return;
-    if (text.length > MAX_FRAME_CHARS) return this.close(conn, tooLarge(text.length));
+    if (text.length > MAX_FRAME_CHARS) {
+      this.close(conn, tooLarge(text.length));
+      return;
+    }
     connection.ws.send(text, (error) => {
       if (options.ack && !error && !connection.ending) this.#tell({ type: "conn-sent", conn });
     });
@@ -190,12 +197,15 @@ class WebSocketTransport implements WsTransport {
 
   #receive(conn: ConnId, connection: Connection, data: WebSocket.RawData, isBinary: boolean): void {
     if (connection.ending) return;
-    if (isBinary)
-      return this.close(conn, { code: "bad-frame", message: "binary frame; only text is spoken here" });
-    // With the binaryType ws has by default every message is one Buffer; ws has checked that it is UTF-8.
+    // With the binaryType ws has by default every message is one Buffer; ws has checked that text is UTF-8.
     const text = data.toString();
-    if (text.length > MAX_FRAME_CHARS) return this.close(conn, tooLarge(text.length));
-    this.#tell({ type: "conn-frame", conn, text });
+    if (isBinary) {
+      this.close(conn, { code: "bad-frame", message: "binary frame; only text is spoken here" });
+    } else if (text.length > MAX_FRAME_CHARS) {
+      this.close(conn, tooLarge(text.length));
+    } else {
+      this.#tell({ type: "conn-frame", conn, text });
+    }
   }
 
   #tell(event: TransportEvent): void {

@@ -115,7 +115,8 @@ export class Endpoint implements Transport {
     if (side?.state !== "open") return;
     if (text.length > MAX_FRAME_CHARS) {
       const message = `frame of ${text.length} characters, at most ${MAX_FRAME_CHARS} are taken`;
-      return this.close(conn, { code: "frame-too-large", message });
+      this.close(conn, { code: "frame-too-large", message });
+      return;
     }
     const onLeft = (): void => {
       if (side.state === "open") this.#tell({ type: "conn-sent", conn });
@@ -214,18 +215,20 @@ export class Endpoint implements Transport {
     switch (item.type) {
       case "accepted":
         if (side.dial !== undefined) this.#dials.delete(side.dial);
-        return this.#open(side);
+        this.#open(side);
+        return;
       case "frame":
         if (side.state === "open") this.#tell({ type: "conn-frame", conn: side.conn, text: item.text });
         return;
       case "close": {
         const crossed = side.ending !== undefined && side.ending.code === item.reason.code;
         side.out.push({ type: "closed" });
-        return this.#down(side, crossed && side.ending ? side.ending : item.reason);
+        this.#down(side, crossed && side.ending ? side.ending : item.reason);
+        return;
       }
       case "closed":
       case "lost":
-        return this.#down(side, side.ending ?? LOST);
+        this.#down(side, side.ending ?? LOST);
     }
   }
 

@@ -34,6 +34,7 @@ describe("targetUrl", () => {
     "0x7f.1",
     "010.0.0.1",
     "1.2.3.4.5",
+    "xn--a",
     "a".repeat(254),
   ])("%j is no target", (target) => {
     expect(targetUrl(target, 6783)).toBeUndefined();

@@ -46,5 +46,8 @@ function isHostName(text: string): boolean {
 
 function url(host: string, port: string | undefined, defaultPort: number): string | undefined {
   const number = port === undefined ? defaultPort : Number(port);
-  return number >= 1 && number <= 65535 ? `ws://${host}:${number}${MESH_PATH}` : undefined;
+  if (number < 1 || number > 65535) return undefined;
+  const text = `ws://${host}:${number}${MESH_PATH}`;
+  // Refuses what only looks like a name, such as punycode that decodes to nothing.
+  return URL.canParse(text) ? text : undefined;
 }

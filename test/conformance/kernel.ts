@@ -1,0 +1,316 @@
+// What every Kernel must do, told as calls and the facts they leave. Run for the memory kernel, where `render` is its
+// own, and for Linux, where it is read back with `ip`, `bridge` and `nft` (test/kernel/conformance.test.ts).
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { macForName } from "../../src/core/address/mac.ts";
+import type { DatapathState } from "../../src/core/datapath/state.ts";
+import type { ObservingKernel } from "../../src/kernel/linux.ts";
+import type { AttachSpec } from "../../src/ports/kernel.ts";
+
+/** A host of its own for one test. */
+export interface KernelHarness {
+  readonly kernel: ObservingKernel;
+  /** Paths that are no container's namespace. */
+  readonly paths: { readonly missing: string; readonly file: string; readonly host: string };
+  /** A new container namespace; its path. */
+  addNetns(): string;
+  removeNetns(path: string): void;
+  /** The same host with a new process. */
+  restart(): Promise<void>;
+  /** The facts the host holds. */
+  render(): Promise<string>;
+  renderNetns(path: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+const ALICE = macForName("alice");
+const M1 = "02:a0:0a:20:00:05";
+const M2 = "02:a0:0a:20:00:06";
+
+function stateWith(overrides: Partial<DatapathState> = {}): DatapathState {
+  return {
+    bridge: { name: "weave", mac: ALICE, mtu: 1450, addresses: [] },
+    vxlan: { name: "vxlan-6784", vni: 6784, port: 6784, local: "10.99.0.1" },
+    flood: ["10.99.0.2"],
+    forwarding: [{ mac: M1, vtep: "10.99.0.2" }],
+    neighbours: [
+      { address: "10.32.0.5", mac: M1 },
+      { address: "fd32::5", mac: M1 },
+    ],
+    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [] },
+    prune: true,
+    ...overrides,
+  };
+}
+
+const LINKS = `link weave bridge address ${ALICE} mtu 1450 stp off mcast_snooping off up
+link vxlan-6784 vxlan id 6784 dstport 6784 local 10.99.0.1 nolearning address 02:c0:d2:7c:b8:63 mtu 1450 master weave learning off neigh_suppress on up
+`;
+const REMOTE = `flood dev vxlan-6784 dst 10.99.0.2
+fdb ${M1} dev vxlan-6784 dst 10.99.0.2 self
+fdb ${M1} dev vxlan-6784 master weave static sticky
+neigh 10.32.0.5 dev weave lladdr ${M1} permanent
+neigh fd32::5 dev weave lladdr ${M1} permanent
+`;
+const SETS = `nft set masquerade4 {  }
+nft set masquerade6 {  }
+nft set overlay4 { 10.32.0.0/12 }
+nft set overlay6 { fd32::/96 }
+`;
+
+export function kernelConformance(name: string, create: () => Promise<KernelHarness>): void {
+  describe(`kernel ${name}`, () => {
+    let harness: KernelHarness;
+    beforeEach(async () => {
+      harness = await create();
+    });
+    afterEach(async () => {
+      await harness?.close();
+    });
+
+    const apply = async (overrides: Partial<DatapathState> = {}): Promise<readonly string[]> => {
+      const { changes, failures } = await harness.kernel.apply(stateWith(overrides));
+      expect(failures).toEqual([]);
+      return changes;
+    };
+
+    const attach = async (path: string, overrides: Partial<AttachSpec> = {}) => {
+      const netns = await harness.kernel.openNetns({ path });
+      try {
+        return await harness.kernel.attach({
+          netns,
+          ifname: "eth0",
+          hostIfname: "vethwe1",
+          bridge: "weave",
+          mac: M2,
+          mtu: 1450,
+          addresses: ["10.32.0.6/12"],
+          routes: [{ dst: "0.0.0.0/0", gw: "10.32.0.1" }],
+          hairpin: true,
+          ...overrides,
+        });
+      } finally {
+        await harness.kernel.closeNetns(netns);
+      }
+    };
+
+    test("a host that never applied anything holds nothing", async () => {
+      expect(await harness.render()).toBe("");
+    });
+
+    test("the first apply makes everything, the second and a restart nothing", async () => {
+      expect((await apply()).length).toBeGreaterThan(0);
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+      expect(await apply()).toEqual([]);
+      await harness.restart();
+      expect(await apply()).toEqual(["nft load table inet weave"]);
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+    });
+
+    test("entries are added, moved and deleted, and each is told", async () => {
+      await apply();
+      expect(
+        await apply({
+          flood: ["10.99.0.2", "10.99.0.3"],
+          forwarding: [{ mac: M1, vtep: "10.99.0.3" }],
+          neighbours: [{ address: "10.32.0.5", mac: M2 }],
+        }),
+      ).toEqual([
+        "flood add 10.99.0.3",
+        `fdb set ${M1} dst 10.99.0.3`,
+        `neighbour set 10.32.0.5 ${M2}`,
+        `announce 10.32.0.5 ${M2}`,
+        "neighbour del fd32::5",
+      ]);
+      expect(await harness.render()).toBe(
+        `${LINKS}flood dev vxlan-6784 dst 10.99.0.2
+flood dev vxlan-6784 dst 10.99.0.3
+fdb ${M1} dev vxlan-6784 dst 10.99.0.3 self
+fdb ${M1} dev vxlan-6784 master weave static sticky
+neigh 10.32.0.5 dev weave lladdr ${M2} permanent
+${SETS}`,
+      );
+      expect(await apply({ flood: [], forwarding: [], neighbours: [] })).toEqual([
+        "neighbour del 10.32.0.5",
+        `fdb del ${M1}`,
+        "flood del 10.99.0.2",
+        "flood del 10.99.0.3",
+      ]);
+      expect(await harness.render()).toBe(LINKS + SETS);
+    });
+
+    test("without prune a new process deletes only what it wanted itself, and local MACs' entries", async () => {
+      await apply();
+      await harness.restart();
+      expect(await apply({ prune: false, flood: [], forwarding: [], neighbours: [] })).toEqual([
+        "nft load table inet weave",
+      ]);
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+      await apply({ prune: false, flood: ["10.99.0.9"] });
+      expect(await apply({ prune: false })).toEqual(["flood del 10.99.0.9"]);
+      await harness.restart();
+      // M1 has an address and no VTEP: it lives here now.
+      expect(await apply({ prune: false, forwarding: [] })).toEqual([
+        "nft load table inet weave",
+        `fdb del ${M1}`,
+      ]);
+    });
+
+    test("expose adds address, forwarding and masquerade without loading the table again, and can be undone", async () => {
+      await apply();
+      const bridge = { ...stateWith().bridge, addresses: ["10.32.0.1/12", "fd32::1/96"] };
+      const firewall = { ...stateWith().firewall, masquerade: ["10.32.0.0/12", "10.40.0.0/16", "fd32::/96"] };
+      expect(await apply({ bridge, firewall })).toEqual([
+        "address add 10.32.0.1/12",
+        "address add fd32::1/96",
+        "nft masquerade add 10.32.0.0/12",
+        "nft masquerade add fd32::/96",
+        "sysctl net.ipv4.ip_forward 1",
+        "sysctl net.ipv6.conf.all.forwarding 1",
+      ]);
+      expect(await harness.render()).toBe(
+        `${LINKS}address 10.32.0.1/12 dev weave
+address fd32::1/96 dev weave
+${REMOTE}forwarding ipv4
+forwarding ipv6
+nft set masquerade4 { 10.32.0.0/12 }
+nft set masquerade6 { fd32::/96 }
+nft set overlay4 { 10.32.0.0/12 }
+nft set overlay6 { fd32::/96 }
+`,
+      );
+      expect(await apply({ bridge, firewall })).toEqual([]);
+      const narrower = { ...firewall, masquerade: ["10.32.0.0/16"] };
+      expect(await apply({ bridge, firewall: narrower })).toEqual([
+        "nft masquerade del 10.32.0.0/12",
+        "nft masquerade add 10.32.0.0/16",
+        "nft masquerade del fd32::/96",
+      ]);
+      const undone = await apply();
+      expect(undone).toContain("address del 10.32.0.1/12");
+      // Not even the kernel's habit of dropping neighbours with the last address shows afterwards.
+      expect(await harness.render()).toBe(`${LINKS + REMOTE}forwarding ipv4\nforwarding ipv6\n${SETS}`);
+      expect(await apply()).toEqual([]);
+    });
+
+    test("attach makes a configured interface; detach takes it away, once", async () => {
+      await apply();
+      const path = harness.addNetns();
+      expect(await attach(path)).toEqual({ hostMac: "02:d0:f5:64:a6:04", bridgeMac: ALICE });
+      expect(await harness.renderNetns(path)).toBe(
+        `link eth0 address ${M2} mtu 1450 up
+address 10.32.0.6/12 dev eth0
+route 0.0.0.0/0 via 10.32.0.1 dev eth0
+`,
+      );
+      expect(await harness.kernel.ports("weave")).toEqual(["vethwe1"]);
+      expect(await harness.render()).toContain(
+        "link vethwe1 veth mtu 1450 master weave learning on hairpin on up\n",
+      );
+      expect(await harness.kernel.detach("vethwe1")).toBe(true);
+      expect(await harness.kernel.detach("vethwe1")).toBe(false);
+      expect(await harness.kernel.ports("weave")).toEqual([]);
+      expect(await harness.renderNetns(path)).toBe("");
+    });
+
+    test("a second interface of the same name is refused and changes nothing", async () => {
+      await apply();
+      const path = harness.addNetns();
+      await attach(path);
+      const before = [await harness.render(), await harness.renderNetns(path)];
+      await expect(attach(path, { hostIfname: "vethwe2" })).rejects.toMatchObject({ code: "ifname-exists" });
+      expect([await harness.render(), await harness.renderNetns(path)]).toEqual(before);
+      await attach(path, { hostIfname: "vethwe2", ifname: "eth1", addresses: ["10.32.0.7/12"], routes: [] });
+      expect(await harness.kernel.ports("weave")).toEqual(["vethwe1", "vethwe2"]);
+    });
+
+    test("attach without a bridge, or with a host name in use, is refused and leaves nothing", async () => {
+      const path = harness.addNetns();
+      await expect(attach(path)).rejects.toMatchObject({ code: "kernel", fields: { errno: "ENODEV" } });
+      await apply();
+      const other = harness.addNetns();
+      await attach(other);
+      await expect(attach(path)).rejects.toMatchObject({ code: "kernel", fields: { errno: "EEXIST" } });
+      expect(await harness.renderNetns(path)).toBe("");
+      expect(await harness.kernel.ports("weave")).toEqual(["vethwe1"]);
+    });
+
+    test("a namespace that goes takes its interfaces with it", async () => {
+      await apply();
+      const path = harness.addNetns();
+      await attach(path);
+      harness.removeNetns(path);
+      await expect.poll(() => harness.kernel.ports("weave"), { timeout: 10_000 }).toEqual([]);
+    });
+
+    test("the MTU falls for every container, and rises for those that had the former one", async () => {
+      await apply();
+      const [one, two] = [harness.addNetns(), harness.addNetns()];
+      await attach(one);
+      await attach(two, {
+        hostIfname: "vethwe2",
+        mac: "02:a0:0a:20:00:07",
+        addresses: ["10.32.0.7/12"],
+        mtu: 1300,
+      });
+      const bridge = { ...stateWith().bridge, mtu: 1350 };
+      expect(await apply({ bridge })).toContain("link set vethwe1 mtu 1350");
+      expect(await harness.renderNetns(one)).toContain("mtu 1350");
+      expect(await harness.renderNetns(two)).toContain("mtu 1300");
+      await apply();
+      expect(await harness.renderNetns(one)).toContain("mtu 1450");
+      expect(await harness.renderNetns(two)).toContain("mtu 1300");
+    });
+
+    test("another VNI or local address replaces or changes the VXLAN device", async () => {
+      await apply();
+      const vxlan = { ...stateWith().vxlan, local: "10.99.0.4" };
+      expect(await apply({ vxlan })).toEqual(["link set vxlan-6784 type vxlan local 10.99.0.4 nolearning"]);
+      const other = await apply({ vxlan: { ...vxlan, vni: 7 } });
+      expect(other).toContain("link del vxlan-6784");
+      expect(other).toContain("flood add 10.99.0.2");
+      const expected = LINKS.replace("id 6784", "id 7").replace("local 10.99.0.1", "local 10.99.0.4");
+      expect(await harness.render()).toBe(expected + REMOTE + SETS);
+    });
+
+    test("paths that are no container's namespace are told apart; ids are stable and distinct", async () => {
+      const { paths, kernel } = harness;
+      await expect(kernel.openNetns({ path: paths.missing })).rejects.toMatchObject({
+        code: "netns-missing",
+      });
+      await expect(kernel.openNetns({ path: paths.file })).rejects.toMatchObject({ code: "netns-invalid" });
+      await expect(kernel.openNetns({ path: paths.host })).rejects.toMatchObject({ code: "netns-host" });
+      const [one, two] = [harness.addNetns(), harness.addNetns()];
+      const opened = await Promise.all([one, one, two].map((path) => kernel.openNetns({ path })));
+      const [a, again, b] = opened.map((netns) => netns.id);
+      expect(again).toBe(a);
+      expect(b).not.toBe(a);
+      for (const netns of opened) await kernel.closeNetns(netns);
+    });
+
+    test("many attaches and detaches at once are each right", async () => {
+      await apply();
+      const numbers = Array.from({ length: 20 }, (_, i) => i + 10);
+      const paths = numbers.map(() => harness.addNetns());
+      await Promise.all(
+        numbers.map((number, i) =>
+          attach(paths[i] ?? "", {
+            hostIfname: `vethwe${number}`,
+            mac: `02:a0:0a:20:01:${number}`,
+            addresses: [`10.32.1.${number}/12`],
+          }),
+        ),
+      );
+      for (const [i, number] of numbers.entries()) {
+        expect(await harness.renderNetns(paths[i] ?? "")).toContain(
+          `address 10.32.1.${number}/12 dev eth0\n`,
+        );
+      }
+      expect((await harness.kernel.ports("weave")).length).toBe(20);
+      const gone = await Promise.all(
+        [...numbers, 99].map((number) => harness.kernel.detach(`vethwe${number}`)),
+      );
+      expect(gone).toEqual([...numbers.map(() => true), false]);
+      expect(await harness.kernel.ports("weave")).toEqual([]);
+    });
+  });
+}
