@@ -13,12 +13,12 @@ import {
   getLink,
   type Link,
   type LinkChange,
-  listLinks,
 } from "../rtnetlink/link.ts";
 import { encodeBridge, encodePort, encodeVxlan, encodeVxlanChange } from "../rtnetlink/link-info.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 import { canonicalAddress } from "../rtnetlink/wire.ts";
 import { BRIDGE_SYSCTLS, ensureSysctls, PORT_SYSCTLS } from "../sysctl.ts";
+import { ensurePortMtus } from "./port-mtu.ts";
 import type { Report } from "./report.ts";
 
 /** Bring the bridge to `state`; returns its index. Throws when there cannot be one. */
@@ -46,7 +46,7 @@ export async function ensureBridge(
   report.changed(...host.run(() => ensureSysctls(BRIDGE_SYSCTLS, state.name)));
   const formerMtu = link.mtu;
   await ensureCommon(socket, link, { mac: state.mac.toLowerCase(), mtu: state.mtu, up: true }, report);
-  if (formerMtu !== state.mtu) await ensurePortMtus(socket, link.index, formerMtu, state.mtu, report);
+  await ensurePortMtus(socket, link.index, formerMtu, state.mtu, report);
   return link.index;
 }
 
@@ -91,35 +91,6 @@ export async function ensureVxlan(
   }
   await ensureCommon(socket, link, { up: true }, report);
   return link.index;
-}
-
-/**
- * Change the MTU of the bridge's veth ports and of their ends in the containers: all that are larger when it falls,
- * and those that had the former one when it rises (others were given their own).
- */
-async function ensurePortMtus(
-  socket: NetlinkSocket,
-  bridge: number,
-  former: number,
-  mtu: number,
-  report: Report,
-): Promise<void> {
-  for (const port of await listLinks(socket, bridge)) {
-    if (port.info.kind !== "other" || port.info.name !== "veth" || port.peer === undefined) continue;
-    if (mtu < former ? port.mtu <= mtu : port.mtu !== former) continue;
-    try {
-      const peer = { index: port.peer, name: `peer of ${port.name}` };
-      await changeLink(
-        socket,
-        peer,
-        port.peerNetnsId === undefined ? { mtu } : { mtu, netnsId: port.peerNetnsId },
-      );
-      await changeLink(socket, port, { mtu });
-      report.changed(`link set ${port.name} mtu ${mtu}`);
-    } catch (error) {
-      report.failed(port.name, error);
-    }
-  }
 }
 
 async function ensureCommon(

@@ -18,7 +18,6 @@ const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_GROUP = 27;
 const IFLA_LINK_NETNSID = 37;
-const IFLA_TARGET_NETNSID = 46;
 
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
@@ -50,8 +49,6 @@ export interface LinkChange {
   readonly master?: number;
   readonly up?: boolean;
   readonly group?: number;
-  /** Namespace (by its id in this one) the link lives in. */
-  readonly netnsId?: number;
   /** Encoded by link-info.ts. */
   readonly info?: Buffer;
 }
@@ -157,7 +154,6 @@ export function encodeLink(index: number, change: LinkChange): Buffer {
   if (change.mtu !== undefined) parts.push(attribute(IFLA_MTU, u32(change.mtu)));
   if (change.master !== undefined) parts.push(attribute(IFLA_MASTER, u32(change.master)));
   if (change.group !== undefined) parts.push(attribute(IFLA_GROUP, u32(change.group)));
-  if (change.netnsId !== undefined) parts.push(attribute(IFLA_TARGET_NETNSID, u32(change.netnsId)));
   if (change.info !== undefined) parts.push(attribute(IFLA_LINKINFO, change.info));
   return Buffer.concat(parts);
 }

@@ -1,0 +1,71 @@
+// Bridge, VXLAN device and firewall of a memory kernel: what they become, and the words the real kernel reports.
+import { formatCidr } from "../../core/address/cidr.ts";
+import type { DatapathState, FirewallState } from "../../core/datapath/state.ts";
+import { blocks } from "../nftables.ts";
+import type { MemoryHost } from "./render.ts";
+
+/** Bring the links to `state`; entries of a VXLAN device that had to be made anew are gone. */
+export function changeLinks(host: MemoryHost, state: DatapathState): string[] {
+  const changes: string[] = [];
+  const { addresses: _, ...bridge } = state.bridge;
+  const former = host.links;
+  if (former === undefined) {
+    changes.push(`link add ${bridge.name} type bridge address ${bridge.mac} mtu ${bridge.mtu}`);
+  } else if (former.bridge.mtu !== bridge.mtu) {
+    changes.push(
+      `link set ${bridge.name} mtu ${bridge.mtu}`,
+      ...changePortMtus(host, former.bridge.mtu, bridge.mtu),
+    );
+  }
+  const { name, vni, port, local } = state.vxlan;
+  if (former !== undefined && (former.vxlan.vni !== vni || former.vxlan.port !== port)) {
+    changes.push(`link del ${name}`);
+    host.holding.flood.clear();
+    host.holding.self.clear();
+    host.holding.master.clear();
+  }
+  if (former === undefined || changes.includes(`link del ${name}`)) {
+    changes.push(`link add ${name} type vxlan id ${vni} local ${local} dstport ${port}`);
+  } else if (former.vxlan.local !== local) {
+    changes.push(`link set ${name} type vxlan local ${local} nolearning`);
+  }
+  host.links = {
+    bridge: { ...bridge, addresses: [] },
+    vxlan: state.vxlan,
+    firewall: former?.firewall ?? state.firewall,
+  };
+  return changes;
+}
+
+/** Bring the firewall to `state`. */
+export function changeFirewall(host: MemoryHost, firewall: FirewallState, fresh: boolean): string[] {
+  if (host.links === undefined) return [];
+  const former = host.links.firewall;
+  host.links.firewall = firewall;
+  const text = (cidrs: readonly string[], family: 4 | 6): string[] => blocks(cidrs, family).map(formatCidr);
+  const families = [4, 6] as const;
+  if (
+    fresh ||
+    families.some((family) => text(former.overlay, family).join() !== text(firewall.overlay, family).join())
+  ) {
+    return ["nft load table inet weave"];
+  }
+  return families.flatMap((family) => {
+    const [held, wanted] = [text(former.masquerade, family), text(firewall.masquerade, family)];
+    return [
+      ...held.filter((cidr) => !wanted.includes(cidr)).map((cidr) => `nft masquerade del ${cidr}`),
+      ...wanted.filter((cidr) => !held.includes(cidr)).map((cidr) => `nft masquerade add ${cidr}`),
+    ];
+  });
+}
+
+/** The rule of the real kernel: larger ones fall, those that had the former value rise. */
+function changePortMtus(host: MemoryHost, former: number, mtu: number): string[] {
+  return [...host.veths].flatMap(([name, veth]) => {
+    if (mtu < former ? veth.mtu <= mtu : veth.mtu !== former) return [];
+    veth.mtu = mtu;
+    const inner = veth.inside.get(veth.ifname);
+    if (inner !== undefined) inner.mtu = mtu;
+    return [`link set ${name} mtu ${mtu}`];
+  });
+}

@@ -1,0 +1,175 @@
+// A Kernel in memory, for tests of everything above it. It plans with the real planner and keeps what the real kernel
+// would hold; the conformance suite proves both print the same facts after the same calls.
+import type { DatapathState } from "../../core/datapath/state.ts";
+import { WeaveError } from "../../core/errors.ts";
+import type { HostFacts } from "../../ports/kernel.ts";
+import { describe, type Holding, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
+import type { ObservingKernel } from "../linux.ts";
+import { hostEndMac } from "../mac.ts";
+import { kernelError } from "../rtnetlink/errors.ts";
+import { changeFirewall, changeLinks } from "./links.ts";
+import { MemoryNamespaces, type MemoryNetns } from "./netns.ts";
+import { type MemoryHost, render, renderInterfaces } from "./render.ts";
+
+/**
+ * What close() leaves is what a host keeps when its daemon ends; a call after it acts as a new process on that host.
+ */
+export interface MemoryKernel extends ObservingKernel {
+  /** Put something at a path: a namespace (default), an ordinary file, or the host's own namespace. */
+  addNetns(path: string, kind?: MemoryNetns["kind"]): void;
+  /** The runtime removes a namespace: its interfaces, and their host ends, go with it. */
+  removeNetns(path: string): void;
+  /** The next call of an operation rejects with `error` and does nothing. */
+  failNext(operation: keyof ObservingKernel, error: Error): void;
+  /** Everything held, one fact a line, sorted within its kind. */
+  render(): string;
+  /** Interfaces of a namespace, one fact a line. Empty when nothing is there. */
+  renderNetns(path: string): string;
+  /** Namespaces opened and not closed. */
+  readonly openCount: number;
+  /** How often apply was called. */
+  readonly applied: number;
+}
+
+/** `facts` is what inspect() tells; by default a host with one uplink and nothing missing. */
+export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel {
+  const namespaces = new MemoryNamespaces();
+  const failures = new Map<keyof ObservingKernel, Error[]>();
+  const host: MemoryHost = {
+    links: undefined,
+    holding: nothingHeld(),
+    veths: new Map(),
+    forwarding: new Set(),
+  };
+  let wanted = nothingWanted();
+  let applied = 0;
+  let fresh = true;
+
+  /** Every operation passes here: the fault asked for, else the work, always asynchronous as in the real one. */
+  const act = async <T>(operation: keyof ObservingKernel, work: () => T): Promise<T> => {
+    await Promise.resolve();
+    const fault = failures.get(operation)?.shift();
+    if (fault !== undefined) throw fault;
+    return work();
+  };
+
+  const carryOut = (steps: readonly Step[], changes: string[]): void => {
+    for (const step of steps) {
+      record(step, host.holding, wanted);
+      changes.push(describe(step));
+    }
+  };
+
+  const apply = (state: DatapathState) => {
+    applied++;
+    const changes = changeLinks(host, state);
+    const steps = plan(state, host.holding, wanted);
+    carryOut(steps.adds, changes);
+    for (const step of steps.adds) {
+      if (step.kind === "neighbour-set" && step.previous !== undefined) {
+        changes.push(`announce ${step.address} ${step.mac}`);
+      }
+    }
+    changes.push(...changeFirewall(host, state.firewall, fresh));
+    fresh = false;
+    for (const address of state.bridge.addresses) {
+      const family = address.includes(":") ? 6 : 4;
+      if (host.forwarding.has(family)) continue;
+      host.forwarding.add(family);
+      changes.push(`sysctl net.${family === 4 ? "ipv4.ip_forward" : "ipv6.conf.all.forwarding"} 1`);
+    }
+    carryOut(steps.deletes, changes);
+    return { changes, failures: [] };
+  };
+
+  return {
+    inspect: () =>
+      act("inspect", () => ({
+        routes: [],
+        addresses: [{ dev: "eth0", address: "192.0.2.1", mtu: 1500 }],
+        defaultSource: { address: "192.0.2.1", mtu: 1500 },
+        missing: [],
+        ...facts,
+      })),
+    apply: (state) => act("apply", () => apply(structuredClone(state))),
+    observe: () => act("observe", () => undefined),
+    openNetns: (source) => act("openNetns", () => namespaces.open(source)),
+    closeNetns: (netns) => act("closeNetns", () => namespaces.close(netns)),
+    attach: (spec) =>
+      act("attach", () => {
+        const inside = namespaces.interfaces(spec.netns);
+        if (inside.has(spec.ifname)) {
+          throw new WeaveError("ifname-exists", `the namespace already has an interface ${spec.ifname}`);
+        }
+        const bridge = host.links?.bridge;
+        if (bridge?.name !== spec.bridge)
+          throw kernelError({ operation: "link get", object: spec.bridge }, "ENODEV");
+        if (host.veths.has(spec.hostIfname)) {
+          throw kernelError({ operation: "link add", object: spec.hostIfname }, "EEXIST");
+        }
+        inside.set(spec.ifname, {
+          name: spec.ifname,
+          mac: spec.mac,
+          mtu: spec.mtu,
+          addresses: [...spec.addresses],
+          routes: spec.routes.map((route) => ({ ...route })),
+        });
+        host.veths.set(spec.hostIfname, {
+          inside,
+          ifname: spec.ifname,
+          mtu: spec.mtu,
+          hairpin: spec.hairpin,
+        });
+        return { hostMac: hostEndMac(spec.hostIfname), bridgeMac: bridge.mac };
+      }),
+    detach: (hostIfname) =>
+      act("detach", () => {
+        const veth = host.veths.get(hostIfname);
+        if (veth === undefined) return false;
+        veth.inside.delete(veth.ifname);
+        return host.veths.delete(hostIfname);
+      }),
+    ports: (bridge) =>
+      act("ports", () => {
+        if (host.links?.bridge.name !== bridge)
+          throw kernelError({ operation: "link get", object: bridge }, "ENODEV");
+        return [...host.veths.keys()];
+      }),
+    close: () =>
+      act("close", () => {
+        wanted = nothingWanted();
+        fresh = true;
+      }),
+
+    addNetns: (path, kind = "netns") => namespaces.add(path, kind),
+    removeNetns(path) {
+      const netns = namespaces.remove(path);
+      if (netns?.kind !== "netns") return;
+      for (const [name, veth] of host.veths) if (veth.inside === netns.interfaces) host.veths.delete(name);
+    },
+    failNext(operation, error) {
+      failures.set(operation, [...(failures.get(operation) ?? []), error]);
+    },
+    render: () => render(host),
+    renderNetns(path) {
+      const netns = namespaces.get(path);
+      return netns?.kind === "netns" ? renderInterfaces([...netns.interfaces.values()]) : "";
+    },
+    get openCount() {
+      return namespaces.openCount;
+    },
+    get applied() {
+      return applied;
+    },
+  };
+}
+
+function nothingHeld(): Holding {
+  return {
+    addresses: new Set(),
+    flood: new Set(),
+    self: new Map(),
+    master: new Map(),
+    neighbours: new Map(),
+  };
+}

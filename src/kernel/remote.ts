@@ -1,0 +1,82 @@
+// The Kernel port as the main thread has it: every call is a message to the kernel thread. A netlink call that takes
+// the kernel 40 ms therefore delays no heartbeat. Descriptors are the process's, so those of openNetns hold on both sides.
+import { Worker } from "node:worker_threads";
+import { WeaveError } from "../core/errors.ts";
+import type { LinuxKernelOptions, ObservingKernel } from "./linux.ts";
+import { decodeError, type Operation, type Reply, type Request, type Result } from "./protocol.ts";
+
+export interface WorkerKernelOptions extends LinuxKernelOptions {
+  /** The kernel thread ended without being asked to. All calls, waiting and later, are refused; the daemon should end. */
+  readonly onDeath?: (error: Error) => void;
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** `workerUrl` is the bundled worker.ts. The thread starts at once and ends with close(). */
+export function createWorkerKernel(
+  workerUrl: URL | string,
+  options: WorkerKernelOptions = {},
+): ObservingKernel {
+  const { onDeath, ...workerData } = options;
+  const worker = new Worker(workerUrl, { workerData, name: "kernel" });
+  const waiting = new Map<number, Waiting>();
+  let lastId = 0;
+  let ended: Error | undefined;
+  let closing: Promise<void> | undefined;
+
+  const end = (error: Error): void => {
+    if (ended !== undefined) return;
+    ended = error;
+    for (const one of waiting.values()) one.reject(error);
+    waiting.clear();
+    if (closing === undefined) onDeath?.(error);
+  };
+  worker.on("message", (reply: Reply) => {
+    const one = waiting.get(reply.id);
+    waiting.delete(reply.id);
+    if (reply.outcome === "done") one?.resolve(reply.value);
+    else one?.reject(decodeError(reply.error));
+  });
+  worker.on("error", (cause: unknown) =>
+    end(new WeaveError("internal", "the kernel thread failed", { cause })),
+  );
+  worker.on("exit", (code) => end(new WeaveError("internal", `the kernel thread ended with ${code}`)));
+
+  const call = <O extends Operation>(
+    operation: O,
+    ...args: Parameters<ObservingKernel[O]>
+  ): Promise<Result<O>> => {
+    if (ended !== undefined) return Promise.reject(ended);
+    const id = ++lastId;
+    // `operation` and `args` belong together by the signature above; the union cannot be built generically.
+    worker.postMessage({ id, operation, args } as Request);
+    return new Promise<unknown>((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+      // The reply to operation O is O's result: both ends are typed by ObservingKernel.
+    }) as Promise<Result<O>>;
+  };
+
+  return {
+    inspect: () => call("inspect"),
+    apply: (state) => call("apply", state),
+    observe: () => call("observe"),
+    openNetns: (source) => call("openNetns", source),
+    closeNetns: (netns) => call("closeNetns", netns),
+    attach: (spec) => call("attach", spec),
+    detach: (hostIfname) => call("detach", hostIfname),
+    ports: (bridge) => call("ports", bridge),
+    close() {
+      closing ??= (async () => {
+        try {
+          if (ended === undefined) await call("close");
+        } finally {
+          await worker.terminate();
+        }
+      })();
+      return closing;
+    },
+  };
+}

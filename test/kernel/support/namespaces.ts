@@ -1,0 +1,135 @@
+// Network namespaces for tests: uniquely named, commands inside them, all removed at the end whatever happened.
+import { execFile, execFileSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const exec = promisify(execFile);
+let serial = 0;
+
+/** One namespace, at /run/netns/NAME. */
+export class TestNamespace {
+  readonly name: string;
+  readonly path: string;
+
+  /** `label` is for people; the name has the process id and a number too. */
+  constructor(label: string) {
+    this.name = `wt${process.pid}-${serial++}-${label}`;
+    this.path = `/run/netns/${this.name}`;
+    execFileSync("ip", ["netns", "add", this.name]);
+    execFileSync("ip", ["-n", this.name, "link", "set", "lo", "up"]);
+  }
+
+  /** Run a command line (split at blanks) inside; its stdout. Rejects when it fails. */
+  async run(line: string, timeoutMs = 15_000): Promise<string> {
+    const [file, ...args] = [
+      "nsenter",
+      `--net=${this.path}`,
+      ...line.split(" ").filter((word) => word !== ""),
+    ];
+    const { stdout } = await exec(file ?? "nsenter", args, { timeout: timeoutMs, maxBuffer: 1 << 26 });
+    return stdout;
+  }
+
+  /** Whether a command succeeds inside. */
+  async succeeds(line: string, timeoutMs = 15_000): Promise<boolean> {
+    return this.run(line, timeoutMs).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Output of `ip -j` or `bridge -j`, parsed. Callers look at what they know to be there. */
+  async json(line: string): Promise<JsonObject[]> {
+    const text = (await this.run(line)).trim();
+    const parsed: unknown = text === "" ? [] : JSON.parse(text);
+    return Array.isArray(parsed) ? parsed.filter(isObject) : [];
+  }
+
+  remove(): void {
+    try {
+      execFileSync("ip", ["netns", "del", this.name], { stdio: "ignore" });
+    } catch {
+      // Removed by the test itself.
+    }
+  }
+}
+
+export type JsonObject = Record<string, unknown>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Wait until `fact` gives something other than false or undefined. Throws with `what` after the deadline. */
+export async function eventually<T>(
+  what: string,
+  fact: () => Promise<T | false | undefined> | T | false | undefined,
+  timeoutMs = 10_000,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await fact();
+    if (value !== false && value !== undefined) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Why these tests cannot run here, or undefined: they make namespaces, links and nft tables. */
+export function whyNot(): string | undefined {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return "needs root on Linux";
+  for (const tool of ["ip", "bridge", "nft", "nsenter", "ping", "tcpdump"]) {
+    try {
+      execFileSync("which", [tool], { stdio: "ignore" });
+    } catch {
+      return `needs ${tool} (apt-get install iproute2 nftables util-linux iputils-ping tcpdump)`;
+    }
+  }
+  return undefined;
+}
+
+/** A capture on an interface; `stop` gives the lines tcpdump printed. */
+export interface Capture {
+  stop(): Promise<readonly string[]>;
+}
+
+/** Start tcpdump and wait until it listens. `filter` is a pcap expression; outer VXLAN frames show the inner one too. */
+export async function capture(ns: TestNamespace, dev: string, filter = ""): Promise<Capture> {
+  const file = join(tmpdir(), `${ns.name}-${dev}-${serial++}.txt`);
+  const { spawn } = await import("node:child_process");
+  const { openSync, closeSync } = await import("node:fs");
+  const out = openSync(file, "w");
+  const args = [
+    `--net=${ns.path}`,
+    "tcpdump",
+    "-i",
+    dev,
+    "-nn",
+    "-l",
+    "-e",
+    "-T",
+    "vxlan",
+    "--immediate-mode",
+  ];
+  const child = spawn("nsenter", [...args, ...filter.split(" ").filter((word) => word !== "")], {
+    stdio: ["ignore", out, "pipe"],
+  });
+  closeSync(out);
+  let stderr = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString("utf8");
+  });
+  await eventually(`tcpdump on ${dev} listens: ${stderr}`, () => stderr.includes("listening on"));
+  return {
+    async stop() {
+      const closed = new Promise((resolve) => child.once("close", resolve));
+      child.kill("SIGINT");
+      await closed;
+      const lines = readFileSync(file, "utf8").split("\n").filter(Boolean);
+      rmSync(file, { force: true });
+      return lines;
+    },
+  };
+}
