@@ -125,7 +125,7 @@ export class Node {
     if (this.cluster === undefined && (seed !== undefined || targets.length === 0)) this.#found(seed, out);
     this.#mesh.cluster = this.cluster;
     this.#publishSelf(now, out);
-    this.#desk.publishBridge(now, out);
+    this.#desk.republish(now, out);
     this.#noteReachability(now);
     out.push({ type: "datapath" });
     this.#afterwards(now, 0, out);
@@ -223,6 +223,10 @@ export class Node {
 
   exposed(): readonly Exposure[] {
     return this.#desk.exposed;
+  }
+
+  exposedIn(subnet: string | undefined): readonly string[] {
+    return this.#desk.exposedIn(subnet);
   }
 
   readiness(): Readiness {

@@ -25,12 +25,13 @@ export function createAttachments(runner: Runner, node: Node, follower: Datapath
       return reply.attachment;
     },
     async gateways(subnet, signal) {
+      const there = node.exposedIn(subnet);
+      if (there.length > 0) return there;
       const request = { kind: "expose", addresses: [], masquerade: true, moment: boot.moment() } as const;
-      const wanted = subnet === undefined ? request : { ...request, subnet };
-      const before = node.exposed().length;
-      const { addresses } = accepted(await runner.request(wanted, signal));
-      // A new gateway must answer before a container asks for it.
-      if (node.exposed().length > before) await follower.settled();
+      const { addresses } = accepted(
+        await runner.request(subnet === undefined ? request : { ...request, subnet }, signal),
+      );
+      await follower.settled(); // the gateway must answer before a container asks for it
       return addresses ?? [];
     },
     async commit(key, facts) {

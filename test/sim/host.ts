@@ -1,9 +1,10 @@
 // One simulated host: a disk that survives, a daemon that may die at any port call, and containers that outlive it.
 // The core and the effect runner are the real ones.
 import type { MemoryEndpoint, MemoryNetwork } from "../../src/adapters/transport-memory.ts";
-import { createMemoryStore, type MemoryDisk } from "../../src/adapters/store-memory.ts";
+import { createMemoryStore, type MemoryDisk, type MemoryStore } from "../../src/adapters/store-memory.ts";
 import { Universe } from "../../src/core/address/universe.ts";
 import { macForAddress } from "../../src/core/address/mac.ts";
+import type { OwnedRange } from "../../src/core/ipam/ring.ts";
 import { Node } from "../../src/core/node.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
@@ -33,6 +34,7 @@ export class Host {
   readonly containers = new Map<string, string>();
   runner: Runner | undefined;
   #endpoint: MemoryEndpoint | undefined;
+  #store: MemoryStore | undefined;
   /** Port calls until the daemon dies in the middle of its effects. */
   #fuse = Number.POSITIVE_INFINITY;
   #boots = 0;
@@ -62,6 +64,7 @@ export class Host {
     if (typeof universe === "string") throw new Error(universe);
     const { name, address, targets, seed } = this.options;
     const inner = createMemoryStore(this.disk);
+    this.#store = inner;
     const stored = readState(await inner.load());
     const node = new Node(
       {
@@ -99,10 +102,16 @@ export class Host {
     this.runner.start();
   }
 
+  /** The ring as the disk has it. */
+  async storedRing(): Promise<string> {
+    return ringText(readState((await this.#store?.load()) ?? new Map()).rings.get(0)?.ranges);
+  }
+
   /** kill -9. Containers go on. */
   kill(): void {
     this.runner?.stop();
     this.runner = undefined;
+    this.#store?.crash();
     this.#endpoint?.crash();
     this.#endpoint = undefined;
     this.#onEvent(`${this.options.name} killed`);
@@ -176,3 +185,6 @@ export class Host {
     };
   }
 }
+
+export const ringText = (ranges: readonly OwnedRange[] | undefined): string =>
+  ranges?.map((r) => `${r.start}-${r.end}:${r.owner}@${r.version}`).join(" ") ?? "none";

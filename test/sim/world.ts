@@ -6,9 +6,7 @@
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
-import { readState } from "../../src/core/records.ts";
-import { createMemoryStore } from "../../src/adapters/store-memory.ts";
-import { Host } from "./host.ts";
+import { Host, ringText } from "./host.ts";
 import { Schedule } from "./schedule.ts";
 
 export interface WorldOptions {
@@ -144,7 +142,7 @@ export class World {
   async checkQuiet(): Promise<void> {
     this.check();
     const [first] = this.hosts;
-    const rings = this.hosts.map((h) => JSON.stringify(h.node?.facts().pools[0]?.ring?.ranges ?? "none"));
+    const rings = this.hosts.map((h) => ringText(h.node?.facts().pools[0]?.ring?.ranges));
     rings.forEach((ring, i) => ring !== rings[0] && this.fail(`ring of p${i} differs: ${ring} / ${rings[0]}`));
     const owned = (first?.node?.facts().pools[0]?.ring?.ranges ?? []).reduce((sum, r) => sum + r.end - r.start, 0);
     const size = first?.node?.config.universes[0]?.size;
@@ -156,9 +154,7 @@ export class World {
       const missing = truth.filter((t) => !seen.includes(t) && this.#committed(t));
       const extra = seen.filter((s) => !truth.includes(s));
       if (missing.length + extra.length > 0) this.fail(`${host.options.name} lacks ${missing.join()} and invents ${extra.join()}`);
-      const stored = readState(await createMemoryStore(host.disk).load());
-      const onDisk = JSON.stringify(stored.rings.get(0)?.ranges);
-      if (onDisk !== rings[0]) this.fail(`ring on the disk of ${host.options.name} differs from its memory`);
+      if ((await host.storedRing()) !== rings[0]) this.fail(`ring on the disk of ${host.options.name} differs from its memory`);
     }
   }
 

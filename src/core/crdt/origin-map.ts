@@ -115,6 +115,11 @@ export class OriginMap {
     }
   }
 
+  /** Own live entries. */
+  ownLive(): readonly Entry[] {
+    return this.entriesSince(this.#self, 0).filter((entry) => entry.value !== null);
+  }
+
   fingerprint(): Fingerprint {
     return this.#fingerprint;
   }

@@ -8,6 +8,7 @@ import { type Effect, event, type Instant, persist, reply } from "../effects.ts"
 import type { Pool } from "../ipam/pool.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 import {
+  type AllocationRecord,
   allocationOp,
   type Exposure,
   exposedOp,
@@ -125,8 +126,31 @@ export class Desk {
     });
   }
 
-  /** Announce the bridge's addresses as an endpoint like any other. */
-  publishBridge(now: Instant, out: Effect[]): void {
+  /**
+   * At start: what is published is made to follow from the book, whatever a crash left half done between the two.
+   */
+  republish(now: Instant, out: Effect[]): void {
+    const { endpoints } = this.#host;
+    const slots = new Set([...this.#book.all()].map((record) => record.slot));
+    for (const { key } of endpoints.ownLive()) {
+      if (key === BRIDGE_SLOT || slots.has(key)) continue;
+      const entry = endpoints.remove(key);
+      this.#host.spread(entry === undefined ? [] : [entry], now, out);
+    }
+    for (const record of this.#book.all()) this.#publish(record, now, out);
+    this.#publishBridge(now, out);
+  }
+
+  #publish(record: AllocationRecord, now: Instant, out: Effect[]): void {
+    if (record.mac === undefined) return; // ADD is not done, or the address went to another plugin
+    const addresses = record.addresses.map(withoutPrefix);
+    const value = { addresses, mac: record.mac, label: record.containerId.slice(0, 12) };
+    const entry = this.#host.endpoints.put(record.slot, value);
+    this.#host.spread(entry === undefined ? [] : [entry], now, out);
+  }
+
+  /** The bridge's addresses are an endpoint like any other. */
+  #publishBridge(now: Instant, out: Effect[]): void {
     const { endpoints, bridgeMac } = this.#host;
     const addresses = this.#exposed.map(({ cidr }) => withoutPrefix(cidr));
     const entry =
@@ -134,6 +158,20 @@ export class Desk {
         ? endpoints.remove(BRIDGE_SLOT)
         : endpoints.put(BRIDGE_SLOT, { addresses, mac: bridgeMac, label: "expose" });
     this.#host.spread(entry === undefined ? [] : [entry], now, out);
+  }
+
+  /** Exposed addresses (with prefix) inside a subnet; absent: the default one. */
+  exposedIn(wish: string | undefined): readonly string[] {
+    return this.#exposed
+      .map((e) => e.cidr)
+      .filter((cidr) => {
+        const place = this.#locate(cidr);
+        const subnet =
+          wish === undefined
+            ? place && this.#subnet(place.pool, place.index)
+            : place && place.pool.universe.subnet(wish);
+        return place !== undefined && subnet !== undefined && inRange(place.offset, subnet.range);
+      });
   }
 
   readiness(): Readiness {
@@ -163,7 +201,7 @@ export class Desk {
       return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
     }
     if (request.kind === "expose" && request.addresses.length === 0) {
-      const there = this.#exposedIn(request.subnet);
+      const there = this.exposedIn(request.subnet);
       if (there.length > 0) return this.#setExposed(there, request.masquerade, now, out);
     }
     const manual = request.addresses ?? [];
@@ -283,12 +321,7 @@ export class Desk {
     }
     const record = this.#book.commit(held, facts);
     out.push(persist([allocationOp(record)], false));
-    if (facts !== undefined) {
-      const addresses = record.addresses.map(withoutPrefix);
-      const label = record.containerId.slice(0, 12);
-      const entry = this.#host.endpoints.put(record.slot, { addresses, mac: facts.mac, label });
-      this.#host.spread(entry === undefined ? [] : [entry], now, out);
-    }
+    this.#publish(record, now, out);
     return { ok: true, attachment: toAttachment(record) };
   }
 
@@ -312,9 +345,9 @@ export class Desk {
       ops.push(freedOp(place.address, now));
     }
     out.push(persist(ops, false));
-    out.push(event("released", "debug", { holder, addresses: record.addresses.join() }));
     const entry = this.#host.endpoints.remove(record.slot);
-    this.#host.spread(entry === undefined ? [] : [entry], now, out);
+    this.#host.spread(entry === undefined ? [] : [entry], now, out); // adjacent persists are one batch
+    out.push(event("released", "debug", { holder, addresses: record.addresses.join() }));
     return { ok: true, attachment: toAttachment(record) };
   }
 
@@ -323,22 +356,9 @@ export class Desk {
     const others = this.#exposed.filter((e) => !cidrs.includes(e.cidr));
     this.#exposed = [...others, ...cidrs.map((cidr) => ({ cidr, masquerade }))];
     out.push(persist([exposedOp(this.#exposed)], false), { type: "datapath" });
-    this.publishBridge(now, out);
+    this.#publishBridge(now, out);
     out.push(event("exposed", "info", { addresses: cidrs.join(), masquerade }));
     return { ok: true, addresses: cidrs };
-  }
-
-  #exposedIn(wish: string | undefined): readonly string[] {
-    return this.#exposed
-      .map((e) => e.cidr)
-      .filter((cidr) => {
-        const place = this.#locate(cidr);
-        const subnet =
-          wish === undefined
-            ? place && this.#subnet(place.pool, place.index)
-            : place && place.pool.universe.subnet(wish);
-        return place !== undefined && subnet !== undefined && inRange(place.offset, subnet.range);
-      });
   }
 
   // --- where things lie ---
