@@ -82,12 +82,16 @@ describe("DEL", () => {
     async (where) => {
       const daemon = new Harness();
       const { reached, release } = daemon.holdAt(where);
-      const add = daemon.call("ADD");
+      const finished: string[] = [];
+      const add = daemon.call("ADD").finally(() => finished.push("ADD"));
       await reached;
-      const del = daemon.call("DEL");
+      const del = daemon.call("DEL").finally(() => finished.push("DEL"));
+      await new Promise(setImmediate);
+      expect(finished).toEqual([]);
       release();
       expect((await add).json).toMatchObject({ code: 11 });
       expect((await del).exit).toBe(0);
+      expect(finished).toEqual(["ADD", "DEL"]);
       expect(daemon.residue()).toEqual(NOTHING_LEFT);
     },
   );

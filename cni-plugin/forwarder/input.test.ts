@@ -161,6 +161,12 @@ describe("the namespace", () => {
     }
   });
 
+  test("a FIFO does not hang the call", async () => {
+    const fifo = join(forwarder.dir, "fifo");
+    await run(["/usr/bin/mkfifo", fifo], {});
+    expect((await net({ ...ENVIRONMENT, CNI_NETNS: fifo })).json).toMatchObject({ code: 11 });
+  });
+
   test("CNI_NETNS_OVERRIDE leaves that to the daemon", async () => {
     const env = { ...ENVIRONMENT, CNI_NETNS: "/proc/self/ns/net" };
     expect((await net({ ...env, CNI_NETNS_OVERRIDE: "0" })).json).toMatchObject({ code: 8 });

@@ -58,7 +58,7 @@ describe("what is relayed", () => {
 
   test("program, CNI variables and stdin, and nothing else", async () => {
     const stdin = '{"name":"n","x":"tab\\t \\"q\\" \\\\ ü 😀 \u007f",\r\n\t"y":1}';
-    const args = 'K8S_POD_NAME=a"b\\c\u0001ü';
+    const args = 'K8S_POD_NAME=a"b\\c\u0001\u001fü';
     await beside(
       (response) => respond(response, 0, ""),
       async (daemon, call) => {

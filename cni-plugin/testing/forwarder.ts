@@ -18,16 +18,18 @@ export interface Forwarder {
 
 export function buildForwarder(): Forwarder {
   const dir = mkdtempSync(join(tmpdir(), "weave-forwarder-"));
+  const remove = (): void => rmSync(dir, { recursive: true, force: true });
   const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
   const flags = ["-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"];
-  execFileSync("gcc", [
-    ...flags,
-    "-o",
-    join(dir, "weave-net"),
-    ...sources.map((name) => join(SOURCES, name)),
-  ]);
-  linkSync(join(dir, "weave-net"), join(dir, "weave-ipam"));
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  try {
+    const files = sources.map((name) => join(SOURCES, name));
+    execFileSync("gcc", [...flags, "-o", join(dir, "weave-net"), ...files]);
+    linkSync(join(dir, "weave-net"), join(dir, "weave-ipam"));
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { dir, remove };
 }
 
 /** What Mesos passes and no more, with good values. */
