@@ -4,29 +4,16 @@
 
 import { macForAddress } from "../src/core/address/mac.ts";
 import { WeaveError } from "../src/core/errors.ts";
-import type { Attachment, AttachmentKey, Attachments } from "../src/ports/attachments.ts";
-import type { Attached, Kernel, Netns } from "../src/ports/kernel.ts";
-import type { Logger } from "../src/ports/logger.ts";
+import type { Attachment, Attachments } from "../src/ports/attachments.ts";
+import type { Attached, Netns } from "../src/ports/kernel.ts";
 import { type NetworkConfig, parseIpamConfig, parseNetworkConfig, unsupported } from "./config.ts";
+import { type CniDeps, keyOf, openNetns } from "./deps.ts";
 import { CniCode, CniError } from "./errors.ts";
 import { gatewayFor, needsBridgeGateway, routesFor } from "./gateway.ts";
 import { hostIfname } from "./host-ifname.ts";
 import { type AddResult, renderResult } from "./render.ts";
 import type { CniRequest } from "./request.ts";
 import { parseCniArgs, parseWishes, type Wishes } from "./wishes.ts";
-
-/** What the verbs ask of the kernel. */
-export type CniKernel = Pick<Kernel, "openNetns" | "closeNetns" | "attach" | "detach" | "ports">;
-
-export interface CniDeps {
-  readonly attachments: Attachments;
-  readonly kernel: CniKernel;
-  readonly log?: Logger;
-}
-
-export function keyOf(request: CniRequest): AttachmentKey {
-  return { network: request.network, containerId: request.containerId, ifname: request.ifname };
-}
 
 /** ADD of weave-net. Returns stdout. */
 export async function addToNetwork(request: CniRequest, deps: CniDeps, signal: AbortSignal): Promise<string> {
@@ -187,17 +174,8 @@ function refuseSecond(request: CniRequest, attachments: Attachments): void {
   );
 }
 
-export function wishesOf(request: CniRequest): Wishes {
+function wishesOf(request: CniRequest): Wishes {
   return parseWishes(parseCniArgs(request.cniArgs), request.config["args"], request.config["runtimeConfig"]);
-}
-
-/** netns-missing, netns-invalid, netns-host; also for what the forwarder met when it opened the path. */
-export async function openNetns(request: CniRequest, kernel: CniKernel): Promise<Netns> {
-  if (!("error" in request.netns)) return kernel.openNetns(request.netns);
-  const missing = request.netns.error === "ENOENT" || request.netns.error === "ENOTDIR";
-  const reason = missing ? "it does not exist" : request.netns.error;
-  const message = `cannot open the network namespace ${request.netnsPath}: ${reason}`;
-  throw new WeaveError(missing ? "netns-missing" : "netns-invalid", message);
 }
 
 /** Derived from the IPv4 address where there is one. */

@@ -2,8 +2,9 @@
 //
 // CHECK looks at what the daemon knows and at the bridge: reservation, sandbox, prevResult's addresses, the
 // host end being a port. It does not yet look at links, addresses and routes inside the namespace.
-import { type CniDeps, keyOf, openNetns } from "./add.ts";
+
 import { type PrevResult, parseIpamConfig, parseNetworkConfig } from "./config.ts";
+import { type CniDeps, keyOf, openNetns } from "./deps.ts";
 import { CniCode, CniError } from "./errors.ts";
 import type { CniRequest } from "./request.ts";
 

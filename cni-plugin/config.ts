@@ -17,7 +17,7 @@ import { CniCode, CniError } from "./errors.ts";
  * Address management of our own needs no other executable; this is its name where a configuration must give
  * one (Mesos).
  */
-export const OWN_IPAM = "weave-ipam";
+const OWN_IPAM = "weave-ipam";
 
 const dnsSchema = z.looseObject({
   nameservers: z.array(z.string()).nullish(),

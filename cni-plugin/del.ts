@@ -3,7 +3,7 @@
 // both.
 import { z } from "zod";
 import type { AttachmentKey } from "../src/ports/attachments.ts";
-import { type CniDeps, keyOf } from "./add.ts";
+import { type CniDeps, keyOf } from "./deps.ts";
 import { CniCode, CniError } from "./errors.ts";
 import { hostIfname } from "./host-ifname.ts";
 import type { CniRequest } from "./request.ts";

@@ -1,13 +1,14 @@
 // The door of the CNI plugin inside the daemon: one request of the forwarder in, exit code and stdout out.
 // Nothing is thrown.
-import { addAddress, addToNetwork, type CniDeps, keyOf } from "./add.ts";
+import { addAddress, addToNetwork } from "./add.ts";
 import { check, status } from "./check.ts";
 import { del, gc } from "./del.ts";
+import { type CniDeps, keyOf } from "./deps.ts";
 import { CniCode, renderError, toCniError } from "./errors.ts";
 import { type CniRequest, parseRequest, versionOf } from "./request.ts";
 import { AttachmentTurns } from "./turns.ts";
 
-export type { CniDeps } from "./add.ts";
+export type { CniDeps } from "./deps.ts";
 
 /** What the executable does next: print `stdout` byte for byte and exit with `exit`. */
 export interface CniAnswer {

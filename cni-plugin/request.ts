@@ -10,7 +10,7 @@ import { atLeast, CNI_VERSIONS, type CniVersion, isCniVersion } from "./versions
  * Body of `POST /v1/cni`. `netnsFd` is a descriptor of process `pid`; `netnsError` is the errno name when it
  * could not be opened.
  */
-export const cniRequestSchema = z.object({
+const cniRequestSchema = z.object({
   program: z.enum(["weave-net", "weave-ipam"]),
   env: z.record(z.string(), z.string()),
   stdin: z.string(),

@@ -86,7 +86,7 @@ export function parseWishes(
  * members of runtimeConfig capitalised, and decoders written in Go do not notice. undefined for null and for
  * what is no object.
  */
-export function field(object: unknown, name: string): unknown {
+function field(object: unknown, name: string): unknown {
   if (typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
   const entries = Object.entries(object);
   const found =

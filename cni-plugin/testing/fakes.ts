@@ -3,7 +3,7 @@
 import { WeaveError } from "../../src/core/errors.ts";
 import type { Attachment, AttachmentKey, Attachments, Readiness } from "../../src/ports/attachments.ts";
 import type { Attached, AttachSpec, Netns, NetnsSource } from "../../src/ports/kernel.ts";
-import type { CniKernel } from "../add.ts";
+import type { CniKernel } from "../deps.ts";
 
 /** Called with the name of each operation as it begins. */
 export type Before = (operation: string) => void | Promise<void>;

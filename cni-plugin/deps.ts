@@ -1,0 +1,28 @@
+// What every verb works with: the daemon's side, the host's side, and the names a request gives to them.
+import { WeaveError } from "../src/core/errors.ts";
+import type { AttachmentKey, Attachments } from "../src/ports/attachments.ts";
+import type { Kernel, Netns } from "../src/ports/kernel.ts";
+import type { Logger } from "../src/ports/logger.ts";
+import type { CniRequest } from "./request.ts";
+
+/** What the verbs ask of the kernel. */
+export type CniKernel = Pick<Kernel, "openNetns" | "closeNetns" | "attach" | "detach" | "ports">;
+
+export interface CniDeps {
+  readonly attachments: Attachments;
+  readonly kernel: CniKernel;
+  readonly log?: Logger;
+}
+
+export function keyOf(request: CniRequest): AttachmentKey {
+  return { network: request.network, containerId: request.containerId, ifname: request.ifname };
+}
+
+/** netns-missing, netns-invalid, netns-host; also for what the forwarder met when it opened the path. */
+export async function openNetns(request: CniRequest, kernel: CniKernel): Promise<Netns> {
+  if (!("error" in request.netns)) return kernel.openNetns(request.netns);
+  const missing = request.netns.error === "ENOENT" || request.netns.error === "ENOTDIR";
+  const reason = missing ? "it does not exist" : request.netns.error;
+  const message = `cannot open the network namespace ${request.netnsPath}: ${reason}`;
+  throw new WeaveError(missing ? "netns-missing" : "netns-invalid", message);
+}
