@@ -10,14 +10,13 @@ import { build } from "esbuild";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
 import type { StoreWorld } from "./store.ts";
 
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-
 /** Bundles the writing process; the result is the path of its script, to be removed by the caller. */
 export async function buildCrashChild(): Promise<string> {
   // Inside node_modules, because `level` stays outside of the bundle (it is native) and is looked up from there.
-  const outfile = here(`../../node_modules/.cache/weave-store-crash-child-${process.pid}.mjs`);
+  const cache = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
+  const outfile = join(cache, `weave-store-crash-child-${process.pid}.mjs`);
   await build({
-    entryPoints: [here("./store-crash-child.ts")],
+    entryPoints: [fileURLToPath(new URL("./store-crash-child.ts", import.meta.url))],
     outfile,
     bundle: true,
     platform: "node",

@@ -8,10 +8,10 @@ import type { TransportWorld } from "./transport.ts";
 const DEADLINE_MS = 10_000;
 const POLL_MS = 2;
 
-export const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Waits on the real clock for a fact that sockets bring about. */
-export async function until(what: string, fact: () => boolean): Promise<void> {
+async function until(what: string, fact: () => boolean): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS;
   while (!fact()) {
     if (performance.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);

@@ -15,7 +15,7 @@ const DIAL_TIMEOUT_MS = 5000;
 const CLOSE_TIMEOUT_MS = 2000;
 const MAX_BUFFERED_CHARS = 16 << 20;
 /** The port every endpoint listens on. */
-export const MEMORY_PORT = 6783;
+const MEMORY_PORT = 6783;
 /** Where Linux begins to choose local ports (net.ipv4.ip_local_port_range). */
 const FIRST_EPHEMERAL_PORT = 32768;
 
