@@ -78,6 +78,8 @@ export class Node {
   /** Peers known and not reachable, since when. */
   readonly #unreachable = new Map<string, Instant>();
   readonly #foreign = new Map<string, { readonly cluster: string; readonly since: Instant }>();
+  /** When this host ran out of addresses. */
+  #fullSince: Instant | undefined;
   #startedAt: Instant = 0;
   #synced = false;
 
@@ -221,6 +223,11 @@ export class Node {
     return [...this.#desk.book.all()].map(toAttachment);
   }
 
+  /** Attachments whose ADD was never finished: after a restart, those a crash cut short. */
+  unfinished(): readonly AttachmentKey[] {
+    return [...this.#desk.book.all()].filter((record) => !record.committed);
+  }
+
   exposed(): readonly Exposure[] {
     return this.#desk.exposed;
   }
@@ -250,6 +257,7 @@ export class Node {
       underlay: this.#underlay,
       unreachable: this.#unreachable,
       foreign: this.#foreign,
+      fullSince: this.#fullSince,
       whyNoRing: () => this.#whyNoRing(),
     };
   }
@@ -430,6 +438,7 @@ export class Node {
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
+    this.#fullSince = this.#desk.refusedForSpace ? (this.#fullSince ?? now) : undefined;
     if (this.#topology === undefined) this.#noteReachability(now);
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
@@ -545,6 +554,7 @@ export interface NodeFacts {
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
+  readonly fullSince: Instant | undefined;
   readonly whyNoRing: () => { message: string; hint: string };
 }
 

@@ -62,6 +62,8 @@ export class Desk {
   readonly #host: DeskHost;
   readonly #book = new Book();
   #exposed: readonly Exposure[];
+  /** The last allocation found no free address anywhere, and nothing was freed or given since. */
+  refusedForSpace = false;
   #line: { readonly id: number; readonly request: Waiting; readonly since: Instant }[] = [];
 
   constructor(pools: readonly Pool[], defaultSubnets: readonly string[], stored: StoredState, host: DeskHost) {
@@ -248,7 +250,11 @@ export class Desk {
         }
         offset = pool.take(subnet, holder, now, true);
       }
-      if (offset === undefined) return this.#exhausted(pool, subnet);
+      if (offset === undefined) {
+        this.refusedForSpace ||= wish === undefined;
+        return this.#exhausted(pool, subnet);
+      }
+      this.refusedForSpace = false;
       const address = pool.universe.addressAt(offset);
       taken.push({ pool, offset, address, cidr: `${address}/${subnet.prefix}` });
     }
@@ -337,6 +343,7 @@ export class Desk {
     const younger = before?.bootId === record.moment.bootId && before.bootMs < record.moment.bootMs;
     if (younger) return { ok: true };
     this.#book.remove(record);
+    this.refusedForSpace = false;
     const ops: StoreOp[] = [releaseOp(record)];
     for (const cidr of record.addresses) {
       const place = this.#locate(cidr);

@@ -1,0 +1,74 @@
+// The daemon. Started by `weave launch` or by a service manager; everything concrete is constructed here, in order, and
+// closed in reverse. Its launcher, if it has an IPC channel, is told once how the start went.
+import { Command } from "commander";
+import type { LaunchReport } from "../../src/api/launch.ts";
+import { createLogger } from "../../src/adapters/log.ts";
+import { WeaveError } from "../../src/core/errors.ts";
+import type { LaunchOptions } from "../../src/daemon/options.ts";
+import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
+import { runWeaver } from "./weaver.ts";
+
+declare const WEAVE_VERSION: string;
+
+const command = addLaunchOptions(
+  new Command("weaver")
+    .description("The weave daemon. Use `weave launch`, or run it under a service manager.")
+    .version(WEAVE_VERSION),
+);
+
+let options: LaunchOptions | undefined;
+try {
+  command.parse();
+  options = readLaunchOptions(command.opts(), command.args);
+} catch (error) {
+  fail(error);
+}
+
+if (options !== undefined) {
+  const log = createLogger({ level: options.logLevel, name: "weaver" });
+  try {
+    const weaver = await runWeaver(options, WEAVE_VERSION, log, (error) => {
+      log.error("weaver cannot go on", { error });
+      process.exit(1);
+    });
+    let stopping = false;
+    const stop = (): void => {
+      if (stopping) process.exit(1); // asked twice: now
+      stopping = true;
+      weaver.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.error("weaver did not stop in order", { error });
+          process.exit(1);
+        },
+      );
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+    weaver.onStopRequest(stop);
+    report({ kind: "ready", ...weaver.ready, pid: process.pid });
+  } catch (error) {
+    log.error("weaver did not start", { error });
+    fail(error);
+  }
+}
+
+function fail(error: unknown): void {
+  const known = error instanceof WeaveError;
+  const message = known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (process.send === undefined) {
+    process.stderr.write(`weaver: ${message}\n${known && error.hint !== undefined ? `  ${error.hint}\n` : ""}`);
+  }
+  const hint = known && error.hint !== undefined ? { hint: error.hint } : {};
+  report({ kind: "failed", code: known ? error.code : "internal", message, ...hint }, () => process.exit(1));
+}
+
+function report(message: LaunchReport, then: () => void = () => {}): void {
+  if (process.send === undefined) then();
+  else {
+    process.send(message, () => {
+      if (process.connected) process.disconnect();
+      then();
+    });
+  }
+}

@@ -1,0 +1,165 @@
+// The sequence that makes a weaver: what is opened, in which order, and how it is closed again.
+import { randomBytes, randomInt } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cniHandler } from "../../cni-plugin/handle.ts";
+import { hostIfname } from "../../cni-plugin/host-ifname.ts";
+import { createBootClock } from "../../src/adapters/boot-clock.ts";
+import { createClock } from "../../src/adapters/clock.ts";
+import { type ControlHandlers, serveControl } from "../../src/adapters/http/server.ts";
+import { statusAnswer } from "../../src/adapters/http/status.ts";
+import { followJournal } from "../../src/adapters/release-journal.ts";
+import { openLevelStore } from "../../src/adapters/store-level.ts";
+import { createWsTransport } from "../../src/adapters/transport-ws.ts";
+import { seededRandom } from "../../src/core/random.ts";
+import { readState } from "../../src/core/records.ts";
+import { accepted } from "../../src/daemon/attachments.ts";
+import { checkTarget, resolveConfig } from "../../src/daemon/config.ts";
+import { type Daemon, startDaemon } from "../../src/daemon/daemon.ts";
+import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
+import { createWorkerKernel } from "../../src/kernel/remote.ts";
+import type { Kernel } from "../../src/ports/kernel.ts";
+import type { Logger } from "../../src/ports/logger.ts";
+
+export interface Weaver {
+  readonly ready: {
+    readonly name: string;
+    readonly nickname: string;
+    readonly socket: string;
+    readonly warnings: string[];
+  };
+  /** The listener is called when a user asks for the end over the API. */
+  onStopRequest(listener: () => void): void;
+  stop(): Promise<void>;
+}
+
+/** Start everything. On failure what was opened is closed again and nothing is left behind. */
+export async function runWeaver(
+  options: LaunchOptions,
+  version: string,
+  log: Logger,
+  onFatal: (error: unknown) => void,
+): Promise<Weaver> {
+  const closers: (() => Promise<void> | void)[] = [];
+  const opened = <T>(thing: T, close: () => Promise<void> | void): T => {
+    closers.push(close);
+    return thing;
+  };
+  try {
+    mkdirSync(options.runDir, { recursive: true, mode: 0o700 });
+    // LevelDB's lock makes this the only weaver of the data directory; nothing is touched before it is held.
+    const store = await openLevelStore(join(options.dataDir, "db"));
+    opened(store, () => store.close());
+    const stored = readState(await store.load());
+    const kernel = createWorkerKernel(workerFile(), { runDir: options.runDir, onDeath: onFatal });
+    opened(kernel, () => kernel.close());
+    const { config, warnings } = resolveConfig(options, {
+      stored,
+      facts: await kernel.inspect(),
+      hostname: hostname(),
+      software: version,
+      uid: randomBytes(8).toString("hex"),
+      freshName: freshName(),
+    });
+    for (const warning of warnings) log.warn(warning);
+    const host = options.host === undefined ? {} : { host: options.host };
+    const transport = await createWsTransport({ ...host, port: options.port, log });
+    opened(transport, () => transport.shutdown());
+    const ports = { transport, store, kernel, clock: createClock(), boot: createBootClock(), log, onFatal };
+    const daemon = await startDaemon(config, stored, seededRandom(randomInt(2 ** 32)), ports);
+    closers.length = 0; // the daemon closes them all from here on
+    opened(daemon, () => daemon.stop());
+    await freeUnfinished(daemon, kernel, log);
+    const journal = await followJournal(
+      join(options.runDir, JOURNAL_DIR),
+      async ({ network, containerId, ifname, bootId, bootMs }) => {
+        const key = { network, containerId, ifname };
+        log.info("journalled release applied", key);
+        accepted(await daemon.runner.request({ kind: "release", key, before: { bootId, bootMs } }));
+      },
+      log,
+    );
+    opened(journal, () => journal.close());
+    let requestStop = (): void => {};
+    const socket = join(options.runDir, SOCKET_FILE);
+    const facts = { version, pid: process.pid, listen: { host: options.host ?? "*", port: options.port } };
+    const control = await serveControl(socket, handlers(daemon, kernel, facts, log, () => requestStop()), log);
+    opened(control, () => control.close());
+    const pidFile = join(options.runDir, PID_FILE);
+    writeFileSync(pidFile, `${process.pid}\n`);
+    opened(pidFile, () => rmSync(pidFile, { force: true }));
+    log.info("weaver is running", { name: config.name, nickname: config.nickname, socket, version });
+    return {
+      ready: { name: config.name, nickname: config.nickname, socket, warnings: [...warnings] },
+      onStopRequest(listener) {
+        requestStop = listener;
+      },
+      async stop() {
+        await closeAll(closers);
+        log.info("weaver has stopped");
+      },
+    };
+  } catch (error) {
+    await closeAll(closers).catch((also: unknown) => log.warn("closing after a failed start failed", { error: also }));
+    throw error;
+  }
+}
+
+async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> {
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+}
+
+/** An ADD that a crash cut short was never answered: nobody knows the address, so link and address go. */
+async function freeUnfinished(daemon: Daemon, kernel: Kernel, log: Logger): Promise<void> {
+  for (const key of daemon.node.unfinished()) {
+    log.info("unfinished attachment removed", { ...key });
+    await kernel.detach(hostIfname(key));
+    await daemon.attachments.release(key);
+  }
+}
+
+function handlers(
+  daemon: Daemon,
+  kernel: Kernel,
+  facts: { version: string; pid: number; listen: { host: string; port: number } },
+  log: Logger,
+  stop: () => void,
+): ControlHandlers {
+  const { node, runner, follower, attachments } = daemon;
+  const cni = cniHandler({ attachments, kernel, log });
+  const clock = createClock();
+  return {
+    status: () =>
+      statusAnswer(node, { ...facts, settled: follower.isSettled(), failures: follower.failures() }, clock.now()),
+    async connect(peers, replace) {
+      for (const peer of peers) checkTarget(peer);
+      accepted(await runner.request({ kind: "connect", targets: peers, replace }));
+      return { targets: node.facts().mesh.targets().map((target) => target.address) };
+    },
+    async expose(addresses, masquerade, signal) {
+      const moment = createBootClock().moment();
+      const reply = accepted(await runner.request({ kind: "expose", addresses, masquerade, moment }, signal));
+      await follower.settled();
+      return { addresses: [...(reply.addresses ?? [])] };
+    },
+    stop() {
+      setImmediate(stop); // after this answer is on its way
+      return { pid: process.pid };
+    },
+    cni,
+  };
+}
+
+/** Weave Net's form: a MAC, locally administered and unicast. */
+function freshName(): string {
+  const bytes = randomBytes(6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
+  return bytes.toString("hex").match(/../g)?.join(":") ?? "";
+}
+
+/** dist/bin/weaver -> dist/lib/kernel-worker.js */
+function workerFile(): string {
+  return join(dirname(fileURLToPath(import.meta.url)), "../lib/kernel-worker.js");
+}

@@ -1,0 +1,52 @@
+// The core's picture as the API shows it: instants as ISO text, and what only this process knows added.
+import type { Status } from "../../api/status.ts";
+import type { Node } from "../../core/node.ts";
+import { type Problem, problemsOf, view } from "../../core/status.ts";
+
+export interface ProcessFacts {
+  readonly version: string;
+  readonly pid: number;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly settled: boolean;
+  readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
+}
+
+export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Status {
+  const kernel: readonly Problem[] = facts.failures.map(({ object, message, since }) => ({
+    code: "datapath",
+    object,
+    since,
+    message,
+    command: "weave status --json",
+  }));
+  const problems = [...problemsOf(node, now), ...kernel];
+  const { bridge, vxlan, since, connections, peers, ...rest } = view(node);
+  return {
+    ok: problems.length === 0,
+    problems: problems.map((p) => ({ ...p, since: iso(p.since) })),
+    version: facts.version,
+    pid: facts.pid,
+    since: iso(since),
+    ...rest,
+    listen: { ...facts.listen },
+    datapath: {
+      bridge: bridge.name,
+      vxlan: vxlan.name,
+      vni: vxlan.vni,
+      port: vxlan.port,
+      mtu: bridge.mtu,
+      settled: facts.settled,
+    },
+    connections: connections.map(({ since: at, nextTry, ...c }) => ({
+      ...c,
+      ...(at === undefined ? {} : { since: iso(at) }),
+      ...(nextTry === undefined ? {} : { nextTry: iso(nextTry) }),
+    })),
+    peers: peers.map(({ unreachableSince, ...p }) => ({
+      ...p,
+      ...(unreachableSince === undefined ? {} : { unreachableSince: iso(unreachableSince) }),
+    })),
+  };
+}
+
+const iso = (at: number): string => new Date(at).toISOString();
