@@ -71,9 +71,9 @@ export async function addFlood(socket: NetlinkSocket, index: number, vtep: strin
   }
 }
 
-/** Take a VTEP off the flood list. False when it was not in it. */
-export function deleteFlood(socket: NetlinkSocket, index: number, vtep: string): Promise<boolean> {
-  return remove(socket, vtep, encodeFlood(index, vtep));
+/** Take a VTEP off the flood list. Whether it was in it the kernel does not tell as long as the list has another. */
+export async function deleteFlood(socket: NetlinkSocket, index: number, vtep: string): Promise<void> {
+  await remove(socket, vtep, encodeFlood(index, vtep));
 }
 
 /** Everything the device and the bridge hold for this port. */
