@@ -86,10 +86,7 @@ class LevelStore implements Store {
       this.#pending = [];
       try {
         if (this.#failure) throw this.#failure;
-        await this.#db.batch(
-          writes.flatMap((write) => write.ops),
-          { sync: writes.some((write) => write.sync) },
-        );
+        for (const op of writes.flatMap((write) => write.ops)) await this.#db.batch([op]);
         for (const write of writes) write.resolve();
       } catch (error) {
         this.#failure ??= storageError(

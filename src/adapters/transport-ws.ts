@@ -138,7 +138,7 @@ class WebSocketTransport implements WsTransport {
     connection.ws.send(text, (error) => {
       if (options.ack && !error && !connection.ending) this.#tell({ type: "conn-sent", conn });
     });
-    if (false) {
+    if (connection.ws.bufferedAmount > MAX_BUFFERED_BYTES) {
       const message = `the other side left ${connection.ws.bufferedAmount >> 20} MiB unread`;
       this.close(conn, { code: "too-slow", message });
     }

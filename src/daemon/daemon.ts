@@ -52,7 +52,7 @@ export async function startDaemon(
     onEvent: (event) => logEvent(log, event),
     onFatal,
   });
-  runner.start();
+  await runner.start();
   await follower.settled();
   return {
     node,

@@ -27,6 +27,7 @@ export class Runner {
   #at = 0;
   #running = false;
   #stopped = false;
+  #onIdle: (() => void) | undefined;
   #nextRequest = 1;
   readonly #waiting = new Map<number, (reply: Reply) => void>();
 
@@ -35,15 +36,20 @@ export class Runner {
     this.#ports = ports;
   }
 
-  start(): void {
+  /** Resolves when the effects of the start have been run. Inputs are taken from the call on. */
+  start(): Promise<void> {
     this.#ports.transport.onEvent((event) => this.post(event));
     this.#effects = this.node.start(this.#ports.clock.now());
-    this.#drain();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      this.#drain();
+    });
   }
 
   /** No input is taken and no effect run after this; waiting requests are answered as cancelled. */
   stop(): void {
     this.#stopped = true;
+    this.#onIdle?.();
     this.#ports.clock.setAlarm(undefined, () => {});
     for (const answer of this.#waiting.values()) answer({ ok: false, code: "cancelled", message: "weaver is stopping" });
     this.#waiting.clear();
@@ -97,6 +103,7 @@ export class Runner {
       this.#at = 0;
     }
     this.#running = false;
+    this.#onIdle?.();
     if (!this.#stopped) this.#setAlarm();
   }
 

@@ -99,7 +99,7 @@ export class Host {
         throw error;
       },
     });
-    this.runner.start();
+    await this.runner.start();
   }
 
   /** The ring as the disk has it. */

@@ -292,7 +292,8 @@ export class Desk {
         const message = `${address} is held by ${claim.takenBy}`;
         return refusal("address-taken", message, "choose another address, or delete that container first");
       } else {
-        const justThis = { ...subnet, usable: { start: offset, end: offset + 1 } };
+        const one = { start: offset, end: offset + 1 };
+        const justThis = { ...subnet, range: one, usable: one };
         if (this.#ask(pool, index, justThis, now, out) === "asking") return "wait";
         const owner = claim.ownedBy === undefined ? "nobody this host knows" : this.#host.label(claim.ownedBy);
         const message = `${address} lies in a range owned by ${owner}, which did not give it`;
@@ -306,7 +307,7 @@ export class Desk {
     for (;;) {
       const next = pool.nextDonor(subnet, this.#host.reachable(), now);
       if (next === "asking" || next === "nobody") return next;
-      const { start, end } = subnet.usable;
+      const { start, end } = subnet.range; // with the ends no host may have: whole aligned blocks travel
       if (this.#host.ask(next.donor, { k: "ask", universe: index, start, end, id: next.id }, out)) return "asking";
       pool.answered(next.id, false, now);
     }
