@@ -1,0 +1,195 @@
+// The options of a launch on a command line: `weave launch` takes them from the user, `weaver` takes them from
+// `weave launch` or from a service manager. Declaring, reading and writing them stand side by side here, so that the
+// two programs cannot differ. What the values mean is src/daemon/config.ts.
+import { join, resolve } from "node:path";
+import { type Command, Option } from "commander";
+import { z } from "zod";
+import { parseAddress, parseCidr } from "../src/core/address/cidr.ts";
+import { WeaveError } from "../src/core/errors.ts";
+import { checkTarget } from "../src/daemon/config.ts";
+import {
+  DEFAULT_DATA_DIR,
+  DEFAULT_PORT,
+  DEFAULT_RANGE,
+  DEFAULT_RUN_DIR,
+  type LaunchOptions,
+  LOG_LEVELS,
+  launchOptions,
+  SOCKET_FILE,
+} from "../src/daemon/options.ts";
+
+/** sun_path of struct sockaddr_un (linux/un.h) has 108 bytes, the last of them NUL. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+const text = z.string().optional();
+const directories = z.object({ runDir: text, dataDir: text });
+const given = directories.extend({
+  name: text,
+  nickname: text,
+  host: text,
+  port: text,
+  ipallocRange: text,
+  ipallocDefaultSubnet: text,
+  ipallocInit: text,
+  mtu: text,
+  logLevel: text,
+});
+
+/** What the user wrote for each field of LaunchOptions. */
+const OPTION_OF: Readonly<Record<keyof LaunchOptions, string>> = {
+  name: "--name",
+  nickname: "--nickname",
+  host: "--host",
+  port: "--port",
+  range: "--ipalloc-range",
+  defaultSubnet: "--ipalloc-default-subnet",
+  seed: "--ipalloc-init",
+  mtu: "--mtu",
+  logLevel: "--log-level",
+  peers: "PEER",
+  dataDir: "--data-dir",
+  runDir: "--run-dir",
+};
+
+export function runDirOption(): Option {
+  return new Option("--run-dir <DIR>", "where socket, pid file and log are")
+    .env("WEAVE_RUN_DIR")
+    .default(DEFAULT_RUN_DIR, DEFAULT_RUN_DIR);
+}
+
+export function dataDirOption(): Option {
+  return new Option("--data-dir <DIR>", "where state that survives a restart is")
+    .env("WEAVE_DATA_DIR")
+    .default(DEFAULT_DATA_DIR, DEFAULT_DATA_DIR);
+}
+
+/** Absolute paths of the two directories; an empty text (an empty variable) means the default. Throws bad-request. */
+export function readDirectories(options: unknown): { runDir: string; dataDir: string } {
+  const { runDir, dataDir } = directories.parse(options);
+  const found = { runDir: resolve(runDir || DEFAULT_RUN_DIR), dataDir: resolve(dataDir || DEFAULT_DATA_DIR) };
+  const bytes = Buffer.byteLength(join(found.runDir, SOCKET_FILE));
+  if (bytes > MAX_SOCKET_PATH_BYTES) {
+    throw new WeaveError("bad-request", `--run-dir ${found.runDir} is too long`, {
+      hint: `the socket in it may have a path of ${MAX_SOCKET_PATH_BYTES} bytes, this one has ${bytes}`,
+    });
+  }
+  return found;
+}
+
+/** Declares the options and the PEER arguments. */
+export function addLaunchOptions(command: Command): Command {
+  return command
+    .argument("[PEER...]", "hosts to join: HOST, HOST:PORT or [IPV6]:PORT; none: those of the last launch")
+    .option(
+      "--name <NAME>",
+      "name of this peer, unique in the cluster; else random, kept in the data directory",
+    )
+    .option("--nickname <NAME>", "name to show; else the host name")
+    .option(
+      "--host <ADDR>",
+      "address to listen on and to give to peers; else all, and that of the default route",
+    )
+    .addOption(new Option("--port <PORT>", "TCP port of the mesh").default(undefined, String(DEFAULT_PORT)))
+    .option(
+      "--ipalloc-range <CIDR>",
+      `addresses the cluster divides, the same on all hosts (else ${DEFAULT_RANGE})`,
+    )
+    .option(
+      "--ipalloc-default-subnet <CIDR>",
+      "where containers that name no subnet get addresses; else the range",
+    )
+    .option("--ipalloc-init <MODE>", "seed=NAME,...: the founders by name, the same list on all hosts")
+    .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves")
+    .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
+    .addOption(runDirOption())
+    .addOption(dataDirOption());
+}
+
+/** From commander's `opts()` and the PEER arguments. Throws bad-request and bad-address, naming the option. */
+export function readLaunchOptions(options: unknown, peers: readonly string[]): LaunchOptions {
+  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, ...rest } = given.parse(options);
+  if (rest.host !== undefined && parseAddress(rest.host) === undefined) {
+    throw new WeaveError("bad-address", `--host ${rest.host} is not an IP address`, {
+      hint: "give an address of this host",
+    });
+  }
+  checkCidr("--ipalloc-range", ipallocRange);
+  checkCidr("--ipalloc-default-subnet", ipallocDefaultSubnet);
+  for (const peer of peers) checkTarget(peer);
+  const parsed = launchOptions.safeParse({
+    ...rest,
+    ...readDirectories(options),
+    port: wholeNumber("--port", port),
+    range: ipallocRange,
+    defaultSubnet: ipallocDefaultSubnet,
+    seed: ipallocInit === undefined ? undefined : readSeed(ipallocInit),
+    mtu: wholeNumber("--mtu", mtu),
+    peers: peers.length === 0 ? undefined : peers,
+  });
+  if (!parsed.success) throw refusal(parsed.error, { ...rest, port, mtu, seed: ipallocInit });
+  return parsed.data;
+}
+
+/** The command line that `readLaunchOptions` reads back as the same options. */
+export function toArguments(options: LaunchOptions): string[] {
+  const { seed, peers = [], ...plain } = options;
+  const values: Partial<Record<keyof LaunchOptions, string | number | undefined>> = {
+    ...plain,
+    ...(seed === undefined ? {} : { seed: `seed=${seed.join(",")}` }),
+  };
+  const words: string[] = [];
+  for (const [field, option] of entries(OPTION_OF)) {
+    // As one word, since a nickname may begin with a hyphen.
+    if (values[field] !== undefined) words.push(`${option}=${values[field]}`);
+  }
+  return [...words, "--", ...peers];
+}
+
+function readSeed(mode: string): string[] {
+  const names = /^seed=(.+)$/.exec(mode)?.[1];
+  if (names !== undefined) return [...new Set(names.split(",").map((name) => name.trim()))];
+  throw new WeaveError(
+    "bad-request",
+    `--ipalloc-init ${mode} does not exist; what exists today is seed=NAME,...`,
+    {
+      hint: "or leave it out: the host launched without peers founds the cluster, hosts launched with peers join it",
+    },
+  );
+}
+
+function checkCidr(option: string, value: string | undefined): void {
+  if (value === undefined || (value.includes("/") && parseCidr(value) !== undefined)) return;
+  throw new WeaveError("bad-address", `${option} ${value} is not a CIDR like ${DEFAULT_RANGE}`);
+}
+
+function wholeNumber(option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  throw new WeaveError("bad-request", `${option} ${value} is not a whole number`);
+}
+
+/** The first thing the schema found wrong, in the words of the command line. */
+function refusal(error: z.ZodError, values: Readonly<Record<string, string | undefined>>): WeaveError {
+  const [issue] = error.issues;
+  const field = entries(OPTION_OF).find(([name]) => name === issue?.path[0]);
+  if (issue === undefined || field === undefined) throw error;
+  const [name, option] = field;
+  return new WeaveError("bad-request", `${option} ${values[name] ?? ""}: ${explain(issue)}`);
+}
+
+function explain(issue: z.core.$ZodIssue): string {
+  const unit =
+    issue.code === "too_small" || issue.code === "too_big"
+      ? issue.origin === "string"
+        ? " characters"
+        : ""
+      : "";
+  if (issue.code === "too_small") return `must be at least ${issue.minimum}${unit}`;
+  if (issue.code === "too_big") return `must be at most ${issue.maximum}${unit}`;
+  return issue.code === "invalid_format" ? issue.message : issue.message.toLowerCase();
+}
+
+/** Object.entries with the key type kept; sound for a Record that is written out in full. */
+function entries<K extends string, V>(record: Readonly<Record<K, V>>): [K, V][] {
+  return Object.entries(record) as [K, V][];
+}

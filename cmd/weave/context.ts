@@ -1,0 +1,22 @@
+// What every verb is given instead of reaching for the process: where text goes, where the programs lie, and how to
+// say the exit code. Tests give their own.
+export interface Context {
+  /** Version of this weave. */
+  readonly version: string;
+  /** Absolute path of the directory with weave, weaver, weave-net and weave-ipam. */
+  readonly programs: string;
+  /** Writes one line (or several) to stdout; the newline is added. */
+  readonly print: (text: string) => void;
+  /** The same for stderr: warnings, progress, errors. */
+  readonly tell: (text: string) => void;
+  /** For a verb that ends normally with another code than 0. */
+  readonly setExitCode: (code: number) => void;
+}
+
+export const MAX_COLUMNS = 100;
+
+/**
+ * Exit codes of weave: 0 done; 1 the command was understood and failed (for status: there is a problem);
+ * 2 the command line is wrong.
+ */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;

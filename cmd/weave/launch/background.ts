@@ -1,0 +1,151 @@
+// weaver as a background process: started apart from the terminal, with its log as output, and waited for until it
+// has said once, over Node's IPC channel, how its start went.
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type LaunchReport, launchReport } from "../../../src/api/launch.ts";
+import { WeaveError } from "../../../src/core/errors.ts";
+import { LOG_FILE } from "../../../src/daemon/options.ts";
+import type { Context } from "../context.ts";
+import { logEnd, logTail } from "./log-tail.ts";
+
+/** A start takes about a second; replaying a large store or a slow disk may take many. */
+const DEADLINE_MS = 60_000;
+const PROGRESS_AFTER_MS = 2000;
+/** How long a daemon that did not get ready may take to end when told to. */
+const END_MS = 5000;
+
+export interface Weaver {
+  /** Path of the executable. */
+  readonly program: string;
+  readonly words: readonly string[];
+}
+
+/** Times of `launchInBackground`, for tests. */
+export interface Patience {
+  readonly deadlineMs: number;
+  readonly progressAfterMs: number;
+}
+
+/**
+ * Starts weaver and answers its report. Throws WeaveError: internal when it ends without a report, timeout when
+ * none comes; both show the last lines of the log. After a report the child no longer keeps this process alive.
+ */
+export async function launchInBackground(
+  weaver: Weaver,
+  runDir: string,
+  { tell }: Pick<Context, "tell">,
+  patience: Patience = { deadlineMs: DEADLINE_MS, progressAfterMs: PROGRESS_AFTER_MS },
+): Promise<LaunchReport> {
+  checkProgram(weaver.program);
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  const log = join(runDir, LOG_FILE);
+  const from = logEnd(log);
+  const child = start(weaver, log);
+  const progress = setTimeout(
+    () => tell(`weave: weaver is starting, waiting up to ${patience.deadlineMs / 1000} s; its log is ${log}`),
+    patience.progressAfterMs,
+  );
+  const interrupts = passInterrupts(child);
+  try {
+    const outcome = await firstOutcome(child, patience.deadlineMs);
+    if (outcome.kind !== "ready" && outcome.kind !== "failed") {
+      const tail = logTail(log, from);
+      throw new WeaveError(outcome.kind === "late" ? "timeout" : "internal", outcome.message, {
+        hint: tail === "" ? `its log ${log} says nothing about it` : `the end of its log ${log}:\n${tail}`,
+      });
+    }
+    return outcome;
+  } finally {
+    clearTimeout(progress);
+    interrupts.remove();
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+/** Also used in front. */
+export function checkProgram(program: string): void {
+  if (existsSync(program)) return;
+  throw new WeaveError("feature-missing", `${program} does not exist`, {
+    hint: "weave and weaver belong into one directory; build both with: npm run build",
+  });
+}
+
+function start({ program, words }: Weaver, log: string): ChildProcess {
+  const output = openSync(log, "a", 0o600);
+  try {
+    return spawn(process.execPath, [program, ...words], {
+      cwd: "/", // or the daemon would keep the caller's file system from being unmounted
+      detached: true,
+      stdio: ["ignore", output, output, "ipc"],
+    });
+  } finally {
+    closeSync(output);
+  }
+}
+
+type Outcome = LaunchReport | { readonly kind: "ended" | "late"; readonly message: string };
+
+async function firstOutcome(child: ChildProcess, deadlineMs: number): Promise<Outcome> {
+  const cancel = new AbortController();
+  try {
+    const outcome = await Promise.race([reported(child), ended(child), late(deadlineMs, cancel.signal)]);
+    if (outcome.kind === "late") await end(child);
+    return outcome;
+  } finally {
+    cancel.abort();
+  }
+}
+
+function reported(child: ChildProcess): Promise<Outcome> {
+  return new Promise((resolve) => {
+    child.once("message", (message) => {
+      const report = launchReport.safeParse(message);
+      if (report.success) resolve(report.data);
+      else
+        resolve({ kind: "ended", message: "weaver reported its start in a form this weave does not know" });
+    });
+  });
+}
+
+function ended(child: ChildProcess): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    // "close" and not "exit": a report sent just before the end has then been read.
+    child.once("close", (code, signal) => {
+      const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+      resolve({ kind: "ended", message: `weaver ended ${how} before it was ready` });
+    });
+  });
+}
+
+async function late(deadlineMs: number, signal: AbortSignal): Promise<Outcome> {
+  await delay(deadlineMs, undefined, { signal }).catch(() => undefined);
+  return { kind: "late", message: `weaver was not ready after ${deadlineMs / 1000} s and has been ended` };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  const cancel = new AbortController();
+  const force = delay(END_MS, undefined, { signal: cancel.signal }).then(
+    () => child.kill("SIGKILL"),
+    () => undefined,
+  );
+  await gone;
+  cancel.abort();
+  await force;
+}
+
+/** Ctrl-C while waiting ends the daemon that is starting, which sits in a session of its own. */
+function passInterrupts(child: ChildProcess): { remove(): void } {
+  const interrupt = (signal: NodeJS.Signals): void => {
+    child.kill("SIGTERM");
+    process.exit(128 + constants.signals[signal]);
+  };
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  return { remove: () => process.off("SIGINT", interrupt).off("SIGTERM", interrupt) };
+}

@@ -1,0 +1,27 @@
+// The executable `weave`: hands the process to the program and nothing else.
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { run } from "./program.ts";
+
+/** Defined by the build. */
+declare const WEAVE_VERSION: string;
+
+// A reader that goes away (`weave status | head -1`) is not an error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+await run(
+  process.argv.slice(2),
+  {
+    version: WEAVE_VERSION,
+    // Node has resolved symbolic links: this is the directory of the real file, whatever link in PATH was called.
+    programs: dirname(fileURLToPath(import.meta.url)),
+    print: (text) => process.stdout.write(`${text}\n`),
+    tell: (text) => process.stderr.write(`${text}\n`),
+    setExitCode: (code) => {
+      process.exitCode = code;
+    },
+  },
+  Boolean(process.env["WEAVE_DEBUG"]),
+);

@@ -1,0 +1,36 @@
+// `weave status connections`: one row per connection and per target, with the reason where there is none.
+import type { Status } from "../../../src/api/status.ts";
+import { MAX_COLUMNS } from "../context.ts";
+import { instant, wrap } from "../text.ts";
+import { peerLabel } from "./names.ts";
+import { type Column, table } from "./table.ts";
+
+type Connection = Status["connections"][number];
+
+const COLUMNS: readonly Column<Connection>[] = [
+  { title: "", cell: ({ direction }) => (direction === "out" ? "->" : "<-") },
+  { title: "ADDRESS", cell: ({ address }) => address, least: 24 },
+  { title: "STATE", cell: ({ state }) => state },
+  {
+    title: "PEER",
+    cell: ({ peer, nickname }) =>
+      peer === undefined ? "-" : peerLabel({ name: peer, nickname: nickname ?? "" }),
+    least: 12,
+  },
+  { title: "RTT ms", cell: ({ rttMs }) => (rttMs === undefined ? "-" : rttMs.toFixed(1)), right: true },
+  { title: "SINCE", cell: ({ since }) => (since === undefined ? "-" : instant(since)) },
+];
+
+export function connectionsTable({ connections }: Pick<Status, "connections">): string {
+  if (connections.length === 0) {
+    return "none: no peer was given and nobody has connected; run weave connect PEER here or there";
+  }
+  return table(COLUMNS, connections, reason);
+}
+
+function reason({ failure, nextTry }: Connection): string[] {
+  const words = [failure, nextTry === undefined ? undefined : `next try ${instant(nextTry)}`].filter(
+    (text) => text !== undefined,
+  );
+  return words.length === 0 ? [] : [wrap(`    ${words.join("; ")}`, MAX_COLUMNS, "    ")];
+}

@@ -1,0 +1,63 @@
+// `weave status` without a section: what an operator looks at first.
+import type { Status } from "../../../src/api/status.ts";
+import { MAX_COLUMNS } from "../context.ts";
+import { instant, wrap } from "../text.ts";
+import { share } from "./ipam.ts";
+import { count, peerLabel } from "./names.ts";
+
+const LABEL_COLUMNS = 13;
+
+export function summary(status: Status): string {
+  const { datapath, connections, peers, endpoints } = status;
+  const established = connections.filter(({ state }) => state === "established").length;
+  // Targets that turned out to be this host will never be connections.
+  const wanted = connections.filter(({ state }) => state !== "self").length;
+  const unreachable = peers.filter(({ reachable, self }) => !reachable && !self).length;
+  const local = endpoints.filter((endpoint) => endpoint.local).length;
+  const lines: [string, string][] = [
+    ["version", `${status.version}, process ${status.pid}, since ${instant(status.since)}`],
+    ["peer", `${peerLabel(status)}, address ${status.underlay}, listening on ${hostPort(status.listen)}`],
+    ["cluster", cluster(status)],
+    ["connections", `${established} established of ${wanted}`],
+    ["peers", `${peers.length}${unreachable === 0 ? "" : `, ${unreachable} of them unreachable`}`],
+    ...status.ipam.map((range): [string, string] => ["range", rangeUse(range)]),
+    [
+      "datapath",
+      `bridge ${datapath.bridge}, ${datapath.vxlan} (VNI ${datapath.vni}, UDP ${datapath.port}), MTU ${datapath.mtu}${datapath.settled ? "" : ", not settled"}`,
+    ],
+    [
+      "exposed",
+      status.exposed.map(exposed).join(", ") || "no; to let this host reach containers, run weave expose",
+    ],
+    ["endpoints", `${endpoints.length}, ${local} of them on this host`],
+    ...status.problems.map(({ code, object, message }): [string, string] => [
+      "problem",
+      `${code} ${object}: ${message}`,
+    ]),
+  ];
+  const indent = " ".repeat(LABEL_COLUMNS);
+  return lines
+    .map(
+      ([label, text]) =>
+        label.padEnd(LABEL_COLUMNS) + wrap(indent + text, MAX_COLUMNS, indent).slice(LABEL_COLUMNS),
+    )
+    .join("\n");
+}
+
+function cluster({ cluster: id, founders }: Status): string {
+  if (id === undefined) return "none yet";
+  return founders.length === 0 ? id : `${id}, founded by ${founders.join(", ")}`;
+}
+
+function rangeUse({ range, state, used, owned, size }: Status["ipam"][number]): string {
+  if (state === "waiting") return `${range}, waiting: no address can be given yet`;
+  return `${range}: this host uses ${used} of its ${count(owned, "address")}, ${share(owned, size)} of the range`;
+}
+
+function exposed({ cidr, masquerade }: Status["exposed"][number]): string {
+  return masquerade ? cidr : `${cidr} without masquerade`;
+}
+
+function hostPort({ host, port }: Status["listen"]): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
