@@ -10,7 +10,7 @@ import { Firewall } from "./firewall.ts";
 import { Host } from "./host.ts";
 import { inspect } from "./inspect.ts";
 import { openNetns, warmThreadPool } from "./netns.ts";
-import { kernelError } from "./rtnetlink/errors.ts";
+import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
 import { getLink, listLinks } from "./rtnetlink/link.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
 
@@ -66,7 +66,14 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): ObservingKe
       closeSync(netns.fd);
     },
     async attach(spec) {
-      return attach(host, (await parts()).links, spec);
+      const { links, datapath } = await parts();
+      try {
+        return await attach(host, links, spec);
+      } catch (error) {
+        // The bridge may be gone: let the next apply look, and make it again.
+        if (errnoOf(error) !== undefined) datapath.observe();
+        throw error;
+      }
     },
     async detach(hostIfname) {
       return (await parts()).detacher.detach(hostIfname);

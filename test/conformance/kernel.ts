@@ -185,6 +185,11 @@ nft set overlay6 { fd32::/96 }
         "nft masquerade add 10.32.0.0/16",
         "nft masquerade del fd32::/96",
       ]);
+      // A new process finds elements nobody wants any more.
+      await apply({ bridge, firewall });
+      await harness.restart();
+      expect(await apply({ bridge })).toEqual(["nft load table inet weave"]);
+      expect(await harness.render()).toContain("nft set masquerade4 {  }\nnft set masquerade6 {  }\n");
       const undone = await apply();
       expect(undone).toContain("address del 10.32.0.1/12");
       // Not even the kernel's habit of dropping neighbours with the last address shows afterwards.

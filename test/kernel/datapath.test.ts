@@ -108,6 +108,17 @@ describe.skipIf(reason !== undefined)("two hosts", () => {
     expect(await a1.netns.run(`ping -c 2 -i 0.05 -W 2 ${b1.addresses[0]}`)).toContain(" 0% packet loss");
   });
 
+  test("after an attach that found no bridge the next apply makes it again", async () => {
+    const carol = world.host("carol");
+    await carol.kernel.apply(world.state(carol));
+    await carol.netns.run(`ip link del ${BRIDGE}`);
+    await expect(world.container(carol)).rejects.toMatchObject({ code: "kernel" });
+    expect((await carol.kernel.apply(world.state(carol))).failures).toEqual([]);
+    await world.container(carol);
+    await carol.kernel.close();
+    world.hosts.pop();
+  });
+
   test("without prune nothing found is deleted; with it, what nobody wants goes", async () => {
     const stray = "02:a0:0a:20:00:63";
     await alice.netns.run(`bridge fdb add ${stray} dev ${VXLAN} dst 10.99.0.9 self master static`);

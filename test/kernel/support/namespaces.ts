@@ -1,12 +1,19 @@
 // Network namespaces for tests: uniquely named, commands inside them, all removed at the end whatever happened.
-import { execFile, execFileSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
 const exec = promisify(execFile);
 let serial = 0;
+const alive = new Set<TestNamespace>();
+
+// A test that crashes its process still leaves nothing; what a killed one left, the next run sweeps.
+process.on("exit", () => {
+  for (const ns of alive) ns.remove();
+});
+sweep();
 
 /** One namespace, at /run/netns/NAME. */
 export class TestNamespace {
@@ -18,6 +25,7 @@ export class TestNamespace {
     this.name = `wt${process.pid}-${serial++}-${label}`;
     this.path = `/run/netns/${this.name}`;
     execFileSync("ip", ["netns", "add", this.name]);
+    alive.add(this);
     execFileSync("ip", ["-n", this.name, "link", "set", "lo", "up"]);
   }
 
@@ -48,6 +56,7 @@ export class TestNamespace {
   }
 
   remove(): void {
+    alive.delete(this);
     try {
       execFileSync("ip", ["netns", "del", this.name], { stdio: "ignore" });
     } catch {
@@ -60,6 +69,21 @@ export type JsonObject = Record<string, unknown>;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Remove namespaces of test processes that do not live any more. */
+function sweep(): void {
+  let names: string[] = [];
+  try {
+    names = readdirSync("/run/netns");
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    const pid = /^wt(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    execFileSync("ip", ["netns", "del", name], { stdio: "ignore" });
+  }
 }
 
 /** Wait until `fact` gives something other than false or undefined. Throws with `what` after the deadline. */
@@ -98,8 +122,6 @@ export interface Capture {
 /** Start tcpdump and wait until it listens. `filter` is a pcap expression; outer VXLAN frames show the inner one too. */
 export async function capture(ns: TestNamespace, dev: string, filter = ""): Promise<Capture> {
   const file = join(tmpdir(), `${ns.name}-${dev}-${serial++}.txt`);
-  const { spawn } = await import("node:child_process");
-  const { openSync, closeSync } = await import("node:fs");
   const out = openSync(file, "w");
   const args = [
     `--net=${ns.path}`,

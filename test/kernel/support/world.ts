@@ -14,7 +14,7 @@ import { TestNamespace } from "./namespaces.ts";
 
 export const BRIDGE = "weave";
 export const VXLAN = "vxlan-6784";
-export const MTU = 1450;
+const MTU = 1450;
 export const OVERLAY = "10.32.0.0/12";
 export const OVERLAY6 = "fd32::/96";
 
