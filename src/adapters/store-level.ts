@@ -86,7 +86,10 @@ class LevelStore implements Store {
       this.#pending = [];
       try {
         if (this.#failure) throw this.#failure;
-        for (const op of writes.flatMap((write) => write.ops)) await this.#db.batch([op]);
+        await this.#db.batch(
+          writes.flatMap((write) => write.ops),
+          { sync: writes.some((write) => write.sync) },
+        );
         for (const write of writes) write.resolve();
       } catch (error) {
         this.#failure ??= storageError(

@@ -101,6 +101,17 @@ describe("memory network", () => {
     expect(world.told("alice")).toEqual(["up 1 bob", "frame 1 last words", "down 1 connection-lost"]);
   });
 
+  it("ends a connection in a round trip when the other side answers", () => {
+    const world = new World();
+    const [alice] = [world.endpoint("alice"), world.endpoint("bob")];
+    alice.dial(1, "bob");
+    world.run(100);
+    alice.close(1, { code: "bye", message: "" });
+    world.run(40);
+    expect(world.told("bob").at(-1)).toBe("down 1 bye");
+    expect(world.told("alice").at(-1)).toBe("down 1 bye");
+  });
+
   it("hides a crash behind a partition until it heals", () => {
     const world = new World();
     const [alice, bob] = [world.endpoint("alice"), world.endpoint("bob")];

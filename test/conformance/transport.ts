@@ -287,14 +287,21 @@ export function transportSuite(name: string, createWorld: () => Promise<Transpor
         expect(bob.one("conn-down").reason.code).toBe("from-alice");
       });
 
-      it("does not wait for a link that is stalled", async () => {
-        const [a] = await connect();
+      it("does not wait for a link that is stalled, and is told once", async () => {
+        const [a, b] = await connect();
         world.stall();
         alice.transport.close(a, bye);
+        alice.transport.close(a, { code: "again", message: "" });
         await has("conn-down", alice);
-        expect(alice.one("conn-down").reason).toEqual(bye);
+        bob.transport.send(b, "to a connection that is gone", { ack: false });
+        bob.transport.close(b, { code: "from-bob", message: "" });
         world.resume();
         await has("conn-down", bob);
+        // A dial there and back shows that what was on its way has arrived.
+        alice.transport.dial(2, world.bobTarget);
+        await world.until("the next connection", () => alice.all("conn-up").length === 2);
+        expect(alice.one("conn-down").reason).toEqual(bye);
+        expect(alice.frames()).toEqual([]);
       });
 
       it("is told to both when it broke", async () => {

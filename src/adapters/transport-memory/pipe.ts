@@ -37,7 +37,6 @@ export class Pipe<Item> {
   #left = 0;
   #leftChars = 0;
   #chars = 0;
-  #lastDueAt = 0;
   #scheduled = false;
   #stalled = false;
 
@@ -53,8 +52,8 @@ export class Pipe<Item> {
   /** `onLeft` is called, never from within, when the item is in the socket buffer. */
   push(item: Item, chars = 0, onLeft?: () => void): void {
     const { scheduler, latencyMs } = this.#options;
-    this.#lastDueAt = Math.max(this.#lastDueAt, scheduler.now() + latencyMs());
-    this.#entries.push({ item, chars, dueAt: this.#lastDueAt, onLeft });
+    // One that is due before the head waits for it: only the head is ever looked at.
+    this.#entries.push({ item, chars, dueAt: scheduler.now() + latencyMs(), onLeft });
     this.#chars += chars;
     this.#fillSocketBuffer();
     this.#schedule();
@@ -78,11 +77,8 @@ export class Pipe<Item> {
   resume(): void {
     if (!this.#stalled || this.#options.blocked()) return;
     this.#stalled = false;
-    this.#lastDueAt = this.#options.scheduler.now() + this.#options.latencyMs();
-    for (const entry of this.#entries) {
-      this.#lastDueAt = Math.max(this.#lastDueAt, entry.dueAt);
-      entry.dueAt = this.#lastDueAt;
-    }
+    const arrival = this.#options.scheduler.now() + this.#options.latencyMs();
+    for (const entry of this.#entries) entry.dueAt = Math.max(entry.dueAt, arrival);
     this.#schedule();
   }
 
