@@ -122,7 +122,7 @@ async function holdsRecords(dir: string): Promise<boolean> {
 }
 
 const RESTORE =
-  "restore the data directory from a backup, or move it away: this host then joins as a new peer, after `weave rmpeer` of the old one elsewhere";
+  "restore the data directory from a backup, or move it away: this host then joins as a new peer, and the ranges of the old one stay its own";
 
 function encode(op: StoreOp): EncodedOp {
   if (op.type === "del") return { type: "del", key: op.key };
