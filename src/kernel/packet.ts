@@ -1,6 +1,6 @@
 // Announcements on a link: gratuitous ARP (RFC 5227, 1.2) and unsolicited neighbour advertisement (RFC 4861, 7.2.6),
 // built as frames and sent through a packet socket of the namespace the thread is in.
-import { close, errno, sendto, socket } from "./libc.ts";
+import { closeLater, errno, sendto, socket } from "./libc.ts";
 import { errnoName, kernelError } from "./rtnetlink/errors.ts";
 import { AF_INET, macBytes, wireAddress } from "./rtnetlink/wire.ts";
 
@@ -41,7 +41,7 @@ export function sendFrames(ifindex: number, frames: readonly Buffer[]): void {
         throw kernelError(subject, errnoName(errno()));
     }
   } finally {
-    close(fd);
+    closeLater(fd);
   }
 }
 
