@@ -1,0 +1,148 @@
+// One host: a namespace on the underlay with directories of its own, and the `weave` command run in it as a user
+// would. State that a test asserts is read over the control API.
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Client, createClient } from "../../src/api/client.ts";
+import type { Status } from "../../src/api/status.ts";
+import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
+
+const PROGRAMS = new URL("../../dist/bin/", import.meta.url).pathname;
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface Outcome {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface HostPlace {
+  readonly nickname: string;
+  readonly namespace: TestNamespace;
+  /** On the underlay. */
+  readonly address: string;
+  /** Directory for everything this host keeps. */
+  readonly dir: string;
+}
+
+export class Host {
+  readonly nickname: string;
+  readonly namespace: TestNamespace;
+  readonly address: string;
+  readonly runDir: string;
+  readonly dataDir: string;
+  readonly cniBinDir: string;
+  readonly cniConfDir: string;
+  readonly client: Client;
+
+  constructor({ nickname, namespace, address, dir }: HostPlace) {
+    this.nickname = nickname;
+    this.namespace = namespace;
+    this.address = address;
+    this.runDir = join(dir, "run");
+    this.dataDir = join(dir, "data");
+    this.cniBinDir = join(dir, "cni-bin");
+    this.cniConfDir = join(dir, "cni-conf");
+    mkdirSync(this.cniBinDir, { recursive: true });
+    mkdirSync(this.cniConfDir, { recursive: true });
+    this.client = createClient(join(this.runDir, "weave.sock"));
+  }
+
+  /** `weave WORDS`; does not reject when the command fails. */
+  weave(...words: string[]): Promise<Outcome> {
+    const env = { PATH, WEAVE_RUN_DIR: this.runDir, WEAVE_DATA_DIR: this.dataDir };
+    const argv = [`--net=${this.namespace.path}`, join(PROGRAMS, "weave"), ...words];
+    return new Promise((resolve) => {
+      execFile("nsenter", argv, { cwd: "/", env, timeout: 90_000 }, (error, stdout, stderr) => {
+        const exit = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+        resolve({ exit, stdout, stderr });
+      });
+    });
+  }
+
+  /** Rejects, with what it said, when the command fails; answers stdout. */
+  async weaveOk(...words: string[]): Promise<string> {
+    const { exit, stdout, stderr } = await this.weave(...words);
+    if (exit === 0) return stdout;
+    throw new Error(
+      `weave ${words.join(" ")} on ${this.nickname}: exit ${exit}\n${stdout}${stderr}${this.logTail()}`,
+    );
+  }
+
+  async setup(): Promise<void> {
+    await this.weaveOk("setup", "--cni-bin-dir", this.cniBinDir, "--cni-conf-dir", this.cniConfDir);
+  }
+
+  /** `weave launch`, with options and peers as given. */
+  async launch(...words: string[]): Promise<void> {
+    await this.weaveOk("launch", "--nickname", this.nickname, ...words);
+  }
+
+  async stop(): Promise<void> {
+    await this.weaveOk("stop");
+  }
+
+  /** Process id of the daemon that runs, or ran last. */
+  pid(): number {
+    return Number(readFileSync(join(this.runDir, "weaver.pid"), "utf8"));
+  }
+
+  /** kill -9; resolves when the process is gone. */
+  async kill(): Promise<void> {
+    const pid = this.pid();
+    process.kill(pid, "SIGKILL");
+    await eventually(`process ${pid} is gone`, () => !isRunning(pid));
+  }
+
+  status(): Promise<Status> {
+    return this.client.status();
+  }
+
+  /** Wait until `status` satisfies a condition; the message of a failure shows what it said last. */
+  async until(what: string, holds: (status: Status) => boolean, timeoutMs = 20_000): Promise<Status> {
+    let last: Status | undefined;
+    try {
+      return await eventually(
+        what,
+        async () => {
+          last = await this.status();
+          return holds(last) ? last : undefined;
+        },
+        timeoutMs,
+      );
+    } catch (error) {
+      throw new Error(`${this.nickname}: ${what}\n${JSON.stringify(last, null, 1)}${this.logTail()}`, {
+        cause: error,
+      });
+    }
+  }
+
+  untilOk(timeoutMs?: number): Promise<Status> {
+    return this.until("status is OK", (status) => status.ok, timeoutMs);
+  }
+
+  /** The daemon's log, for the message of a failure. */
+  logTail(lines = 20): string {
+    try {
+      const log = readFileSync(join(this.runDir, "weaver.log"), "utf8").trimEnd().split("\n");
+      return `\n--- log of ${this.nickname}\n${log.slice(-lines).join("\n")}\n`;
+    } catch {
+      return "\n--- no log\n";
+    }
+  }
+
+  /** Names of the host ends of container interfaces. */
+  async veths(): Promise<string[]> {
+    const links = await this.namespace.json("ip -j link show type veth");
+    return links.map((link) => String(link["ifname"])).filter((name) => name.startsWith("vw"));
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
+  } catch {
+    return false;
+  }
+}
