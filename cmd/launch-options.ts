@@ -89,7 +89,7 @@ export function addLaunchOptions(command: Command): Command {
       "--host <ADDR>",
       "address to listen on and to give to peers; else all, and that of the default route",
     )
-    .addOption(new Option("--port <PORT>", "TCP port of the mesh").default(undefined, String(DEFAULT_PORT)))
+    .option("--port <PORT>", `TCP port of the mesh (else ${DEFAULT_PORT})`)
     .option(
       "--ipalloc-range <CIDR>",
       `addresses the cluster divides, the same on all hosts (else ${DEFAULT_RANGE})`,

@@ -8,8 +8,8 @@ import { daemonOf } from "./daemon.ts";
 import { json, plain } from "./text.ts";
 
 const EXAMPLES = `
-Prints the targets the daemon has now, one per line. It dials them in the background and again when they
-are lost, also after a restart; see: weave status connections
+Prints the targets the daemon has now, one per line. It dials them in the background and again when
+they are lost, also after a restart; see: weave status connections
 
 Examples:
   weave connect 192.0.2.11 192.0.2.12

@@ -10,8 +10,8 @@ import { json, plain } from "./text.ts";
 
 const EXAMPLES = `
 Prints the addresses, one per line. Then this host and its containers reach each other, and
-containers reach the outside in the name of the host (masquerade). Saying it again changes nothing; it
-stays in force over restarts.
+containers reach the outside in the name of the host (masquerade). Saying it again changes nothing;
+it stays in force over restarts.
 
 Examples:
   weave expose                           an address chosen from the range

@@ -16,8 +16,8 @@ const POLL_MS = 20;
 
 const EXAMPLES = `
 Returns when the daemon is gone. Containers of this host keep their network: among themselves, to
-other hosts and to the outside. New ones get none until the next launch. When no daemon runs, that is
-an error (exit code 1).
+other hosts and to the outside. New ones get none until the next launch. When no daemon runs, that
+is an error (exit code 1).
 
 Examples:
   weave stop

@@ -9,7 +9,7 @@ type Connection = Status["connections"][number];
 
 const COLUMNS: readonly Column<Connection>[] = [
   { title: "", cell: ({ direction }) => (direction === "out" ? "->" : "<-") },
-  { title: "ADDRESS", cell: ({ address }) => address, least: 24 },
+  { title: "ADDRESS", cell: ({ address }) => address },
   { title: "STATE", cell: ({ state }) => state },
   {
     title: "PEER",
@@ -17,13 +17,18 @@ const COLUMNS: readonly Column<Connection>[] = [
       peer === undefined ? "-" : peerLabel({ name: peer, nickname: nickname ?? "" }),
     least: 12,
   },
-  { title: "RTT ms", cell: ({ rttMs }) => (rttMs === undefined ? "-" : rttMs.toFixed(1)), right: true },
+  {
+    title: "RTT ms",
+    cell: ({ rttMs }) => (rttMs === undefined ? "-" : rttMs.toFixed(1)),
+    right: true,
+    optional: true,
+  },
   { title: "SINCE", cell: ({ since }) => (since === undefined ? "-" : instant(since)) },
 ];
 
 export function connectionsTable({ connections }: Pick<Status, "connections">): string {
   if (connections.length === 0) {
-    return "none: no peer was given and nobody has connected; run weave connect PEER here or there";
+    return "none: no peer was given and nobody has connected; run weave connect PEER";
   }
   return table(COLUMNS, connections, reason);
 }

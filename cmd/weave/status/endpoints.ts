@@ -19,7 +19,7 @@ const COLUMNS: readonly Column<Endpoint>[] = [
 
 export function endpointsTable({ endpoints }: Pick<Status, "endpoints">): string {
   if (endpoints.length === 0) {
-    return "none: no container is attached yet; run weave setup for container runtimes, weave expose for this host";
+    return "none: no container is attached yet; run weave setup, then start one";
   }
   return table(COLUMNS, endpoints);
 }

@@ -9,11 +9,11 @@ type Peer = Status["peers"][number];
 const COLUMNS: readonly Column<Peer>[] = [
   { title: "PEER", cell: peerLabel, least: 16 },
   { title: "STATE", cell: reachability, least: 32 },
-  { title: "UNDERLAY", cell: ({ underlay }) => underlay, least: 15 },
+  { title: "UNDERLAY", cell: ({ underlay }) => underlay },
   { title: "MTU", cell: ({ mtu }) => String(mtu), right: true },
-  { title: "LINKS", cell: ({ connections }) => String(connections.length), right: true },
-  { title: "CONTAINERS", cell: ({ containers }) => String(containers), right: true },
-  { title: "VERSION", cell: ({ software }) => software, least: 7 },
+  { title: "LINKS", cell: ({ connections }) => String(connections.length), right: true, optional: true },
+  { title: "CONTAINERS", cell: ({ containers }) => String(containers), right: true, optional: true },
+  { title: "VERSION", cell: ({ software }) => software, least: 7, optional: true },
 ];
 
 export function peersTable({ peers }: Pick<Status, "peers">): string {

@@ -55,7 +55,7 @@ function rangeUse({ range, state, used, owned, size }: Status["ipam"][number]): 
 }
 
 function exposed({ cidr, masquerade }: Status["exposed"][number]): string {
-  return masquerade ? cidr : `${cidr} without masquerade`;
+  return `${cidr} ${masquerade ? "with" : "without"} masquerade`;
 }
 
 function hostPort({ host, port }: Status["listen"]): string {

@@ -1,5 +1,5 @@
-// Columns that fit the terminal: as wide as their longest cell, and where that is too much, the columns that may
-// shrink do, the widest first.
+// Columns that fit the terminal: as wide as their longest cell, and where that is too much, first the columns that may
+// be cut become narrower, the widest first, then those that may be missing are left out, the last first.
 import { MAX_COLUMNS } from "../context.ts";
 import { plain, shorten, width } from "../text.ts";
 
@@ -10,6 +10,8 @@ export interface Column<Row> {
   readonly right?: boolean;
   /** May be cut to this many characters; absent: never cut. */
   readonly least?: number;
+  /** May be left out; --json has everything. */
+  readonly optional?: boolean;
 }
 
 const GAP = "  ";
@@ -20,31 +22,58 @@ export function table<Row>(
   rows: readonly Row[],
   below: (row: Row) => string[] = () => [],
 ): string {
-  const titles = columns.map(({ title }) => title);
-  const lines = rows.map((row) => columns.map(({ cell }) => plain(cell(row))));
-  const natural = columns.map((_, at) =>
-    Math.max(...[titles, ...lines].map((cells) => width(cells[at] ?? ""))),
+  const sized = layOut(
+    columns.map((column) => {
+      const cells = rows.map((row) => plain(column.cell(row)));
+      return {
+        column,
+        cells,
+        columns: cells.reduce((widest, cell) => Math.max(widest, width(cell)), width(column.title)),
+      };
+    }),
   );
-  const widths = shrink(natural, columns);
-  const format = (cells: readonly string[]): string =>
-    cells
-      .map((cell, at) => align(shorten(cell, widths[at] ?? 0), widths[at] ?? 0, columns[at]?.right ?? false))
+  const line = (texts: readonly string[]): string =>
+    sized
+      .map(({ column, columns }, at) =>
+        align(shorten(texts[at] ?? "", columns), columns, column.right ?? false),
+      )
       .join(GAP)
       .trimEnd();
-  const body = rows.flatMap((row, at) => [format(lines[at] ?? []), ...below(row)]);
-  return [format(titles), ...body].join("\n");
+  const body = rows.flatMap((row, at) => [line(sized.map(({ cells }) => cells[at] ?? "")), ...below(row)]);
+  return [line(sized.map(({ column }) => column.title)), ...body].join("\n");
 }
 
-function shrink<Row>(natural: readonly number[], columns: readonly Column<Row>[]): number[] {
-  const widths = [...natural];
-  const total = (): number => widths.reduce((sum, each) => sum + each, GAP.length * (widths.length - 1));
-  while (total() > MAX_COLUMNS) {
-    const spare = widths.map((each, at) => (each > (columns[at]?.least ?? each) ? each : 0));
-    const widest = spare.indexOf(Math.max(...spare));
-    if (spare[widest] === undefined || spare[widest] === 0) break; // nothing may shrink any further
-    widths[widest] = spare[widest] - 1;
+interface Sized<Row> {
+  readonly column: Column<Row>;
+  readonly cells: readonly string[];
+  /** Width it gets. */
+  readonly columns: number;
+}
+
+function layOut<Row>(natural: readonly Sized<Row>[]): readonly Sized<Row>[] {
+  const sized = [...natural];
+  while (total(sized) > MAX_COLUMNS) {
+    const widest = sized.reduce(
+      (best, each, at) => (spare(each) > 0 && each.columns > (sized[best]?.columns ?? 0) ? at : best),
+      -1,
+    );
+    const each = sized[widest];
+    if (each === undefined) {
+      const last = natural.findLastIndex(({ column }) => column.optional);
+      return last < 0 ? sized : layOut(natural.filter((_, at) => at !== last));
+    }
+    sized[widest] = { ...each, columns: each.columns - 1 };
   }
-  return widths;
+  return sized;
+}
+
+/** By how much it may still become narrower. */
+function spare<Row>({ column, columns }: Sized<Row>): number {
+  return columns - Math.max(column.least ?? columns, width(column.title));
+}
+
+function total<Row>(sized: readonly Sized<Row>[]): number {
+  return sized.reduce((sum, { columns }) => sum + columns, GAP.length * (sized.length - 1));
 }
 
 function align(cell: string, columns: number, right: boolean): string {

@@ -1,0 +1,128 @@
+import { Command } from "commander";
+import fc from "fast-check";
+import { expect, test, vi } from "vitest";
+import { type LaunchOptions, launchOptions } from "../src/daemon/options.ts";
+import { addLaunchOptions, readDirectories, readLaunchOptions, toArguments } from "./launch-options.ts";
+
+/** What a program with these options makes of its command line. */
+function parse(words: readonly string[]): LaunchOptions {
+  let read: LaunchOptions | undefined;
+  addLaunchOptions(new Command())
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .action((peers: string[], options: unknown) => {
+      read = readLaunchOptions(options, peers);
+    })
+    .parse(words, { from: "user" });
+  if (read === undefined) throw new Error("the action was not called");
+  return read;
+}
+
+test("nothing given: the defaults, and no field for what the daemon finds out", () => {
+  expect(parse([])).toEqual({
+    port: 6783,
+    logLevel: "info",
+    dataDir: "/var/lib/weave",
+    runDir: "/run/weave",
+  });
+});
+
+test("everything given", () => {
+  const line =
+    "--name a --nickname b --host 192.0.2.1 --port 7000 --ipalloc-range 10.2.0.0/16 --ipalloc-default-subnet 10.2.3.0/24 --ipalloc-init seed=a,b,a --mtu 1400 --log-level debug --data-dir /d --run-dir /r h1 h2:7 [2001:db8::1]:8";
+  expect(parse(line.split(" "))).toEqual({
+    name: "a",
+    nickname: "b",
+    host: "192.0.2.1",
+    port: 7000,
+    range: "10.2.0.0/16",
+    defaultSubnet: "10.2.3.0/24",
+    seed: ["a", "b"],
+    mtu: 1400,
+    logLevel: "debug",
+    dataDir: "/d",
+    runDir: "/r",
+    peers: ["h1", "h2:7", "[2001:db8::1]:8"],
+  });
+});
+
+test.each([
+  ["--port 0", "--port 0: must be at least 1"],
+  ["--port 65536", "--port 65536: must be at most 65535"],
+  ["--port 0x10", "--port 0x10 is not a whole number"],
+  ["--port=-1", "--port -1 is not a whole number"],
+  ["--mtu 67", "--mtu 67: must be at least 68"],
+  ["--mtu 1e3", "--mtu 1e3 is not a whole number"],
+  ["--name a/b", "--name a/b: up to 64 letters"],
+  [`--nickname ${"n".repeat(256)}`, "must be at most 255 characters"],
+  ["--host host1", "--host host1 is not an IP address"],
+  ["--host 192.0.2.1/24", "--host 192.0.2.1/24 is not an IP address"],
+  ["--ipalloc-range 10.32.0.0", "--ipalloc-range 10.32.0.0 is not a CIDR"],
+  ["--ipalloc-range 10.32.0/12", "--ipalloc-range 10.32.0/12 is not a CIDR"],
+  ["--ipalloc-default-subnet x/8", "--ipalloc-default-subnet x/8 is not a CIDR"],
+  ["--ipalloc-init consensus", "what exists today is seed=NAME,..."],
+  ["--ipalloc-init consensus=3", "what exists today is seed=NAME,..."],
+  ["--ipalloc-init observer", "what exists today is seed=NAME,..."],
+  ["--ipalloc-init seed=", "what exists today is seed=NAME,..."],
+  ["--ipalloc-init seed=a,,b", "--ipalloc-init seed=a,,b: up to 64 letters"],
+  [
+    "--log-level trace",
+    "'--log-level <LEVEL>' argument 'trace' is invalid. Allowed choices are debug, info, warn, error.",
+  ],
+  ["a@b", '"a@b" is not a peer address'],
+  ["host1:70000", '"host1:70000" is not a peer address'],
+])("refuses %s, naming the option", (line, message) => {
+  expect(() => parse(line.split(" "))).toThrow(message);
+});
+
+test("the variables stand for the directories, the options go before them, empty means the default", () => {
+  vi.stubEnv("WEAVE_RUN_DIR", "/e/run").stubEnv("WEAVE_DATA_DIR", "/e/data");
+  expect(parse([])).toMatchObject({ runDir: "/e/run", dataDir: "/e/data" });
+  expect(parse(["--run-dir", "/o"])).toMatchObject({ runDir: "/o", dataDir: "/e/data" });
+  vi.stubEnv("WEAVE_RUN_DIR", "").stubEnv("WEAVE_DATA_DIR", "");
+  expect(parse([])).toMatchObject({ runDir: "/run/weave", dataDir: "/var/lib/weave" });
+  vi.unstubAllEnvs();
+});
+
+test("directories become absolute, since the daemon works in another", () => {
+  expect(readDirectories({ runDir: "r", dataDir: "../d" })).toEqual({
+    runDir: `${process.cwd()}/r`,
+    dataDir: process.cwd().replace(/\/[^/]*$/, "/d"),
+  });
+});
+
+test("a run directory whose socket no address can hold is refused", () => {
+  const room = 107 - "//weave.sock".length;
+  expect(readDirectories({ runDir: `/${"r".repeat(room)}` }).runDir).toHaveLength(room + 1);
+  expect(() => readDirectories({ runDir: `/${"r".repeat(room + 1)}` })).toThrow("is too long");
+});
+
+const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9:._-]{0,20}$/);
+const anyOptions = fc.record(
+  {
+    name,
+    nickname: fc
+      .string({ minLength: 1, maxLength: 20, unit: "binary" })
+      .filter((text) => !text.includes("\0")),
+    host: fc.ipV4(),
+    port: fc.integer({ min: 1, max: 65535 }),
+    range: fc.constantFrom("10.32.0.0/12", "fd00::/100"),
+    defaultSubnet: fc.constantFrom("10.32.1.0/24"),
+    seed: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }),
+    mtu: fc.integer({ min: 68, max: 65535 }),
+    logLevel: fc.constantFrom("debug" as const, "info" as const, "warn" as const, "error" as const),
+    dataDir: fc.constantFrom("/a b", "/-x", "/=c"),
+    runDir: fc.constantFrom("/a b", "/-x", "/=c"),
+    peers: fc.array(fc.constantFrom("host1", "192.0.2.1:99", "2001:db8::1"), { minLength: 1, maxLength: 3 }),
+  },
+  { requiredKeys: [] },
+);
+
+test("what weave writes for weaver, weaver reads back the same", () => {
+  fc.assert(
+    fc.property(anyOptions, (some) => {
+      const options = launchOptions.parse(some);
+      expect(parse(toArguments(options))).toEqual(options);
+    }),
+  );
+});

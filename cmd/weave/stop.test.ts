@@ -1,0 +1,69 @@
+import { spawn } from "node:child_process";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { type StandIn, standInDaemon, temporaryDirectory, weave } from "./testing/harness.ts";
+
+let directory: ReturnType<typeof temporaryDirectory>;
+let daemon: StandIn | undefined;
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  vi.stubEnv("WEAVE_RUN_DIR", directory.path);
+});
+
+afterEach(async () => {
+  await daemon?.close();
+  directory.remove();
+  vi.unstubAllEnvs();
+});
+
+test("returns when the process is gone and the socket closed, not before", async () => {
+  const process = spawn("sleep", ["60"]);
+  const gone = new Promise<void>((resolve) => process.once("exit", () => resolve()));
+  const order: string[] = [];
+  daemon = await standInDaemon(directory.path, { "/v1/stop": [200, { pid: process.pid }] }, () => {
+    setTimeout(() => {
+      order.push("socket closed");
+      void daemon?.close();
+    }, 100);
+    setTimeout(() => {
+      order.push("process ended");
+      process.kill();
+    }, 200);
+  });
+  const { stdout, code } = await weave(["stop"]);
+  order.push("stop returned");
+  expect({ stdout, code }).toEqual({
+    stdout: `weaver has stopped (process ${process.pid}); containers keep their network\n`,
+    code: 0,
+  });
+  expect(order).toEqual(["socket closed", "process ended", "stop returned"]);
+  await gone;
+});
+
+test("waits for the socket of a process that is gone", async () => {
+  let closed = false;
+  daemon = await standInDaemon(directory.path, { "/v1/stop": [200, { pid: 2 ** 22 + 1 }] }, () => {
+    setTimeout(() => {
+      closed = true;
+      void daemon?.close();
+    }, 150);
+  });
+  expect((await weave(["stop"])).code).toBe(0);
+  expect(closed).toBe(true);
+});
+
+test("a zombie counts as gone", async () => {
+  // The shell becomes a sleep, which never collects the child the shell had.
+  const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const pid = await new Promise<number>((resolve) => {
+    parent.stdout.once("data", (line: Buffer) => resolve(Number(line.toString())));
+  });
+  try {
+    daemon = await standInDaemon(directory.path, { "/v1/stop": [200, { pid }] }, () => void daemon?.close());
+    expect((await weave(["stop"])).code).toBe(0);
+  } finally {
+    parent.kill();
+  }
+});

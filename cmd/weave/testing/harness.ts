@@ -1,0 +1,82 @@
+// For tests of the verbs: the program run inside this process with its output caught, and a stand-in for the daemon
+// behind a unix socket. The real daemon takes part in test/e2e.
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Context } from "../context.ts";
+import { run } from "../program.ts";
+
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number;
+}
+
+/** A directory for one test; `remove` afterwards. */
+export function temporaryDirectory(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "weave-cli-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A context that remembers. */
+export function recorder(programs = "/nonexistent"): { context: Context; outcome(): Outcome } {
+  const out: string[] = [];
+  const err: string[] = [];
+  let code = 0;
+  return {
+    context: {
+      version: "0.1.0",
+      programs,
+      print: (text) => out.push(`${text}\n`),
+      tell: (text) => err.push(`${text}\n`),
+      setExitCode: (value) => {
+        code = value;
+      },
+    },
+    outcome: () => ({ stdout: out.join(""), stderr: err.join(""), code }),
+  };
+}
+
+/** `weave WORDS...` */
+export async function weave(words: readonly string[], programs?: string): Promise<Outcome> {
+  const { context, outcome } = recorder(programs);
+  await run(words, context, false);
+  return outcome();
+}
+
+export interface StandIn {
+  /** "POST /v1/connect {...}", in order. */
+  readonly calls: string[];
+  close(): Promise<void>;
+}
+
+/** Answers each path with the status code and value that `answers` has for it. */
+export function standInDaemon(
+  runDir: string,
+  answers: Readonly<Record<string, readonly [number, unknown]>>,
+  onCall: (path: string) => void = () => undefined,
+): Promise<StandIn> {
+  const calls: string[] = [];
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => {
+      body += chunk.toString();
+    });
+    request.on("end", () => {
+      calls.push(`${request.method} ${request.url} ${body}`.trimEnd());
+      const [code, value] = answers[request.url ?? ""] ?? [
+        404,
+        { code: "internal", message: "unknown path" },
+      ];
+      response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(value));
+      onCall(request.url ?? "");
+    });
+  });
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return new Promise((resolve) => server.listen(join(runDir, "weave.sock"), () => resolve({ calls, close })));
+}
