@@ -1,0 +1,151 @@
+import { describe, expect, test } from "vitest";
+import { problemLine } from "./status/problems.ts";
+import { render } from "./status.ts";
+import { empty, healthy, sprawling } from "./testing/statuses.ts";
+import { width } from "./text.ts";
+
+function belowVerdict(text: string): string[] {
+  const lines = text.split("\n");
+  return lines.slice(lines.indexOf(""));
+}
+
+const SECTIONS = [undefined, "connections", "peers", "ipam", "endpoints"] as const;
+
+test.each(SECTIONS)(
+  "%s of anything fits 100 columns below the verdict and holds no control character",
+  (section) => {
+    const hostile = { ...sprawling, nickname: "\u001b]0;owned\u0007" };
+    for (const status of [healthy, sprawling, empty, hostile]) {
+      const text = render(status, section);
+      expect(belowVerdict(text).filter((line) => width(line) > 100)).toEqual([]);
+      expect(text).not.toMatch(/[^\P{Cc}\n]/u);
+      expect(text).not.toMatch(/ $/m);
+    }
+  },
+);
+
+describe("in good order", () => {
+  test("summary", () => {
+    expect(render(healthy, undefined)).toBe(`OK
+
+version      0.1.0, process 4711, since 2026-01-31T12:00:00Z
+peer         7a:01:02:03:04:05(alice), address 192.0.2.1, listening on 0.0.0.0:6783
+cluster      c0ffee00, founded by 7a:01:02:03:04:05
+connections  2 established of 2
+peers        3
+range        10.32.0.0/12: this host uses 3 of its 524288 addresses, 50.0% of the range
+datapath     bridge weave, vxlan-6784 (VNI 7829110, UDP 6784), MTU 1450
+exposed      10.32.0.1/12 with masquerade
+endpoints    2, 1 of them on this host`);
+  });
+
+  test("connections", () => {
+    expect(render(healthy, "connections")).toBe(`OK
+
+    ADDRESS          STATE        PEER                      RTT ms  SINCE
+->  192.0.2.2:6783   established  7a:01:02:03:04:06(bob)       0.4  2026-01-31T12:00:00Z
+->  192.0.2.1:6783   self         -                              -  -
+<-  192.0.2.3:40112  established  7a:01:02:03:04:07(carol)       -  2026-01-31T12:00:00Z`);
+  });
+
+  test("peers", () => {
+    expect(render(healthy, "peers")).toBe(`OK
+
+PEER                      STATE      UNDERLAY    MTU  LINKS  CONTAINERS  VERSION
+7a:01:02:03:04:05(alice)  this host  192.0.2.1  1450      2           2  0.1.0
+7a:01:02:03:04:06(bob)    reachable  192.0.2.2  1450      2           0  0.1.0
+7a:01:02:03:04:07(carol)  reachable  192.0.2.3  1450      2           1  0.1.0`);
+  });
+
+  test("ipam", () => {
+    expect(render(healthy, "ipam")).toBe(`OK
+
+range 10.32.0.0/12: 1048576 addresses, ready
+OWNER                     ADDRESSES  SHARE  USED  STATE
+7a:01:02:03:04:05(alice)     524288  50.0%     3  this host
+    10.32.0.0/13
+7a:01:02:03:04:06(bob)       524287  50.0%     -  reachable
+    10.40.0.0/14 10.44.0.0/14
+7a:01:02:03:04:07(carol)          1  <0.1%     -  reachable`);
+  });
+
+  test("endpoints", () => {
+    expect(render(healthy, "endpoints")).toBe(`OK
+
+ADDRESS    MAC                HOST                      LABEL
+10.32.0.2  02:00:0a:20:00:02  this host                 web
+10.40.0.1  02:00:0a:28:00:01  7a:01:02:03:04:07(carol)  db`);
+  });
+});
+
+describe("not in good order", () => {
+  test("the summary tells problems in words", () => {
+    const lines = render(empty, undefined).split("\n");
+    expect(lines[0]).toBe(
+      "PROBLEM: waiting-for-peers 10.32.0.0/12 since 2026-01-31T12:00:00Z; run weave status connections",
+    );
+    expect(lines).toContain("cluster      none yet");
+    expect(lines).toContain("range        10.32.0.0/12, waiting: no address can be given yet");
+    expect(lines).toContain("exposed      no; to let this host reach containers, run weave expose");
+    expect(lines.at(-1)).toBe("problem      waiting-for-peers 10.32.0.0/12: what is wrong with 10.32.0.0/12");
+  });
+
+  test("no rows: none, and what to do", () => {
+    for (const section of ["connections", "ipam", "endpoints"] as const) {
+      expect(render(empty, section)).toMatch(/\nnone: .*; run weave /);
+    }
+  });
+
+  test("addresses of 39 characters stay whole, columns that may be missing go", () => {
+    const [titles = "", row = ""] = render(sprawling, "connections").split("\n").slice(3);
+    expect(titles).not.toContain("RTT");
+    expect(row).toContain("[2001:db8:1111:2222:3333:4444:5555:6660]:6783");
+    expect(render(sprawling, "peers")).toContain("2001:db8:1111:2222:3333:4444:5555:6661");
+    expect(render(sprawling, "endpoints")).toContain("2001:db8:1111:2222:3333:4444:5555:6661");
+  });
+
+  test("why a target is not connected stands under it", () => {
+    const target = { direction: "out", address: "192.0.2.9:6783", state: "retrying" } as const;
+    const connections = [{ ...target, failure: "connection refused", nextTry: "2026-01-31T12:00:05.000Z" }];
+    expect(
+      render({ ...healthy, connections }, "connections")
+        .split("\n")
+        .slice(-2),
+    ).toEqual([
+      "->  192.0.2.9:6783  retrying  -          -  -",
+      "    connection refused; next try 2026-01-31T12:00:05Z",
+    ]);
+  });
+
+  test("since when a peer is unreachable, in peers and ipam", () => {
+    const peers = healthy.peers.map((peer) =>
+      peer.nickname === "bob"
+        ? { ...peer, reachable: false, unreachableSince: "2026-01-31T11:00:00.000Z" }
+        : peer,
+    );
+    const ipam = healthy.ipam.map((range) => ({
+      ...range,
+      owners: range.owners.map((owner) =>
+        owner.nickname === "bob" ? { ...owner, reachable: false } : owner,
+      ),
+    }));
+    const status = { ...healthy, peers, ipam };
+    for (const section of ["peers", "ipam"] as const) {
+      expect(render(status, section)).toContain("unreachable 2026-01-31T11:00:00Z");
+    }
+    expect(render(status, undefined)).toContain("\npeers        3, 1 of them unreachable\n");
+  });
+
+  test("the line of a problem is whole, however long", () => {
+    const line = problemLine({
+      code: "target-unreachable",
+      object: "[2001:db8:1111:2222:3333:4444:5555:6667]:6783",
+      since: "2026-01-31T12:00:00.000Z",
+      message: "",
+      command: "weave status connections",
+    });
+    expect(line).toBe(
+      "PROBLEM: target-unreachable [2001:db8:1111:2222:3333:4444:5555:6667]:6783 since 2026-01-31T12:00:00Z; run weave status connections",
+    );
+  });
+});
