@@ -35,7 +35,7 @@ function describe(error: unknown): { message: string; hint: string | undefined; 
 }
 
 /** "EACCES" and the like, of errors of the operating system. */
-export function systemCode(error: unknown): string | undefined {
+function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }

@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { sha256 } from "./setup/files.ts";
+import { setup as install } from "./setup.ts";
 import { type Outcome, temporaryDirectory, weave } from "./testing/harness.ts";
 
 let directory: ReturnType<typeof temporaryDirectory>;
@@ -268,6 +269,34 @@ describe("missing directories", () => {
     rmSync(conf, { recursive: true });
     writeFileSync(conf, "");
     expect((await setup()).stderr).toContain(`--cni-conf-dir ${conf} is not a directory`);
+  });
+
+  test("defaults: what is missing and how to create it; nothing is made, not even a memory", () => {
+    const { path } = directory;
+    const request = { programs: `${path}/programs`, version: "0.1.0", socket: "/s", dataDir: `${path}/data` };
+    const missing = (place: string) => ({ path: `${path}/no/${place}`, exists: false });
+    const steps = install({ ...request, bin: missing("bin"), conf: missing("net.d") });
+    expect(steps).toEqual([
+      {
+        action: "missing",
+        what: `${path}/no/bin`,
+        detail: `no plugin was installed; to create it: mkdir -p ${path}/no/bin`,
+      },
+      {
+        action: "missing",
+        what: `${path}/no/net.d`,
+        detail: `no configuration was installed; to create it: mkdir -p ${path}/no/net.d`,
+      },
+    ]);
+    expect(existsSync(`${path}/data`)).toBe(false);
+    const half = install({ ...request, bin: { path: bin, exists: true }, conf: missing("net.d") });
+    expect(half.map(({ action }) => action)).toEqual([
+      "installed",
+      "installed",
+      "installed",
+      "installed",
+      "missing",
+    ]);
   });
 
   test("a build without the plugin", async () => {

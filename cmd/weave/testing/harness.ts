@@ -20,7 +20,7 @@ export function temporaryDirectory(): { path: string; remove(): void } {
 }
 
 /** A context that remembers. */
-export function recorder(programs = "/nonexistent"): { context: Context; outcome(): Outcome } {
+function recorder(programs = "/nonexistent"): { context: Context; outcome(): Outcome } {
   const out: string[] = [];
   const err: string[] = [];
   let code = 0;
