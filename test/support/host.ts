@@ -121,6 +121,26 @@ export class Host {
     return this.until("status is OK", (status) => status.ok, timeoutMs);
   }
 
+  /** Drop what the daemons say to each other (TCP 6783) with one peer; containers' packets pass. */
+  async blockControl(peer: Host): Promise<void> {
+    await this.namespace.run("nft add table inet cut");
+    for (const [hook, end] of [
+      ["input", "saddr"],
+      ["output", "daddr"],
+    ]) {
+      await this.namespace.run(`nft add chain inet cut ${hook} { type filter hook ${hook} priority 0 ; }`);
+      for (const port of ["sport", "dport"]) {
+        await this.namespace.run(
+          `nft add rule inet cut ${hook} ip ${end} ${peer.address} tcp ${port} 6783 drop`,
+        );
+      }
+    }
+  }
+
+  async allowControl(): Promise<void> {
+    await this.namespace.run("nft delete table inet cut");
+  }
+
   /** The daemon's log, for the message of a failure. */
   logTail(lines = 20): string {
     try {

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
+import type { Status } from "../../src/api/status.ts";
 import { TestNamespace, whyNot } from "../kernel/support/namespaces.ts";
 import { Container } from "./container.ts";
 import { Host } from "./host.ts";
@@ -75,6 +76,16 @@ export class Lab {
         ),
       ),
     );
+  }
+
+  /** Every daemon knows where each of these containers is. */
+  async untilKnown(containers: readonly Container[], timeoutMs?: number): Promise<void> {
+    const expected = containers.map(({ address, host }) => `${address} on ${host.nickname}`);
+    const known = ({ endpoints }: Status): boolean => {
+      const places = new Set(endpoints.map(({ address, nickname }) => `${address} on ${nickname}`));
+      return expected.every((place) => places.has(place));
+    };
+    await Promise.all(this.hosts.map((host) => host.until(`knows ${expected.join()}`, known, timeoutMs)));
   }
 
   remove(): void {
