@@ -9,6 +9,7 @@ import { Node } from "../../src/core/node.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
 import { Runner } from "../../src/daemon/runner.ts";
+import type { AddressWish } from "../../src/ports/attachments.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Store } from "../../src/ports/store.ts";
 import type { Transport } from "../../src/ports/transport.ts";
@@ -32,6 +33,8 @@ export class Host {
   readonly #onEvent: (text: string) => void;
   /** container -> its address: what runs here, whether or not the daemon lives. */
   readonly containers = new Map<string, string>();
+  /** container -> the cluster its address is of: two clusters that were founded apart may hold one address twice. */
+  readonly clusters = new Map<string, string>();
   runner: Runner | undefined;
   #endpoint: MemoryEndpoint | undefined;
   #store: MemoryStore | undefined;
@@ -71,7 +74,7 @@ export class Host {
         name,
         nickname: name,
         software: "sim",
-        uid: `${name}-boot-${this.#boots++}`,
+        uid: `${name}-at-${address}-boot-${this.#boots++}`,
         universes: [universe],
         defaultSubnets: [this.options.universe],
         ...(seed === undefined ? {} : { seed }),
@@ -122,15 +125,21 @@ export class Host {
     this.#fuse = calls;
   }
 
-  /** What the CNI plugin does for ADD. */
-  async add(container: string): Promise<string | undefined> {
+  /** `weave connect`. */
+  async connect(...targets: string[]): Promise<void> {
+    await this.runner?.request({ kind: "connect", targets, replace: false });
+  }
+
+  /** What the CNI plugin does for ADD. Returns why it was refused. */
+  async add(container: string, wish: AddressWish = {}): Promise<string | undefined> {
     const key = { network: "weave", containerId: container, ifname: "eth0" };
     const moment = { bootId: this.options.name, bootMs: this.#schedule.now() };
     const { runner } = this;
-    const allocated = await runner?.request({ kind: "allocate", key, moment });
+    const allocated = await runner?.request({ kind: "allocate", key, moment, ...wish });
     const address = allocated?.ok === true ? allocated.attachment?.addresses[0] : undefined;
     if (address === undefined) return allocated?.ok === false ? allocated.code : "daemon away";
     this.containers.set(container, address);
+    this.clusters.set(container, runner?.node.cluster ?? "none");
     const facts = { mac: macForAddress(address.split("/")[0] ?? ""), netns: container, hostIfname: container };
     await runner?.request({ kind: "commit", key, facts });
     return undefined;

@@ -1,17 +1,18 @@
 // A simulated cluster under faults, everything from one seed. After every event it checks what must always hold; `settle`
 // then heals everything and checks what must hold when all is quiet.
 //
-//   always: no address is held by two containers; no offset is believed owned by two peers (alive or dead, disks count)
+//   always: no address is held by two containers of one cluster; no offset is believed owned by two peers (alive or dead, disks count)
 //   quiet:  all rings and all maps equal; every offset owned by somebody; every container known everywhere
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
-import { Host, ringText } from "./host.ts";
+import { Host, type HostOptions, ringText } from "./host.ts";
 import { Schedule } from "./schedule.ts";
 
 export interface WorldOptions {
   readonly seed: number;
-  readonly peers: number;
+  /** How many, in a chain with cross links behind p0, who founds; or each by name. */
+  readonly peers: number | readonly Omit<HostOptions, "address" | "universe">[];
   readonly universe: string;
   readonly latencyMs?: { readonly min: number; readonly max: number };
   readonly lossProbability?: number;
@@ -44,12 +45,35 @@ export class World {
       random: seededRandom(options.seed + 1),
       link: { latencyMs: options.latencyMs ?? { min: 1, max: 50 }, lossProbability: options.lossProbability ?? 0 },
     });
-    this.hosts = Array.from({ length: options.peers }, (_, i) => {
-      // A chain with some cross links: gossip must be relayed.
-      const targets = i === 0 ? [] : [...new Set([i - 1, this.random.below(i)])].map((j) => addressOf(j));
-      const host = { name: `p${i}`, address: addressOf(i), universe: options.universe, targets };
-      return new Host(host, createMemoryDisk(), this.network, this.schedule, this.random, (text) => this.#note(text));
+    const { peers, universe } = options;
+    const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
+    this.hosts = chosen.map((host, i) => {
+      const whole = { ...host, address: addressOf(i), universe };
+      return new Host(whole, createMemoryDisk(), this.network, this.schedule, this.random, (text) => this.#note(text));
     });
+  }
+
+  /** The host of that name. */
+  host(name: string): Host {
+    const host = this.hosts.find((h) => h.options.name === name);
+    if (host === undefined) throw new Error(`no host ${name}`);
+    return host;
+  }
+
+  /** Run on until the answer is there. */
+  async answer<T>(asked: Promise<T>): Promise<T> {
+    let done = false;
+    const finished = asked.finally(() => (done = true));
+    while (!done) await this.run(10);
+    return finished;
+  }
+
+  /** Each joins one before it and some other: gossip must be relayed. */
+  #chain(count: number): readonly Omit<HostOptions, "address" | "universe">[] {
+    return Array.from({ length: count }, (_, i) => ({
+      name: `p${i}`,
+      targets: i === 0 ? [] : [...new Set([i - 1, this.random.below(i)])].map((j) => addressOf(j)),
+    }));
   }
 
   /** Run virtual time on, checking after every event. */
@@ -123,19 +147,22 @@ export class World {
     const held = new Map<string, string>();
     for (const host of this.hosts) {
       for (const [container, address] of host.containers) {
-        const other = held.get(address);
-        if (other !== undefined) this.fail(`${address} is held by ${other} and by ${host.options.name}/${container}`);
-        held.set(address, `${host.options.name}/${container}`);
+        const place = `${host.clusters.get(container)} ${address}`;
+        const other = held.get(place);
+        if (other !== undefined) this.fail(`${place} is held by ${other} and by ${host.options.name}/${container}`);
+        held.set(place, `${host.options.name}/${container}`);
       }
     }
-    const believers: { start: number; end: number; name: string }[] = [];
+    const believers: { start: number; end: number; name: string; cluster: string }[] = [];
     for (const host of this.hosts) {
-      for (const { start, end } of host.node?.facts().pools[0]?.owned ?? []) believers.push({ start, end, name: host.options.name });
+      for (const { start, end } of host.node?.facts().pools[0]?.owned ?? []) {
+        believers.push({ start, end, name: host.options.name, cluster: host.node?.cluster ?? "none" });
+      }
     }
-    believers.sort((a, b) => a.start - b.start);
+    believers.sort((a, b) => (a.cluster === b.cluster ? a.start - b.start : a.cluster < b.cluster ? -1 : 1));
     believers.forEach((range, i) => {
       const next = believers[i + 1];
-      if (next !== undefined && next.start < range.end) this.fail(`${range.name} and ${next.name} both own offset ${next.start}`);
+      if (next?.cluster === range.cluster && next.start < range.end) this.fail(`${range.name} and ${next.name} both own offset ${next.start}`);
     });
   }
 
@@ -160,7 +187,7 @@ export class World {
 
   fail(what: string): never {
     throw new Error(
-      `${what}\nafter ${this.tally.events} events at ${this.schedule.now()} ms; repeat with seed ${this.#options.seed}, ${this.#options.peers} peers\n${this.#log.slice(-25).join("\n")}`,
+      `${what}\nafter ${this.tally.events} events at ${this.schedule.now()} ms; repeat with WEAVE_SEED=${this.#options.seed}\n${this.#log.slice(-25).join("\n")}`,
     );
   }
 
@@ -180,4 +207,5 @@ export class World {
   }
 }
 
-const addressOf = (i: number): string => `10.0.0.${i + 1}`;
+/** Address of the i-th host. */
+export const addressOf = (i: number): string => `10.0.0.${i + 1}`;

@@ -1,0 +1,88 @@
+// What one allocation may meet: other owners, exhaustion, manual addresses, journalled releases, a lost disk.
+import { describe, expect, it } from "vitest";
+import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
+import { Host } from "./host.ts";
+import { addressOf, World } from "./world.ts";
+
+const [A] = [addressOf(0)];
+const pair = (universe: string): World =>
+  new World({ seed: 3, universe, peers: [{ name: "alice", targets: [] }, { name: "bob", targets: [A ?? ""] }] });
+
+async function started(w: World): Promise<World> {
+  await w.startAll();
+  await w.run(10_000);
+  return w;
+}
+
+describe("allocation", () => {
+  it("uses every address of a range two peers share, then refuses, then serves again", async () => {
+    const w = await started(pair("10.32.0.0/28"));
+    const [alice, bob] = [w.host("alice"), w.host("bob")];
+    let given = 0;
+    let refusal: string | undefined;
+    while (refusal === undefined) {
+      refusal = await w.answer(alice.add(`a${given}`));
+      if (refusal === undefined) given++;
+    }
+    expect(refusal).toBe("range-exhausted");
+    expect(given).toBe(14); // 16 less network and broadcast
+    expect(await w.answer(bob.add("b0"))).toBe("range-exhausted");
+    await w.answer(alice.remove("a3"));
+    expect(await w.answer(alice.add("again"))).toBeUndefined(); // young, but nothing else is left
+    await w.answer(alice.remove("a4"));
+    await w.run(61_000);
+    expect(await w.answer(bob.add("b1"))).toBeUndefined(); // rested, so it may be given away
+  });
+
+  it("is refused when the key holds an address already, and changes nothing", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const alice = w.host("alice");
+    await w.answer(alice.add("a"));
+    const before = alice.containers.get("a");
+    expect(await w.answer(alice.add("a"))).toBe("ifname-exists");
+    expect(alice.containers.get("a")).toBe(before);
+  });
+
+  it("gives exactly the address asked for, from another owner if need be, or says why not", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const [alice, bob] = [w.host("alice"), w.host("bob")];
+    const far = w.host("alice").node?.config.universes[0]?.addressAt(bob.node?.facts().pools[0]?.owned[0]?.start ?? 0) ?? "";
+    expect(await w.answer(alice.add("a", { addresses: [far] }))).toBeUndefined();
+    expect(alice.containers.get("a")).toBe(`${far}/24`);
+    expect(await w.answer(bob.add("b", { addresses: [far] }))).toBe("address-elsewhere");
+    expect(await w.answer(alice.add("a2", { addresses: [far] }))).toBe("address-taken");
+    expect(await w.answer(alice.add("a3", { addresses: ["192.168.1.1"] }))).toBe("bad-address");
+    expect(await w.answer(alice.add("a4", { addresses: ["10.32.0.255"] }))).toBe("bad-address");
+    expect(await w.answer(alice.add("a5", { subnet: "10.99.0.0/24" }))).toBe("bad-address");
+    expect(await w.answer(alice.add("a6", { subnet: "10.32.0.0/30" }))).toBeUndefined();
+    expect(alice.containers.get("a6")).toMatch(/^10\.32\.0\.[12]\/30$/);
+  });
+
+  it("a release journalled before the key was used again frees nothing", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const alice = w.host("alice");
+    const key = { network: "weave", containerId: "a", ifname: "eth0" };
+    await w.answer(alice.add("a"));
+    const bootMs = w.schedule.now();
+    const release = (before: { bootId: string; bootMs: number }) =>
+      w.answer(alice.runner?.request({ kind: "release", key, before }) ?? Promise.reject(new Error("away")));
+    await release({ bootId: "alice", bootMs: bootMs - 1_000_000 });
+    expect(alice.node?.find(key)).toBeDefined();
+    await release({ bootId: "another boot", bootMs: 1 });
+    expect(alice.node?.find(key)).toBeUndefined();
+  });
+
+  it("a peer whose disk is lost keeps its ranges and withdraws what it does not know of", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const bob = w.host("bob");
+    expect(await w.answer(bob.add("b"))).toBeUndefined();
+    await w.run(1_000);
+    bob.kill();
+    const owned = JSON.stringify(w.host("alice").node?.facts().pools[0]?.ring?.rangesOf("bob"));
+    const again = new Host(bob.options, createMemoryDisk(), w.network, w.schedule, w.random, () => {});
+    await again.start();
+    await w.run(30_000);
+    expect(JSON.stringify(again.node?.facts().pools[0]?.ring?.rangesOf("bob"))).toBe(owned);
+    expect([...(w.host("alice").node?.endpoints().byAddress.values() ?? [])]).toEqual([]);
+  });
+});

@@ -1,0 +1,111 @@
+// Who founds, who joins, who gives way: the real core in a small simulated world.
+import { describe, expect, it } from "vitest";
+import { problemsOf } from "../../src/core/status.ts";
+import { addressOf, World } from "./world.ts";
+
+const [A, B, C] = [addressOf(0), addressOf(1), addressOf(2)];
+const world = (...peers: { name: string; targets: string[]; seed?: string[] }[]): World =>
+  new World({ seed: 7, peers, universe: "10.32.0.0/24" });
+const codes = (w: World, name: string): string[] => {
+  const { node } = w.host(name);
+  return node === undefined ? [] : problemsOf(node, w.schedule.now()).map((p) => p.code);
+};
+const clusters = (w: World): Set<string | undefined> => new Set(w.hosts.map((h) => h.node?.cluster));
+
+describe("founding", () => {
+  it("a host launched without peers founds, the others join and get a share before they need it", async () => {
+    const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [A] }, { name: "carol", targets: [B] });
+    await w.startAll();
+    await w.run(5_000);
+    expect(clusters(w).size).toBe(1);
+    for (const { node } of w.hosts) expect(node?.facts().pools[0]?.owned.length).toBeGreaterThan(0);
+    await w.settle();
+    await w.checkQuiet();
+  });
+
+  it("seed decides it on all at once, without a word between them", async () => {
+    const seed = ["alice", "bob"];
+    const w = world({ name: "alice", targets: [B], seed }, { name: "bob", targets: [A], seed }, { name: "carol", targets: [A], seed });
+    w.network.partition([[A], [B], [C]]);
+    await w.startAll();
+    await w.run(1_000);
+    expect(clusters(w).size).toBe(1);
+    expect(await w.answer(w.host("alice").add("a1"))).toBeUndefined();
+    expect(await w.answer(w.host("bob").add("b1"))).toBeUndefined();
+    expect(await w.answer(w.host("carol").add("c1"))).toMatch(/range-exhausted|timeout/); // owns nothing, reaches nobody
+    w.network.heal();
+    await w.run(60_000);
+    expect(await w.answer(w.host("carol").add("c2"))).toBeUndefined();
+    await w.settle();
+    await w.checkQuiet();
+  });
+
+  it("when all were launched with peers nobody founds, ADD says so, and a founder that comes later ends it", async () => {
+    const w = world({ name: "alice", targets: [B, C] }, { name: "bob", targets: [A, C] }, { name: "carol", targets: [] });
+    await w.host("alice").start();
+    await w.run(100);
+    expect(codes(w, "alice")).toContain("waiting-for-peers");
+    await w.host("bob").start();
+    await w.run(10_000);
+    expect(clusters(w)).toEqual(new Set([undefined]));
+    expect(codes(w, "alice")).toContain("no-founder");
+    expect(await w.answer(w.host("alice").add("a1"))).toBe("no-ring");
+    await w.host("carol").start();
+    await w.run(60_000);
+    expect(clusters(w).size).toBe(1);
+    expect(codes(w, "alice")).toEqual([]);
+    expect(await w.answer(w.host("alice").add("a2"))).toBeUndefined();
+  });
+
+  it.each([
+    ["neither was used", [], 1],
+    ["one was used", ["bob"], 1],
+    ["both were used", ["alice", "bob"], 2],
+  ])("two founded apart meet: %s", async (_, users, left) => {
+    const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [] });
+    await w.startAll();
+    for (const user of users) expect(await w.answer(w.host(user).add(`${user}1`))).toBeUndefined();
+    const kept = w.host("bob").node?.cluster;
+    await w.answer(w.host("alice").connect(B));
+    await w.run(60_000);
+    expect(clusters(w).size).toBe(left);
+    if (users.length === 1) expect(w.host("alice").node?.cluster).toBe(kept);
+    for (const name of ["alice", "bob"]) {
+      expect(codes(w, name).includes("foreign-cluster")).toBe(left === 2);
+      expect(await w.answer(w.host(name).add(`${name}2`))).toBeUndefined();
+    }
+    if (left === 1) {
+      await w.settle();
+      await w.checkQuiet();
+    }
+  });
+
+  it("three launched alone and then connected in any order become one cluster", async () => {
+    for (const links of [[[0, 1], [1, 2]], [[0, 2], [1, 2]], [[1, 0], [2, 0], [2, 1]]]) {
+      const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [] }, { name: "carol", targets: [] });
+      await w.startAll();
+      for (const [from = 0, to = 0] of links) void w.hosts[from]?.connect(addressOf(to));
+      await w.run(60_000);
+      expect(clusters(w).size).toBe(1);
+      for (const host of w.hosts) expect(await w.answer(host.add(`${host.options.name}1`))).toBeUndefined();
+      await w.settle();
+      await w.checkQuiet();
+    }
+  });
+
+  it("names the clone, and serves the others", async () => {
+    const w = world({ name: "alice", targets: [] }, { name: "alice", targets: [A] });
+    await w.startAll();
+    await w.run(5_000);
+    expect(codes(w, "alice")).toContain("refused");
+    expect(await w.answer(w.host("alice").add("a1"))).toBeUndefined();
+  });
+
+  it("its own address among the targets is harmless", async () => {
+    const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [A, B] });
+    await w.startAll();
+    await w.run(30_000);
+    expect(codes(w, "bob")).toEqual([]);
+    expect(w.host("bob").node?.facts().mesh.targets().map((t) => t.state)).toEqual(["connected", "self"]);
+  });
+});
