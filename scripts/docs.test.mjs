@@ -1,0 +1,122 @@
+// Keeps docs/ honest where it lists what the code defines: codes, frames, constants, settings, links.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { CniCode, toCniError } from "../cni-plugin/errors.ts";
+import { problem } from "../src/api/status.ts";
+import * as desk from "../src/core/endpoints/desk.ts";
+import { ERROR_CODES, WeaveError } from "../src/core/errors.ts";
+import { decodeBody, decodeFrame, MAX_ITEMS_PER_FRAME } from "../src/core/gossip/frames.ts";
+import * as gossip from "../src/core/gossip/gossip.ts";
+import * as pool from "../src/core/ipam/pool.ts";
+import * as space from "../src/core/ipam/space.ts";
+import * as mesh from "../src/core/mesh/constants.ts";
+import { renderTable } from "../src/kernel/nftables.ts";
+import * as sysctl from "../src/kernel/sysctl.ts";
+import { repositoryRoot } from "./run.mjs";
+
+const read = (path) => readFileSync(join(repositoryRoot, path), "utf8");
+
+/** The part of a page under one heading, up to the next heading of any depth. */
+function section(page, heading) {
+  const found = read(page)
+    .split(/^#+ /m)
+    .find((part) => part.startsWith(`${heading}\n`));
+  if (found === undefined) throw new Error(`${page} has no heading "${heading}"`);
+  return found;
+}
+
+/** Rows of the tables in a text, as cells without backquotes; head and rule left out. */
+function rows(text) {
+  const lines = text.split("\n").filter((line) => line.startsWith("|"));
+  const cells = lines.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim().replaceAll("`", "")),
+  );
+  return cells.filter((row, i) => !/^-+$/.test(row[0]) && !/^-+$/.test(cells[i + 1]?.[0] ?? ""));
+}
+
+const first = (page, heading) => rows(section(page, heading)).map(([cell]) => cell);
+
+describe("docs", () => {
+  it("list every error code", () => {
+    expect(first("docs/errors.md", "Codes").sort()).toEqual([...ERROR_CODES].sort());
+  });
+
+  it("list every CNI code, and which error becomes which", () => {
+    const listed = rows(section("docs/errors.md", "CNI codes"));
+    expect(listed.map(([number, name]) => [name, Number(number)])).toEqual(Object.entries(CniCode));
+    const told = listed.flatMap(([number, , from]) =>
+      from
+        .split(", ")
+        .filter(Boolean)
+        .map((code) => [code, Number(number)]),
+    );
+    const real = ERROR_CODES.map((code) => [code, toCniError(new WeaveError(code, "")).code]);
+    expect(told.sort()).toEqual(real.sort());
+  });
+
+  it("list every problem code", () => {
+    expect(first("docs/status.md", "Problem codes").sort()).toEqual([...problem.shape.code.options].sort());
+  });
+
+  it("show frames that parse, one of every kind at least", () => {
+    const blocks = [...read("docs/wire.md").matchAll(/^```json\n(.*?)^```/gms)].map((match) => match[1]);
+    const texts = blocks.flatMap((block) => block.split(/\n(?=\{)/));
+    const frames = texts.map((text) => decodeFrame(text));
+    for (const [i, frame] of frames.entries()) expect(frame, texts[i]).toHaveProperty("t");
+    const source = read("src/core/gossip/frames.ts");
+    const kinds = (member) =>
+      [...source.matchAll(new RegExp(`\\b${member}: z\\.literal\\("(.*?)"\\)`, "g"))].map((m) => m[1]);
+    expect(kinds("t")).toContain("hello");
+    expect(new Set(frames.map((frame) => frame.t))).toEqual(new Set(kinds("t")));
+    const bodies = frames.filter((frame) => frame.t === "to").map((frame) => decodeBody(frame.body)?.k);
+    expect(new Set(bodies)).toEqual(new Set(kinds("k")));
+    expect(read("docs/wire.md")).toContain(MAX_ITEMS_PER_FRAME.toLocaleString("en"));
+  });
+
+  it("give the times the code has", () => {
+    const constants = { ...mesh, ...gossip, ...pool, ...space, ...desk };
+    const listed = rows(section("docs/wire.md", "Times"));
+    const real = Object.entries(constants).filter(
+      ([name, value]) => /_MS$/.test(name) && typeof value === "number",
+    );
+    expect(Object.fromEntries(listed.map(([name, ms]) => [name, Number(ms)]))).toEqual(
+      Object.fromEntries(real),
+    );
+  });
+
+  it("list every sysctl", () => {
+    const settings = Object.values(sysctl).flatMap((value) => {
+      if (Array.isArray(value)) return value;
+      if (typeof value !== "object") return [];
+      return "key" in value ? [value] : Object.values(value);
+    });
+    const real = settings.map(({ key, value }) => `${key.replaceAll("/", ".")} ${value}`);
+    const listed = rows(section("docs/sysctls.md", "Sysctls")).map(([key, value]) => `${key} ${value}`);
+    expect(listed.sort()).toEqual(real.sort());
+  });
+
+  it("show the firewall table that is loaded", () => {
+    const firewall = { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"] };
+    const loaded = renderTable(firewall, "weave").split("\n").slice(2).join("\n");
+    expect(read("docs/sysctls.md")).toContain(`\`\`\`\n${loaded}\`\`\``);
+  });
+
+  it("link to files that exist", () => {
+    const pages = readdirSync(join(repositoryRoot, "docs"), { recursive: true }).filter((name) =>
+      name.endsWith(".md"),
+    );
+    const broken = ["README.md", "CONTRIBUTING.md", ...pages.map((name) => join("docs", name))].flatMap(
+      (page) =>
+        [...read(page).matchAll(/\]\(([^)#:]+)\)/g)]
+          .map((match) => join(dirname(page), match[1]))
+          .filter((target) => !existsSync(join(repositoryRoot, target)))
+          .map((target) => `${page} -> ${target}`),
+    );
+    expect(pages.length).toBeGreaterThan(5);
+    expect(broken).toEqual([]);
+  });
+});
