@@ -27,6 +27,9 @@ export interface Tally {
   events: number;
 }
 
+/** Events of one instant beyond which somebody answers himself for ever. */
+const MAX_AT_ONCE = 50_000;
+
 export class World {
   readonly schedule = new Schedule();
   readonly hosts: readonly Host[];
@@ -64,7 +67,10 @@ export class World {
   async answer<T>(asked: Promise<T>): Promise<T> {
     let done = false;
     const finished = asked.finally(() => (done = true));
-    while (!done) await this.run(10);
+    for (let rounds = 0; !done; rounds++) {
+      if (rounds > 60_000) this.fail("no answer in ten minutes");
+      await this.run(10);
+    }
     return finished;
   }
 
@@ -79,8 +85,13 @@ export class World {
   /** Run virtual time on, checking after every event. */
   async run(forMs: number): Promise<void> {
     const until = this.schedule.now() + forMs;
+    let instant = this.schedule.now();
+    let atOnce = 0;
     while (this.schedule.step(until)) {
       this.tally.events++;
+      atOnce = this.schedule.now() === instant ? atOnce + 1 : 0;
+      instant = this.schedule.now();
+      if (atOnce > MAX_AT_ONCE) this.fail("time stands still: something is due again and again");
       await Promise.resolve(); // answers of requests arrive between events
       this.check();
     }
