@@ -139,7 +139,7 @@ export function toArguments(options: LaunchOptions): string[] {
   };
   const words: string[] = [];
   for (const [field, option] of entries(OPTION_OF)) {
-    // As one word, since a nickname may begin with a hyphen.
+    // As one word: then no value can be taken for an option, whoever parses it.
     if (values[field] !== undefined) words.push(`${option}=${values[field]}`);
   }
   return [...words, "--", ...peers];

@@ -47,6 +47,7 @@ function weave(
     cwd: "/",
     env: { ...ENV, ...env },
     encoding: "utf8",
+    timeout: 8000,
   });
   return { stdout, stderr, code: status };
 }

@@ -54,7 +54,7 @@ test("waits for the socket of a process that is gone", async () => {
 
 test("a zombie counts as gone", async () => {
   // The shell becomes a sleep, which never collects the child the shell had.
-  const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+  const parent = spawn("sh", ["-c", "sleep 0.2 & echo $!; exec sleep 60"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const pid = await new Promise<number>((resolve) => {

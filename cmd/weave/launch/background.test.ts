@@ -85,6 +85,12 @@ describe("a weaver that does not", () => {
     expect(await launch(`send(${JSON.stringify(report)}); process.exitCode = 1;`)).toEqual(report);
   });
 
+  test("reports why, at length, and ends at once", async () => {
+    const report = { kind: "failed", code: "internal", message: "m".repeat(2_000_000) };
+    const script = `process.send(${JSON.stringify(report)}, () => process.exit(1));`;
+    expect(await launch(script)).toEqual(report);
+  });
+
   test("ends: the exit code and what it wrote to the log in this launch", async () => {
     await launch(`console.log("of the launch before"); send(${JSON.stringify(READY)});`);
     const error = await failure(launch(`console.error("this", "is why"); process.exit(3);`));
