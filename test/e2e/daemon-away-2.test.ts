@@ -1,12 +1,13 @@
 // DEL while the daemon is away: it succeeds, the interface is gone at once, and the address as soon as the daemon is
 // back. What was added again in the meantime stays.
+
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
 import { journalOf, tracesOf } from "../support/traces.ts";
-import { copyFileSync } from "node:fs";
-import { join } from "node:path";
 
 describe("a daemon that is away", () => {
   const lab = useLab(2);
@@ -33,7 +34,9 @@ describe("a daemon that is away", () => {
 
     await host.launch();
     expect(await tracesOf(host)).toEqual(before);
-    await lab.host(2).until("its endpoint is gone", ({ endpoints }) => endpoints.every((e) => e.address !== address));
+    await lab
+      .host(2)
+      .until("its endpoint is gone", ({ endpoints }) => endpoints.every((e) => e.address !== address));
     const wish = { env: { CNI_ARGS: `IP=${address}` } };
     const next = lab.container(host, "next");
     await next.add(wish);

@@ -27,8 +27,10 @@ describe("many calls at once", () => {
 
     await Promise.all(containers.map((container) => container.del()));
     expect(await tracesOf(host)).toEqual(before);
-    await lab.host(2).until("their endpoints are gone", ({ endpoints }) =>
-      endpoints.every((endpoint) => !addresses.includes(endpoint.address)),
-    );
+    await lab
+      .host(2)
+      .until("their endpoints are gone", ({ endpoints }) =>
+        endpoints.every((endpoint) => !addresses.includes(endpoint.address)),
+      );
   });
 });

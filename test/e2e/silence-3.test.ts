@@ -73,7 +73,7 @@ describe("traffic that must not be", () => {
     await pingTenTimes(one.namespace, other.address);
     const lines = await watching.stop();
     expect(icmp(lines).length).toBeGreaterThan(9); // the capture sees what is inside VXLAN
-    return lines.filter((line) => line.includes("ARP,"));
+    return lines.filter((line) => line.includes("ethertype ARP"));
   }
 });
 

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { useLab } from "../support/lab.ts";
-import { watchSpawns } from "../support/spawns.ts";
+import { watchSpawns } from "../support/strace.ts";
 
 describe("processes of the daemon", () => {
   const lab = useLab(1);

@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { CNI_VERSIONS } from "../../cni-plugin/versions.ts";
-import { callPlugin, type Container, installedConfig } from "../support/container.ts";
+import { type Container, callPlugin, installedConfig } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
 import { tracesOf } from "../support/traces.ts";
@@ -77,7 +77,9 @@ describe("every version of the specification", () => {
     const [link] = await container.namespace.json("ip -j address show eth0");
     expect(link).toMatchObject({
       operstate: "UP",
-      addr_info: expect.arrayContaining([expect.objectContaining({ local: container.address, prefixlen: 12 })]),
+      addr_info: expect.arrayContaining([
+        expect.objectContaining({ local: container.address, prefixlen: 12 }),
+      ]),
     });
     if (answered >= "0.3.0") {
       expect(json["interfaces"]).toMatchObject([
@@ -132,7 +134,10 @@ describe("every version of the specification", () => {
   it("CHECK finds an attachment as ADD left it, and misses it after DEL", async () => {
     container = lab.container(host);
     const { json } = await container.add();
-    expect(await container.call("CHECK", { config: { prevResult: json } })).toMatchObject({ exit: 0, stdout: "" });
+    expect(await container.call("CHECK", { config: { prevResult: json } })).toMatchObject({
+      exit: 0,
+      stdout: "",
+    });
     await container.del();
     const missed = await container.call("CHECK", { config: { prevResult: json } });
     expect(missed.exit).not.toBe(0);

@@ -26,9 +26,10 @@ export interface PluginAnswer {
   readonly json: JsonObject;
 }
 
-/** A call under way; `pid` is the plugin's own process. */
+/** A call under way. */
 export interface RunningPlugin {
-  readonly pid: number;
+  /** SIGKILL to the plugin's own process, if it still runs. */
+  kill(): void;
   readonly answer: Promise<PluginAnswer>;
 }
 
@@ -67,7 +68,7 @@ export function startPlugin(host: Host, call: PluginCall): RunningPlugin {
       });
     });
   });
-  return { pid: child.pid ?? -1, answer };
+  return { kill: () => void child.kill("SIGKILL"), answer };
 }
 
 export function callPlugin(host: Host, call: PluginCall): Promise<PluginAnswer> {
