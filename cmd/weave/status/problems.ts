@@ -7,21 +7,21 @@ export interface Finding extends Omit<Problem, "code"> {
   readonly code: string;
 }
 
-/** What corrupts traffic comes first, then what stops new containers, then what separates hosts. */
-const SEVERITY: readonly Problem["code"][] = [
-  "address-conflict",
-  "datapath",
-  "range-exhausted",
-  "no-founder",
-  "waiting-for-peers",
-  "foreign-cluster",
-  "refused",
-  "peer-unreachable",
-  "target-unreachable",
-];
+/** Lower is worse: what corrupts traffic, then what stops new containers, then what separates hosts. */
+const RANK: Readonly<Record<Problem["code"], number>> = {
+  "address-conflict": 0,
+  datapath: 1,
+  "range-exhausted": 2,
+  "no-founder": 3,
+  "waiting-for-peers": 4,
+  "foreign-cluster": 5,
+  refused: 6,
+  "peer-unreachable": 7,
+  "target-unreachable": 8,
+};
 
 export function bySeverity(problems: readonly Problem[]): Problem[] {
-  return [...problems].sort((a, b) => SEVERITY.indexOf(a.code) - SEVERITY.indexOf(b.code));
+  return [...problems].sort((a, b) => RANK[a.code] - RANK[b.code]);
 }
 
 /**
