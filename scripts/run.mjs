@@ -20,23 +20,24 @@ export function localProgram(name) {
 }
 
 /**
- * Runs a program, in the repository unless told otherwise, with no standard input, and answers with its exit code and, when `capture`
+ * Runs a program, in the repository unless told otherwise, with `input` as standard input, and answers with its exit code and, when `capture`
  * is set, everything it printed; otherwise its output goes through. A program that cannot be started is an
  * error; a program that fails is not.
  * @param {string} program
  * @param {string[]} args
- * @param {{ capture?: boolean, cwd?: string, env?: Record<string, string>, timeoutMs?: number }} [options]
+ * @param {{ capture?: boolean, cwd?: string, env?: Record<string, string>, input?: string, timeoutMs?: number }} [options]
  * @returns {Promise<{ code: number, output: string, timedOut: boolean }>}
  */
-export function run(program, args, { capture = false, cwd = repositoryRoot, env = {}, timeoutMs } = {}) {
+export function run(program, args, { capture = false, cwd = repositoryRoot, env = {}, input, timeoutMs } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ["ignore", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
+      stdio: [input === undefined ? "ignore" : "pipe", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
       // A group of its own, so that a run past its time is ended with everything it started.
       detached: timeoutMs !== undefined,
     });
+    child.stdin?.end(input);
     const chunks = [];
     child.stdout?.on("data", (chunk) => chunks.push(chunk));
     child.stderr?.on("data", (chunk) => chunks.push(chunk));

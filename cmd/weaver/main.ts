@@ -1,8 +1,8 @@
 // The daemon. Started by `weave launch` or by a service manager; everything concrete is constructed here, in order, and
 // closed in reverse. Its launcher, if it has an IPC channel, is told once how the start went.
 import { Command } from "commander";
-import type { LaunchReport } from "../../src/api/launch.ts";
 import { createLogger } from "../../src/adapters/log.ts";
+import type { LaunchReport } from "../../src/api/launch.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import type { LaunchOptions } from "../../src/daemon/options.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
@@ -55,9 +55,15 @@ if (options !== undefined) {
 
 function fail(error: unknown): void {
   const known = error instanceof WeaveError;
-  const message = known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const message = known
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
   if (process.send === undefined) {
-    process.stderr.write(`weaver: ${message}\n${known && error.hint !== undefined ? `  ${error.hint}\n` : ""}`);
+    process.stderr.write(
+      `weaver: ${message}\n${known && error.hint !== undefined ? `  ${error.hint}\n` : ""}`,
+    );
   }
   const hint = known && error.hint !== undefined ? { hint: error.hint } : {};
   report({ kind: "failed", code: known ? error.code : "internal", message, ...hint }, () => process.exit(1));

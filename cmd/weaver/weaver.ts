@@ -85,7 +85,11 @@ export async function runWeaver(
     let requestStop = (): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const facts = { version, pid: process.pid, listen: { host: options.host ?? "*", port: options.port } };
-    const control = await serveControl(socket, handlers(daemon, kernel, facts, log, () => requestStop()), log);
+    const control = await serveControl(
+      socket,
+      handlers(daemon, kernel, facts, log, () => requestStop()),
+      log,
+    );
     opened(control, () => control.close());
     const pidFile = join(options.runDir, PID_FILE);
     writeFileSync(pidFile, `${process.pid}\n`);
@@ -102,7 +106,9 @@ export async function runWeaver(
       },
     };
   } catch (error) {
-    await closeAll(closers).catch((also: unknown) => log.warn("closing after a failed start failed", { error: also }));
+    await closeAll(closers).catch((also: unknown) =>
+      log.warn("closing after a failed start failed", { error: also }),
+    );
     throw error;
   }
 }
@@ -132,11 +138,20 @@ function handlers(
   const clock = createClock();
   return {
     status: () =>
-      statusAnswer(node, { ...facts, settled: follower.isSettled(), failures: follower.failures() }, clock.now()),
+      statusAnswer(
+        node,
+        { ...facts, settled: follower.isSettled(), failures: follower.failures() },
+        clock.now(),
+      ),
     async connect(peers, replace) {
       for (const peer of peers) checkTarget(peer);
       accepted(await runner.request({ kind: "connect", targets: peers, replace }));
-      return { targets: node.facts().mesh.targets().map((target) => target.address) };
+      return {
+        targets: node
+          .facts()
+          .mesh.targets()
+          .map((target) => target.address),
+      };
     },
     async expose(addresses, masquerade, signal) {
       const moment = createBootClock().moment();

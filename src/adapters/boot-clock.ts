@@ -9,6 +9,9 @@ const RESOLUTION_MS = 10;
 export function createBootClock(): { moment(): BootMoment } {
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   return {
-    moment: () => ({ bootId, bootMs: Number.parseFloat(readFileSync("/proc/uptime", "utf8")) * 1000 + RESOLUTION_MS }),
+    moment: () => ({
+      bootId,
+      bootMs: Number.parseFloat(readFileSync("/proc/uptime", "utf8")) * 1000 + RESOLUTION_MS,
+    }),
   };
 }

@@ -47,7 +47,11 @@ export async function followJournal(
   };
 }
 
-async function applyAll(dir: string, apply: (entry: JournalledRelease) => Promise<void>, log: Logger): Promise<void> {
+async function applyAll(
+  dir: string,
+  apply: (entry: JournalledRelease) => Promise<void>,
+  log: Logger,
+): Promise<void> {
   try {
     for (const file of (await readdir(dir)).sort()) {
       if (file.endsWith(".json")) await applyOne(join(dir, file), apply, log);
@@ -57,11 +61,16 @@ async function applyAll(dir: string, apply: (entry: JournalledRelease) => Promis
   }
 }
 
-async function applyOne(path: string, apply: (entry: JournalledRelease) => Promise<void>, log: Logger): Promise<void> {
+async function applyOne(
+  path: string,
+  apply: (entry: JournalledRelease) => Promise<void>,
+  log: Logger,
+): Promise<void> {
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return; // applied by an earlier sweep
   const entry = parseEntry(text);
-  if (entry === undefined) log.warn("journal entry does not parse; it is dropped", { path, text: text.slice(0, 200) });
+  if (entry === undefined)
+    log.warn("journal entry does not parse; it is dropped", { path, text: text.slice(0, 200) });
   else await apply(entry);
   await rm(path, { force: true });
 }

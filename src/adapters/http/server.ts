@@ -13,7 +13,11 @@ import type { Logger } from "../../ports/logger.ts";
 export interface ControlHandlers {
   status(): Status;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
-  expose(addresses: readonly string[], masquerade: boolean, signal: AbortSignal): Promise<{ addresses: string[] }>;
+  expose(
+    addresses: readonly string[],
+    masquerade: boolean,
+    signal: AbortSignal,
+  ): Promise<{ addresses: string[] }>;
   /** Answers first; the daemon ends afterwards. */
   stop(): { pid: number };
   /** One call of the CNI plugin; `signal` fires when its caller is gone. */
@@ -69,7 +73,11 @@ function addRoutes(server: FastifyInstance, handlers: ControlHandlers): void {
   server.post("/v1/cni", (request, reply) => relayCni(request, reply, handlers));
 }
 
-async function relayCni(request: FastifyRequest, reply: FastifyReply, handlers: ControlHandlers): Promise<FastifyReply> {
+async function relayCni(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  handlers: ControlHandlers,
+): Promise<FastifyReply> {
   const progress = setInterval(() => reply.raw.writeProcessing(), PROGRESS_INTERVAL_MS);
   try {
     const { exit, stdout } = await handlers.cni(request.body, gone(reply));
@@ -92,7 +100,10 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new WeaveError("bad-request", `request does not parse: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`);
+  throw new WeaveError(
+    "bad-request",
+    `request does not parse: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`,
+  );
 }
 
 const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
@@ -110,12 +121,19 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
 
 function answerError(error: unknown, reply: FastifyReply, log: Logger): FastifyReply {
   if (error instanceof WeaveError) {
-    const answer: ApiError = { code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+    const answer: ApiError = {
+      code: error.code,
+      message: error.message,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    };
     return reply.status(HTTP_STATUS[error.code] ?? 500).send(answer);
   }
   // What fastify itself refuses (not JSON, too large) carries a status below 500.
   const refused = z.object({ statusCode: z.int().min(400).max(499), message: z.string() }).safeParse(error);
-  if (refused.success) return reply.status(refused.data.statusCode).send({ code: "bad-request", message: refused.data.message });
+  if (refused.success)
+    return reply.status(refused.data.statusCode).send({ code: "bad-request", message: refused.data.message });
   log.error("control API failed on a bug", { error });
-  return reply.status(500).send({ code: "internal", message: error instanceof Error ? error.message : String(error) });
+  return reply
+    .status(500)
+    .send({ code: "internal", message: error instanceof Error ? error.message : String(error) });
 }
