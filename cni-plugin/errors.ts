@@ -62,7 +62,6 @@ const CODE_OF: Record<ErrorCode, number> = {
   "already-running": CniCode.internal,
   "port-in-use": CniCode.internal,
   "not-running": CniCode.tryAgain,
-  starting: CniCode.tryAgain,
   timeout: CniCode.tryAgain,
   cancelled: CniCode.tryAgain,
   "state-mismatch": CniCode.internal,

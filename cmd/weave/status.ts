@@ -87,7 +87,7 @@ function silence(error: WeaveError, { runDir, socket }: Daemon): Finding {
     object: socket,
     since: lastSign(runDir),
     message: error.message,
-    command: error.code === "starting" ? "weave status" : command,
+    command,
   };
 }
 

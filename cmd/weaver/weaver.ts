@@ -17,7 +17,7 @@ import { seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkTarget, resolveConfig } from "../../src/daemon/config.ts";
-import { type Daemon, startDaemon } from "../../src/daemon/daemon.ts";
+import { type Daemon, type DaemonPorts, startDaemon } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Kernel } from "../../src/ports/kernel.ts";
@@ -71,7 +71,7 @@ export async function runWeaver(
     const daemon = await startDaemon(config, stored, seededRandom(randomInt(2 ** 32)), ports);
     closers.length = 0; // the daemon closes them all from here on
     opened(daemon, () => daemon.stop());
-    await freeUnfinished(daemon, kernel, log);
+    await freeLeftBehind(daemon, kernel, ports.boot.moment().bootId, log);
     const journal = await followJournal(
       join(options.runDir, JOURNAL_DIR),
       async ({ network, containerId, ifname, bootId, bootMs }) => {
@@ -87,7 +87,7 @@ export async function runWeaver(
     const facts = { version, pid: process.pid, listen: { host: options.host ?? "*", port: options.port } };
     const control = await serveControl(
       socket,
-      handlers(daemon, kernel, facts, log, () => requestStop()),
+      handlers(daemon, ports, facts, () => requestStop()),
       log,
     );
     opened(control, () => control.close());
@@ -117,10 +117,13 @@ async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> 
   for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
 }
 
-/** An ADD that a crash cut short was never answered: nobody knows the address, so link and address go. */
-async function freeUnfinished(daemon: Daemon, kernel: Kernel, log: Logger): Promise<void> {
-  for (const key of daemon.node.unfinished()) {
-    log.info("unfinished attachment removed", { ...key });
+/**
+ * An ADD that a crash cut short was never answered: nobody knows the address. What an earlier boot attached ended with
+ * its namespace. Link and address go.
+ */
+async function freeLeftBehind(daemon: Daemon, kernel: Kernel, bootId: string, log: Logger): Promise<void> {
+  for (const key of daemon.node.leftBehind(bootId)) {
+    log.info("attachment left behind is removed", { ...key });
     await kernel.detach(hostIfname(key));
     await daemon.attachments.release(key);
   }
@@ -128,14 +131,12 @@ async function freeUnfinished(daemon: Daemon, kernel: Kernel, log: Logger): Prom
 
 function handlers(
   daemon: Daemon,
-  kernel: Kernel,
+  { kernel, clock, log }: DaemonPorts,
   facts: { version: string; pid: number; listen: { host: string; port: number } },
-  log: Logger,
   stop: () => void,
 ): ControlHandlers {
   const { node, runner, follower, attachments } = daemon;
   const cni = cniHandler({ attachments, kernel, log });
-  const clock = createClock();
   return {
     status: () =>
       statusAnswer(
@@ -154,8 +155,7 @@ function handlers(
       };
     },
     async expose(addresses, masquerade, signal) {
-      const moment = createBootClock().moment();
-      const reply = accepted(await runner.request({ kind: "expose", addresses, masquerade, moment }, signal));
+      const reply = accepted(await runner.request({ kind: "expose", addresses, masquerade }, signal));
       await follower.settled();
       return { addresses: [...(reply.addresses ?? [])] };
     },

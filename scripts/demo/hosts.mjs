@@ -13,7 +13,7 @@ const DIRECTORY = "weave-demo.";
 
 /** A command that must succeed; its stdout, trimmed. */
 export async function must(program, args, options = {}) {
-  const { code, output } = await run(program, args, { capture: true, ...options });
+  const { code, output } = await run(program, args, { capture: true, timeoutMs: 60_000, ...options });
   if (code !== 0) throw new Error(`${[program, ...args].join(" ")}\n${output.trimEnd()}`);
   return output.trim();
 }

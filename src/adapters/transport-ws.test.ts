@@ -5,7 +5,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import type { Logger } from "../ports/logger.ts";
-import { MAX_FRAME_CHARS, type TransportEvent } from "../ports/transport.ts";
+import { MAX_FRAME_CHARS } from "../core/connection.ts";
+import type { TransportEvent } from "../ports/transport.ts";
 import { createWsTransport, type WsTransport } from "./transport-ws.ts";
 
 const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {} };

@@ -3,11 +3,11 @@
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Logger } from "../ports/logger.ts";
+import { MAX_FRAME_CHARS } from "../core/connection.ts";
 import {
   type CloseReason,
   type ConnId,
   type DialId,
-  MAX_FRAME_CHARS,
   type Transport,
   type TransportEvent,
 } from "../ports/transport.ts";

@@ -13,6 +13,7 @@ export const problem = z.object({
     "target-unreachable", // an address given to launch or connect cannot be reached
     "peer-unreachable", // a known peer has no path to us
     "refused", // somebody tried to join and was turned away (clone, other range ...)
+    "clone", // another host speaks with this peer's name
     "foreign-cluster", // a neighbour belongs to another cluster
     "address-conflict", // two peers hold one address
     "range-exhausted", // this host has no free address

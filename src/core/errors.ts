@@ -28,7 +28,6 @@ export const ERROR_CODES = [
   "already-running",
   "port-in-use", // another process listens on the control port; the hint names the option to change
   "not-running",
-  "starting", // not ready yet, try again
   "timeout",
   "cancelled", // the caller went away
   "state-mismatch", // the data directory belongs to another name, range or newer version

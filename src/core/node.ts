@@ -34,6 +34,9 @@ import type { Request } from "./requests.ts";
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
 import type { StoreOp } from "./store-op.ts";
 
+/** So many corrections of our own peer record within this time are a clone's doing. */
+const CLONE_ECHOES = 5;
+const CLONE_MEMORY_MS = 300_000;
 /** Hops a unicast may take; beyond it views of the topology disagree. */
 const MAX_HOPS = 16;
 
@@ -78,8 +81,12 @@ export class Node {
   /** Peers known and not reachable, since when. */
   readonly #unreachable = new Map<string, Instant>();
   readonly #foreign = new Map<string, { readonly cluster: string; readonly since: Instant }>();
+  /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
+  readonly #echoes: Instant[] = [];
   /** When this host ran out of addresses. */
   #fullSince: Instant | undefined;
+  /** The ring came from another peer since the start. */
+  #joinedNow = false;
   #startedAt: Instant = 0;
   #synced = false;
 
@@ -109,6 +116,7 @@ export class Node {
       ask: (donor, body, out) => this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
       label: (peer) => this.#label(peer),
       whyNoRing: () => this.#whyNoRing(),
+      mayAllocate: () => !this.#joinedNow || this.#gossip.isSynced(),
     });
   }
 
@@ -120,7 +128,10 @@ export class Node {
     const out: Effect[] = [];
     const { seed } = this.config;
     this.#startedAt = now;
-    if (this.#stored.name === undefined) out.push(persist(identityOps(this.config.name), true));
+    const { name, nickname } = this.config;
+    if (this.#stored.name === undefined || this.#stored.nickname !== nickname) {
+      out.push(persist(identityOps(name, nickname), true));
+    }
     const targets = this.config.targets ?? this.#stored.targets ?? [];
     if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
     this.#mesh.setTargets(targets, true, now);
@@ -223,9 +234,11 @@ export class Node {
     return [...this.#desk.book.all()].map(toAttachment);
   }
 
-  /** Attachments whose ADD was never finished: after a restart, those a crash cut short. */
-  unfinished(): readonly AttachmentKey[] {
-    return [...this.#desk.book.all()].filter((record) => !record.committed);
+  /**
+   * At start: attachments whose ADD a crash cut short, and those of an earlier boot, whose namespaces ended with it.
+   */
+  leftBehind(bootId: string): readonly AttachmentKey[] {
+    return [...this.#desk.book.all()].filter((record) => !record.committed || record.moment.bootId !== bootId);
   }
 
   exposed(): readonly Exposure[] {
@@ -258,6 +271,7 @@ export class Node {
       unreachable: this.#unreachable,
       foreign: this.#foreign,
       fullSince: this.#fullSince,
+      cloneSince: (now) => this.#hasClone(now),
       whyNoRing: () => this.#whyNoRing(),
     };
   }
@@ -323,11 +337,18 @@ export class Node {
   #pushed(conn: number, frame: FrameOf<"push">, now: Instant, out: Effect[]): void {
     const map = this.#gossip.channel(frame.channel);
     if (map === undefined) return;
-    const { fresh, refused } = map.merge(this.#gossip.push(conn, frame));
+    const entries = this.#gossip.push(conn, frame);
+    const self = this.config.name;
+    // A clone somewhere beyond our neighbours would answer each of our answers for ever.
+    const heard = this.#hasClone(now) ? entries.filter((e) => e.origin !== self) : entries;
+    if (frame.channel === ENDPOINTS) this.#desk.mind(heard.filter((e) => e.origin === self), now, out);
+    const { fresh, refused } = map.merge(heard);
     if (refused > 0) out.push(event("entries-refused", "warn", { channel: frame.channel, refused }));
     this.#spread(frame.channel, fresh, conn, now, out);
     for (const { origin, key } of fresh) {
-      if (origin === this.config.name) out.push(event("spoke-again", "info", { channel: frame.channel, key }));
+      if (origin !== self) continue;
+      if (frame.channel === PEERS) this.#echoes.push(now);
+      out.push(event("spoke-again", "info", { channel: frame.channel, key }));
     }
     this.#gossip.judge(conn, fresh.length > 0, frame.repair === true, out);
   }
@@ -353,6 +374,7 @@ export class Node {
         return false;
       case "adopted":
         out.push(persist([this.#ringRecord(universe)], true));
+        this.#joinedNow = true;
         if (heard.instead !== undefined) out.push(event("yielded", "info", { cluster: heard.instead, to: founding.cluster }));
         out.push(event("joined", "info", { cluster: founding.cluster, universe: pool.universe.text }));
         this.#mesh.cluster = this.cluster;
@@ -369,6 +391,12 @@ export class Node {
     }
   }
 
+  /** Since when somebody else speaks in our name, or undefined. */
+  #hasClone(now: Instant): Instant | undefined {
+    while (this.#echoes[0] !== undefined && now - this.#echoes[0] > CLONE_MEMORY_MS) this.#echoes.shift();
+    return this.#echoes.length >= CLONE_ECHOES ? this.#echoes[0] : undefined;
+  }
+
   /** Whether a neighbour belongs to another cluster than we do. */
   #foreignness(link: Link, theirs: string | undefined, now: Instant, out: Effect[]): void {
     const name = link.peer?.name;
@@ -377,7 +405,7 @@ export class Node {
     if (!foreign) this.#foreign.delete(name);
     else if (this.#foreign.get(name)?.cluster !== theirs) {
       this.#foreign.set(name, { cluster: theirs, since: now });
-      out.push(event("foreign-cluster", "warn", { peer: name, cluster: theirs }));
+      out.push(event("foreign-cluster", "info", { peer: name, cluster: theirs }));
     }
     this.#gossip.suspend(link.conn, foreign, now);
   }
@@ -517,9 +545,9 @@ export class Node {
   #whyNoRing(): { message: string; hint: string } {
     const links = this.#mesh.links();
     if (links.length === 0) {
-      const targets = this.#mesh.targets().map((t) => t.address);
+      const targets = this.#mesh.targets().filter((t) => t.state !== "self");
       return {
-        message: `no address range yet: none of the peers ${targets.join(", ")} is reachable`,
+        message: `no address range yet: none of the peers ${targets.map((t) => t.address).join(", ")} is reachable`,
         hint: "start them, or look at: weave status connections",
       };
     }
@@ -555,6 +583,7 @@ export interface NodeFacts {
   readonly unreachable: ReadonlyMap<string, Instant>;
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
   readonly fullSince: Instant | undefined;
+  readonly cloneSince: (now: Instant) => Instant | undefined;
   readonly whyNoRing: () => { message: string; hint: string };
 }
 

@@ -2,7 +2,7 @@
 // parse stops the start with its key (storage), it is never dropped in silence.
 //
 //   schema                               { version }
-//   identity                             { name }
+//   identity                             { name, nickname }
 //   targets                              [ "host:port", ... ]
 //   ring/<universe index>                founding and ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
@@ -50,6 +50,7 @@ const entryRecord = z.object({ version: z.int().min(1), value: z.json() });
 
 export interface StoredState {
   readonly name: string | undefined;
+  readonly nickname: string | undefined;
   readonly targets: readonly string[] | undefined;
   readonly rings: ReadonlyMap<number, { readonly universe: string; readonly founding: Founding; readonly ranges: readonly OwnedRange[] }>;
   readonly exposed: readonly Exposure[];
@@ -96,8 +97,10 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
   }
   const one = <T>(key: string, schemaOf: z.ZodType<T>): T | undefined =>
     records.has(key) ? read(schemaOf, key, records.get(key)) : undefined;
+  const identity = one("identity", z.object({ name, nickname: z.string().optional() }));
   return {
-    name: one("identity", z.object({ name }))?.name,
+    name: identity?.name,
+    nickname: identity?.nickname,
     targets: one("targets", z.array(z.string())),
     exposed: one("exposed", z.array(exposure)) ?? [],
     rings,
@@ -108,9 +111,9 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
 }
 
 /** The records a new data directory starts with. */
-export const identityOps = (peerName: string): readonly StoreOp[] => [
+export const identityOps = (peerName: string, nickname: string): readonly StoreOp[] => [
   { type: "put", key: "schema", value: { version: SCHEMA_VERSION } },
-  { type: "put", key: "identity", value: { name: peerName } },
+  { type: "put", key: "identity", value: { name: peerName, nickname } },
 ];
 
 export const ringOp = (index: number, universe: string, { founding, ranges }: Ring): StoreOp => ({

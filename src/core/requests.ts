@@ -36,7 +36,6 @@ export type Request =
       readonly addresses: readonly string[];
       readonly subnet?: string;
       readonly masquerade: boolean;
-      readonly moment: BootMoment;
     };
 
 export type Reply =

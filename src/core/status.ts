@@ -8,6 +8,7 @@ import type { Node } from "./node.ts";
 export type ProblemCode =
   | "no-founder"
   | "waiting-for-peers"
+  | "clone"
   | "foreign-cluster"
   | "address-conflict"
   | "datapath"
@@ -24,8 +25,14 @@ export interface Problem {
   readonly command: string;
 }
 
+/** A daemon that has just been launched is still dialling: silence proves nothing yet. */
+export const STARTUP_GRACE_MS = 5_000;
+
+/** Reasons of src/core/mesh/hello.ts for which one side turns the other away. */
+const REFUSALS: ReadonlySet<string> = new Set(["clone", "protocol", "range-mismatch", "overlay-mismatch"]);
+
 export function problemsOf(node: Node, now: Instant): readonly Problem[] {
-  const { mesh, startedAt, unreachable, foreign, whyNoRing, fullSince } = node.facts();
+  const { mesh, startedAt, unreachable, foreign, whyNoRing, fullSince, cloneSince } = node.facts();
   const problems: Problem[] = [];
   const label = (name: string): string => node.peers().get(name)?.nickname ?? name;
   if (node.cluster === undefined) {
@@ -33,6 +40,11 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
     const code = mesh.links().length === 0 ? "waiting-for-peers" : "no-founder";
     const command = code === "no-founder" ? `weave stop && weave launch --ipalloc-init seed=${node.config.name}` : "weave status connections";
     problems.push({ code, object: node.config.universes.map((u) => u.text).join(), since: startedAt, message: `${message}; ${hint}`, command });
+  }
+  const cloned = cloneSince(now);
+  if (cloned !== undefined) {
+    const message = `another host speaks as ${node.config.name} (a copied data directory?); give one of them a new one`;
+    problems.push({ code: "clone", object: node.config.name, since: cloned, message, command: "weave status peers" });
   }
   for (const [name, { cluster, since }] of foreign) {
     const message = `${label(name)} belongs to cluster ${cluster}, this host to ${node.cluster ?? "none"}; both allocate from one range`;
@@ -46,12 +58,19 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
     const object = node.config.defaultSubnets.join();
     problems.push({ code: "range-exhausted", object, since: fullSince, message: "no free address is left for this host", command: "weave status ipam" });
   }
-  for (const [name, since] of unreachable) {
+  const settlingIn = now - startedAt < STARTUP_GRACE_MS;
+  for (const [name, since] of settlingIn ? [] : unreachable) {
     const message = `${label(name)} cannot be reached; its containers' entries are kept`;
     problems.push({ code: "peer-unreachable", object: label(name), since, message, command: "weave status peers" });
   }
   for (const target of mesh.targets()) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
+    if (REFUSALS.has(target.failure.code)) {
+      const message = `${target.address} turned this host away: ${target.failure.message}`;
+      problems.push({ code: "refused", object: target.address, since: target.failure.since, message, command: "weave status connections" });
+      continue;
+    }
+    if (settlingIn && node.cluster !== undefined) continue;
     if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer))) continue; // told above
     const message = `${target.address} does not answer: ${target.failure.message}`;
     problems.push({ code: "target-unreachable", object: target.address, since: target.failure.since, message, command: "weave status connections" });

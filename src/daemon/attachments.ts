@@ -27,7 +27,7 @@ export function createAttachments(runner: Runner, node: Node, follower: Datapath
     async gateways(subnet, signal) {
       const there = node.exposedIn(subnet);
       if (there.length > 0) return there;
-      const request = { kind: "expose", addresses: [], masquerade: true, moment: boot.moment() } as const;
+      const request = { kind: "expose", addresses: [], masquerade: true } as const;
       const { addresses } = accepted(
         await runner.request(subnet === undefined ? request : { ...request, subnet }, signal),
       );

@@ -13,7 +13,7 @@ import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";
 export const BRIDGE = "weave";
 /** Weave Net's port, the same on every host whatever --port says: peers send to it. */
 export const VXLAN_PORT = 6784;
-/** "weave" in ASCII without its vowels, as a 24-bit number: one overlay, one VNI. */
+/** "wvv" in ASCII as the 24-bit number a VNI is: one overlay, one VNI, unlikely to be another tool's. */
 export const VNI = 0x777676;
 
 export interface Surroundings {
@@ -51,13 +51,16 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
     });
   }
   const underlay = chooseUnderlay(options, facts, warnings);
+  if (options.seed !== undefined && stored.rings.size === 0 && !options.seed.includes(name)) {
+    warnings.push(`--ipalloc-init seed=${options.seed.join()} does not name this host (${name}); it will ask those for addresses`);
+  }
   const mtu = chooseMtu(options, underlay.mtu, underlay.address);
   for (const peer of options.peers ?? []) checkTarget(peer);
   return {
     warnings,
     config: {
       name,
-      nickname: options.nickname ?? around.hostname,
+      nickname: options.nickname ?? stored.nickname ?? around.hostname,
       software: around.software,
       uid: around.uid,
       universes: [universe],

@@ -14,7 +14,7 @@ const peerName = z.string().regex(NAME_PATTERN, "up to 64 letters, digits, and :
 export const launchOptions = z.strictObject({
   /** Peer name; absent: the stored one, or a new random one. */
   name: peerName.optional(),
-  /** Display name; absent: the host name. */
+  /** Display name; absent: the stored one, or the host name. */
   nickname: z.string().min(1).max(255).optional(),
   /** Address to listen on and to give to peers; absent: listen on all, give the one of the default route. */
   host: z.string().optional(),

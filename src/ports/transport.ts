@@ -1,7 +1,6 @@
 // Connections to other peers that carry text frames in order. Implemented by src/adapters/transport-ws and transport-memory.
 import type { CloseReason, ConnId, DialId, TransportEvent } from "../core/connection.ts";
 
-export { MAX_FRAME_CHARS } from "../core/connection.ts";
 export type { CloseReason, ConnId, DialId, TransportEvent };
 
 /** Nothing here throws or waits; what happens is told by events, never from within the call that caused it. */

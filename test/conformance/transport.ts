@@ -1,9 +1,9 @@
 // What every Transport must do, as a suite that is given a world of two peers, alice and bob, and the link between them.
 // Run for the memory and the WebSocket transport by transport.test.ts.
+import { MAX_FRAME_CHARS } from "../../src/core/connection.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type ConnId,
-  MAX_FRAME_CHARS,
   type Transport,
   type TransportEvent,
 } from "../../src/ports/transport.ts";

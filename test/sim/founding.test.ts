@@ -109,3 +109,36 @@ describe("founding", () => {
     expect(w.host("bob").node?.facts().mesh.targets().map((t) => t.state)).toEqual(["connected", "self"]);
   });
 });
+
+describe("clones", () => {
+  it("behind a third peer: the third turns the newcomer away, and tells", async () => {
+    const w = world({ name: "carol", targets: [] }, { name: "alice", targets: [A] }, { name: "alice", targets: [A] });
+    await w.hosts[0]?.start();
+    await w.hosts[1]?.start();
+    await w.run(2_000);
+    await w.hosts[2]?.start();
+    await w.run(10_000);
+    const second = w.hosts[2]?.node;
+    expect(codes(w, "carol")).toContain("refused");
+    expect(second && problemsOf(second, w.schedule.now()).map((p) => p.code)).toContain("refused");
+    expect(w.hosts[1]?.node?.topology().reachable).toEqual(new Set(["carol"]));
+  });
+
+  it("behind different peers: both learn of each other, and their contradicting ends", async () => {
+    const peers: { name: string; targets: string[] }[] = [
+      { name: "carol", targets: [] },
+      { name: "dave", targets: [A] },
+      { name: "alice", targets: [A] },
+      { name: "alice", targets: [B] },
+    ];
+    const w = world(...peers);
+    for (const host of w.hosts) await host.start();
+    await w.run(30_000);
+    for (const twin of [w.hosts[2]?.node, w.hosts[3]?.node]) {
+      expect(twin && problemsOf(twin, w.schedule.now()).map((p) => p.code)).toContain("clone");
+    }
+    const before = w.tally.events;
+    await w.run(60_000);
+    expect(w.tally.events - before).toBeLessThan(2_000);
+  });
+});

@@ -11,13 +11,14 @@ export interface Finding extends Omit<Problem, "code"> {
 const RANK: Readonly<Record<Problem["code"], number>> = {
   "address-conflict": 0,
   datapath: 1,
-  "range-exhausted": 2,
-  "no-founder": 3,
-  "waiting-for-peers": 4,
-  "foreign-cluster": 5,
-  refused: 6,
-  "peer-unreachable": 7,
-  "target-unreachable": 8,
+  clone: 2,
+  "range-exhausted": 3,
+  "no-founder": 4,
+  "waiting-for-peers": 5,
+  "foreign-cluster": 6,
+  refused: 7,
+  "peer-unreachable": 8,
+  "target-unreachable": 9,
 };
 
 export function bySeverity(problems: readonly Problem[]): Problem[] {

@@ -115,7 +115,6 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   "address-elsewhere": 409,
   "no-ring": 503,
   "range-exhausted": 503,
-  starting: 503,
   timeout: 504,
 };
 

@@ -1,10 +1,10 @@
 // One process's end of the in-memory network: its dials and its sides of connections.
 // Times, partitions and who lives where are the network's, told here as the Wire.
+import { MAX_FRAME_CHARS } from "../../core/connection.ts";
 import {
   type CloseReason,
   type ConnId,
   type DialId,
-  MAX_FRAME_CHARS,
   type Transport,
   type TransportEvent,
 } from "../../ports/transport.ts";

@@ -25,7 +25,7 @@ export const MAX_NAME_CHARS = 64;
 /** Peer names: what a command line, a log and a record key can carry as they are. MAC notation (Weave Net) is one. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$/;
 export const MAX_VALUE_CHARS = 16_384;
-const MAX_ORIGINS = 16_384;
+const MAX_ORIGINS = 8_192;
 const MAX_KEYS_PER_ORIGIN = 262_144;
 
 interface Held {

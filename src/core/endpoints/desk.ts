@@ -21,7 +21,7 @@ import { type Reply, refusal, type Request } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
 import type { Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
-import { BRIDGE_SLOT } from "./endpoint.ts";
+import { BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
 
 /** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
 export const RING_PATIENCE_MS = 4_000;
@@ -44,6 +44,8 @@ export interface DeskHost {
   /** Name of a peer for people. */
   label(peer: string): string;
   whyNoRing(): { message: string; hint: string };
+  /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
+  mayAllocate(): boolean;
 }
 
 type Waiting = Extract<Request, { kind: "allocate" | "expose" }>;
@@ -86,6 +88,23 @@ export class Desk {
 
   get exposed(): readonly Exposure[] {
     return this.#exposed;
+  }
+
+  /**
+   * Others still hold endpoints of ours that the book does not know: the disk was lost, the containers may live on. Their
+   * addresses count as just freed, so that they are the last to be handed out again.
+   */
+  mind(own: readonly Entry[], now: Instant, out: Effect[]): void {
+    const slots = new Set([...this.#book.all()].map((record) => record.slot));
+    for (const { key, value } of own) {
+      if (key === BRIDGE_SLOT || slots.has(key)) continue;
+      for (const address of parseEndpoint(value)?.addresses ?? []) {
+        const place = this.#locate(address);
+        if (place === undefined || place.pool.space.holderOf(place.offset) !== undefined) continue;
+        place.pool.space.free(place.offset, now);
+        out.push(persist([freedOp(place.address, now)], false));
+      }
+    }
   }
 
   /** Take a request in. Commit and release are answered at once, the others by `serve`. */
@@ -212,6 +231,7 @@ export class Desk {
       const { message, hint } = this.#host.whyNoRing();
       return expired ? refusal("no-ring", message, hint) : undefined;
     }
+    if (needsRing && !this.#host.mayAllocate() && !expired) return undefined;
     const taken: Taken[] = [];
     const outcome =
       manual.length > 0 ? this.#claimAll(request, manual, taken, now, out) : this.#takeAll(request, taken, now, out);

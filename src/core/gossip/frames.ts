@@ -54,7 +54,7 @@ const frame = z.discriminatedUnion("t", [
   z.looseObject({
     t: z.literal("digest"),
     channel,
-    origins: z.array(z.tuple([name, count, count])).max(16_384),
+    origins: z.array(z.tuple([name, count, count])).max(MAX_ITEMS_PER_FRAME),
     answer: z.boolean().optional(),
   }),
   /** Entries of a channel. `repair`: answer to a digest, so duplicates in it say nothing about the tree. */

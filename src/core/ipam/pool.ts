@@ -21,7 +21,8 @@ export type Heard =
 
 interface Ask {
   readonly id: number;
-  readonly donor: string;
+  /** Key of the denial it may earn. */
+  readonly what: string;
   readonly deadline: Instant;
 }
 
@@ -33,6 +34,7 @@ export class Pool {
   #owned: readonly OffsetRange[] = [];
   #ask: Ask | undefined;
   #nextAsk = 1;
+  /** "donor start-end" -> until when: a denial says nothing about other parts of the range. */
   readonly #denied = new Map<string, Instant>();
 
   constructor(universe: Universe, self: string) {
@@ -126,20 +128,20 @@ export class Pool {
     if (this.#ask !== undefined) return "asking";
     const shares = new Map<string, number>();
     for (const r of this.ring?.within(subnet.usable) ?? []) {
-      if (reachable.has(r.owner) && now >= (this.#denied.get(r.owner) ?? 0)) {
+      if (reachable.has(r.owner) && now >= (this.#denied.get(asked(r.owner, subnet)) ?? 0)) {
         shares.set(r.owner, (shares.get(r.owner) ?? 0) + r.end - r.start);
       }
     }
     const [donor] = [...shares].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))[0] ?? [];
     if (donor === undefined) return "nobody";
-    this.#ask = { id: this.#nextAsk++, donor, deadline: now + ASK_TIMEOUT_MS };
+    this.#ask = { id: this.#nextAsk++, what: asked(donor, subnet), deadline: now + ASK_TIMEOUT_MS };
     return { donor, id: this.#ask.id };
   }
 
   answered(id: number, given: boolean, now: Instant): void {
     if (this.#ask?.id !== id) return;
-    if (given) this.#denied.delete(this.#ask.donor);
-    else this.#denied.set(this.#ask.donor, now + DENIAL_MS);
+    for (const [what, until] of this.#denied) if (now >= until) this.#denied.delete(what);
+    if (!given) this.#denied.set(this.#ask.what, now + DENIAL_MS);
     this.#ask = undefined;
   }
 
@@ -180,3 +182,5 @@ export class Pool {
     this.space.ownedChanged();
   }
 }
+
+const asked = (donor: string, { range }: Subnet): string => `${donor} ${range.start}-${range.end}`;

@@ -13,6 +13,10 @@ export const HELLO_TIMEOUT_MS = 10_000;
 export const PING_INTERVAL_MS = 5_000;
 /** Nothing heard for this long: the link is dead. TCP alone would take minutes to notice a partition. */
 export const SILENT_MS = 15_000;
+/** Heard from this recently (a ping is due every 5 s): certainly alive. */
+export const ALIVE_MS = 7_000;
+/** Inbound connections beyond this many are closed: strangers must not exhaust the process. */
+export const MAX_LINKS = 2_048;
 /** A refusal of a stranger stays in `status` for this long after it was last seen. */
 export const REFUSAL_SHOWN_MS = 300_000;
 /** Oldest refusals are forgotten beyond this many. */

@@ -28,14 +28,18 @@ export function introduction(facts: {
   return { t: "hello", protocol: PROTOCOL, capabilities: [], ...facts, universes: [...facts.universes] };
 }
 
+export function cloneObjection(name: string): CloseReason {
+  return {
+    code: "clone",
+    message: `two hosts use the peer name ${name} (a copied data directory?); give one of them a new one`,
+  };
+}
+
 /** Why `theirs` cannot be our peer, or undefined when it can. Both sides come to the same verdict. */
 export function objection(ours: Introduction, theirs: Hello): CloseReason | undefined {
   if (theirs.uid === ours.uid) return { code: "self", message: "this is the same daemon" };
   if (theirs.name === ours.name) {
-    return {
-      code: "clone",
-      message: `two hosts use the peer name ${ours.name} (a copied data directory?); give one of them a new one`,
-    };
+    return cloneObjection(ours.name);
   }
   if (theirs.protocol.min > ours.protocol.max || theirs.protocol.max < ours.protocol.min) {
     return {

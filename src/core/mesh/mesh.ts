@@ -8,17 +8,19 @@ import type { Effect, Instant } from "../effects.ts";
 import { encodeFrame, type Frame, type Hello } from "../gossip/frames.ts";
 import type { Random } from "../random.ts";
 import {
+  ALIVE_MS,
   DIAL_BACKOFF_GROWTH,
   DIAL_BACKOFF_MAX_MS,
   DIAL_BACKOFF_MS,
   DIAL_STABLE_MS,
   HELLO_TIMEOUT_MS,
+  MAX_LINKS,
   MAX_REFUSALS,
   PING_INTERVAL_MS,
   REFUSAL_SHOWN_MS,
   SILENT_MS,
 } from "./constants.ts";
-import { type Introduction, objection } from "./hello.ts";
+import { cloneObjection, type Introduction, objection } from "./hello.ts";
 
 export interface Target {
   readonly address: string;
@@ -56,6 +58,7 @@ export interface EstablishedLink extends Link {
 export interface Refusal extends CloseReason {
   readonly address: string;
   readonly name: string;
+  readonly uid: string;
   readonly since: Instant;
   readonly last: Instant;
 }
@@ -137,6 +140,10 @@ export class Mesh {
       pingSent: now,
       rttMs: undefined,
     };
+    if (this.#links.size >= MAX_LINKS && target === undefined) {
+      out.push({ type: "close", conn: event.conn, reason: { code: "full", message: `already ${MAX_LINKS} connections` } });
+      return;
+    }
     this.#links.set(event.conn, link);
     const hello: Hello = { ...this.#ours, t: "hello", nonce: link.nonce, ...(this.cluster === undefined ? {} : { cluster: this.cluster }) };
     send(out, link, hello);
@@ -154,7 +161,7 @@ export class Mesh {
     if (link.peer !== undefined) return this.drop(link, { code: "protocol", message: "introduced itself twice" }, now, out);
     const problem = objection(this.#ours, theirs);
     if (problem !== undefined) {
-      if (problem.code !== "self") this.#refuse(link, theirs.name, problem, now);
+      if (problem.code !== "self") this.#refuse(link, theirs, problem, now);
       if (link.target !== undefined && problem.code === "self") link.target.state = "self";
       return this.drop(link, problem, now, out);
     }
@@ -162,7 +169,13 @@ export class Mesh {
     if (link.target !== undefined) link.target.peer = theirs.name;
     const rival = this.#byPeer.get(theirs.name);
     if (rival === undefined) return this.#establish(accepted);
-    // An old connection of a peer that restarted is dead, whatever it looks like. Else both sides compare nonces.
+    if (rival.peer.uid !== theirs.uid && now - rival.lastHeard < ALIVE_MS) {
+      // Both are alive, so this is no restart. A peer that did restart is let in when its old connection is silent.
+      const clone = cloneObjection(theirs.name);
+      this.#refuse(link, theirs, clone, now);
+      return this.drop(link, clone, now, out);
+    }
+    // Of two connections to one process both sides keep the one whose nonces sort first.
     if (rival.peer.uid === theirs.uid && pair(rival) < pair(accepted)) {
       this.#settled(link.target, theirs.name);
       return this.drop(link, DUPLICATE, now, out);
@@ -241,6 +254,7 @@ export class Mesh {
 
   #establish(link: EstablishedLink): readonly LinkChange[] {
     this.#byPeer.set(link.peer.name, link);
+    for (const [key, { uid }] of this.#refusals) if (uid === link.peer.uid) this.#refusals.delete(key);
     this.#settled(link.target, link.peer.name);
     return [{ type: "established", link }];
   }
@@ -284,11 +298,11 @@ export class Mesh {
     return base * (0.5 + this.#random.next());
   }
 
-  #refuse(link: Link, name: string, reason: CloseReason, now: Instant): void {
+  #refuse(link: Link, { name, uid }: Hello, reason: CloseReason, now: Instant): void {
     const key = `${link.remoteAddress} ${name} ${reason.code}`;
     const since = this.#refusals.get(key)?.since ?? now;
     this.#refusals.delete(key);
-    this.#refusals.set(key, { ...reason, address: link.remoteAddress, name, since, last: now });
+    this.#refusals.set(key, { ...reason, address: link.remoteAddress, name, uid, since, last: now });
     for (const oldest of this.#refusals.keys()) {
       if (this.#refusals.size <= MAX_REFUSALS) break;
       this.#refusals.delete(oldest);
