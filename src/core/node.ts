@@ -10,28 +10,37 @@
 // effects of an earlier input are still running. Same inputs, same random seed: same effects.
 //
 // Node joins the machines: mesh (connections), gossip (spreading), pools (addresses), book (containers).
-import type { Universe } from "./address/universe.ts";
+
 import { macForName } from "./address/mac.ts";
+import type { Universe } from "./address/universe.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { plan } from "./datapath/plan.ts";
 import type { DatapathState } from "./datapath/state.ts";
 import { type Effect, event, type Input, type Instant, persist, reply } from "./effects.ts";
+import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
 import { toAttachment } from "./endpoints/book.ts";
 import { Desk } from "./endpoints/desk.ts";
-import { type Conflict, type Endpoint, ENDPOINTS, viewOf } from "./endpoints/endpoint.ts";
-import { decodeBody, decodeFrame, encodeFrame, type FrameOf, rangeFromWire, rangeToWire, type UnicastBody } from "./gossip/frames.ts";
+import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
+import {
+  decodeBody,
+  decodeFrame,
+  encodeFrame,
+  type FrameOf,
+  rangeFromWire,
+  rangeToWire,
+  type UnicastBody,
+} from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
 import { fnv1a64 } from "./hash.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { Founding, OwnedRange } from "./ipam/ring.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
-import { parsePeerRecord, PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
+import { PEER_KEY, PEERS, type PeerRecord, parsePeerRecord } from "./mesh/peer-record.ts";
 import { explore, type Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
-import { entryOp, type Exposure, identityOps, ringOp, type StoredState, targetsOp } from "./records.ts";
+import { type Exposure, entryOp, identityOps, ringOp, type StoredState, targetsOp } from "./records.ts";
 import type { Request } from "./requests.ts";
-import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
 import type { StoreOp } from "./store-op.ts";
 
 /** So many corrections of our own peer record within this time are a clone's doing. */
@@ -97,7 +106,10 @@ export class Node {
     this.bridgeMac = macForName(config.name);
     this.#underlay = config.underlay.address;
     for (const channel of [PEERS, ENDPOINTS]) this.#channels.set(channel, new OriginMap(config.name));
-    this.#mesh = new Mesh(introduction({ ...config, universes: config.universes.map((u) => u.text) }), random);
+    this.#mesh = new Mesh(
+      introduction({ ...config, universes: config.universes.map((u) => u.text) }),
+      random,
+    );
     this.#pools = config.universes.map((universe) => new Pool(universe, config.name));
     this.#gossip = new Gossip({
       self: config.name,
@@ -113,7 +125,8 @@ export class Node {
       spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
       ringChanged: (universe, fresh, now, out) => this.#ringChanged(universe, fresh, undefined, now, out),
       reachable: () => this.topology().reachable,
-      ask: (donor, body, out) => this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
+      ask: (donor, body, out) =>
+        this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
       label: (peer) => this.#label(peer),
       whyNoRing: () => this.#whyNoRing(),
       mayAllocate: () => !this.#joinedNow || this.#gossip.isSynced(),
@@ -162,7 +175,8 @@ export class Node {
         break;
       case "dial-failed": {
         const target = this.#mesh.dialFailed(input.dial, input.message, now);
-        if (target !== undefined) out.push(event("dial-failed", "info", { target: target.address, message: input.message }));
+        if (target !== undefined)
+          out.push(event("dial-failed", "info", { target: target.address, message: input.message }));
         break;
       }
       case "request":
@@ -220,7 +234,10 @@ export class Node {
     return this.#peers;
   }
 
-  endpoints(): { readonly byAddress: ReadonlyMap<string, Endpoint>; readonly conflicts: readonly Conflict[] } {
+  endpoints(): {
+    readonly byAddress: ReadonlyMap<string, Endpoint>;
+    readonly conflicts: readonly Conflict[];
+  } {
     this.#endpoints ??= viewOf(this.#channel(ENDPOINTS), this.config.name);
     return this.#endpoints;
   }
@@ -238,7 +255,9 @@ export class Node {
    * At start: attachments whose ADD a crash cut short, and those of an earlier boot, whose namespaces ended with it.
    */
   leftBehind(bootId: string): readonly AttachmentKey[] {
-    return [...this.#desk.book.all()].filter((record) => !record.committed || record.moment.bootId !== bootId);
+    return [...this.#desk.book.all()].filter(
+      (record) => !record.committed || record.moment.bootId !== bootId,
+    );
   }
 
   exposed(): readonly Exposure[] {
@@ -256,7 +275,11 @@ export class Node {
   topology(): Topology {
     if (this.#topology === undefined) {
       const links = new Map([...this.peers()].map(([name, record]) => [name, record.links]));
-      this.#topology = explore(this.config.name, this.#mesh.links().map((l) => l.peer.name), links);
+      this.#topology = explore(
+        this.config.name,
+        this.#mesh.links().map((l) => l.peer.name),
+        links,
+      );
     }
     return this.#topology;
   }
@@ -285,8 +308,18 @@ export class Node {
     const frame = decodeFrame(text);
     if (frame === "unknown") return; // of a newer version
     if ("refused" in frame) {
-      out.push(event("frame-refused", "warn", { from: link.peer?.name ?? link.remoteAddress, why: String(frame.refused) }));
-      if (link.peer === undefined) this.#linkChanges(this.#mesh.drop(link, { code: "malformed", message: String(frame.refused) }, now, out), now, out);
+      out.push(
+        event("frame-refused", "warn", {
+          from: link.peer?.name ?? link.remoteAddress,
+          why: String(frame.refused),
+        }),
+      );
+      if (link.peer === undefined)
+        this.#linkChanges(
+          this.#mesh.drop(link, { code: "malformed", message: String(frame.refused) }, now, out),
+          now,
+          out,
+        );
       return;
     }
     if (frame.t === "hello") {
@@ -294,7 +327,11 @@ export class Node {
       return;
     }
     if (link.peer === undefined) {
-      this.#linkChanges(this.#mesh.drop(link, { code: "protocol", message: "spoke before it introduced itself" }, now, out), now, out);
+      this.#linkChanges(
+        this.#mesh.drop(link, { code: "protocol", message: "spoke before it introduced itself" }, now, out),
+        now,
+        out,
+      );
       return;
     }
     switch (frame.t) {
@@ -315,7 +352,14 @@ export class Node {
         this.#pushed(conn, frame, now, out);
         break;
       case "ring": {
-        const fresh = this.#heardRing(frame.universe, frame.founding, frame.ranges.map(rangeFromWire), conn, now, out);
+        const fresh = this.#heardRing(
+          frame.universe,
+          frame.founding,
+          frame.ranges.map(rangeFromWire),
+          conn,
+          now,
+          out,
+        );
         this.#foreignness(link, frame.founding.cluster, now, out);
         this.#gossip.judge(conn, fresh, frame.repair === true, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, now);
@@ -341,7 +385,12 @@ export class Node {
     const self = this.config.name;
     // A clone somewhere beyond our neighbours would answer each of our answers for ever.
     const heard = this.#hasClone(now) ? entries.filter((e) => e.origin !== self) : entries;
-    if (frame.channel === ENDPOINTS) this.#desk.mind(heard.filter((e) => e.origin === self), now, out);
+    if (frame.channel === ENDPOINTS)
+      this.#desk.mind(
+        heard.filter((e) => e.origin === self),
+        now,
+        out,
+      );
     const { fresh, refused } = map.merge(heard);
     if (refused > 0) out.push(event("entries-refused", "warn", { channel: frame.channel, refused }));
     this.#spread(frame.channel, fresh, conn, now, out);
@@ -367,7 +416,9 @@ export class Node {
     const heard = pool.hear(founding, ranges);
     switch (heard.kind) {
       case "malformed":
-        out.push(event("frame-refused", "warn", { from: String(from), why: "ranges out of order or bounds" }));
+        out.push(
+          event("frame-refused", "warn", { from: String(from), why: "ranges out of order or bounds" }),
+        );
         return false;
       case "nothing":
       case "foreign":
@@ -375,16 +426,22 @@ export class Node {
       case "adopted":
         out.push(persist([this.#ringRecord(universe)], true));
         this.#joinedNow = true;
-        if (heard.instead !== undefined) out.push(event("yielded", "info", { cluster: heard.instead, to: founding.cluster }));
+        if (heard.instead !== undefined)
+          out.push(event("yielded", "info", { cluster: heard.instead, to: founding.cluster }));
         out.push(event("joined", "info", { cluster: founding.cluster, universe: pool.universe.text }));
         this.#mesh.cluster = this.cluster;
-        for (const link of this.#mesh.links()) this.#foreignness(link, this.#foreign.get(link.peer.name)?.cluster ?? founding.cluster, now, out);
+        for (const link of this.#mesh.links())
+          this.#foreignness(link, this.#foreign.get(link.peer.name)?.cluster ?? founding.cluster, now, out);
         this.#gossip.ringChanged(universe, heard.fresh, from, now);
         return true;
       case "merged":
         this.#ringChanged(universe, heard.fresh, from, now, out);
         if (heard.fresh.some((r) => r.owner === this.config.name)) {
-          out.push(event("received", "info", { addresses: sizeOf(heard.fresh.filter((r) => r.owner === this.config.name)) }));
+          out.push(
+            event("received", "info", {
+              addresses: sizeOf(heard.fresh.filter((r) => r.owner === this.config.name)),
+            }),
+          );
           this.#ringChanged(universe, pool.join(), undefined, now, out);
         }
         return true;
@@ -429,7 +486,12 @@ export class Node {
 
   /** The address a first connection leaves from is the one the others can reach. */
   #adoptUnderlay(link: Link): void {
-    if (this.config.underlay.pinned || this.#mesh.links().length > 1 || /^(127\.|::1$)/.test(link.localAddress)) return;
+    if (
+      this.config.underlay.pinned ||
+      this.#mesh.links().length > 1 ||
+      /^(127\.|::1$)/.test(link.localAddress)
+    )
+      return;
     this.#underlay = link.localAddress;
   }
 
@@ -447,15 +509,24 @@ export class Node {
     if (body === undefined || pool?.ring === undefined) return;
     if (body.k === "ask") {
       const fresh = pool.give({ start: body.start, end: body.end }, Number.POSITIVE_INFINITY, from, now);
-      this.#ringChanged(body.universe, fresh, undefined, now, out);
+      // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
+      this.#ringChanged(body.universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
       const [gift] = fresh;
       if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
       const { cluster, epoch, founders } = pool.ring.founding;
       const founding = { cluster, epoch, founders: [...founders] };
-      const answer = { k: "answer", universe: body.universe, id: body.id, founding, ...(gift ? { gift: rangeToWire(gift) } : {}) };
+      const answer = {
+        k: "answer",
+        universe: body.universe,
+        id: body.id,
+        founding,
+        ...(gift ? { gift: rangeToWire(gift) } : {}),
+      };
       this.#forward({ t: "to", from: this.config.name, to: from, hops: MAX_HOPS, body: answer }, out);
     } else {
-      if (body.gift !== undefined) this.#heardRing(body.universe, body.founding, [rangeFromWire(body.gift)], undefined, now, out);
+      const conn = this.#mesh.linkTo(from)?.conn; // the donor knows what it gave
+      if (body.gift !== undefined)
+        this.#heardRing(body.universe, body.founding, [rangeFromWire(body.gift)], conn, now, out);
       pool.answered(body.id, body.gift !== undefined, now);
     }
   }
@@ -470,7 +541,10 @@ export class Node {
     if (this.#topology === undefined) this.#noteReachability(now);
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
-    if (!this.#synced && (this.#gossip.isSynced() || (this.peers().size <= 1 && this.#mesh.targets().length === 0))) {
+    if (
+      !this.#synced &&
+      (this.#gossip.isSynced() || (this.peers().size <= 1 && this.#mesh.targets().length === 0))
+    ) {
       this.#synced = true;
       out.push({ type: "datapath" });
     }
@@ -479,9 +553,20 @@ export class Node {
   // --- spreading ---
 
   /** Persist and pass on what became effective in a channel. */
-  #spread(channel: string, fresh: readonly Entry[], from: number | undefined, now: Instant, out: Effect[]): void {
+  #spread(
+    channel: string,
+    fresh: readonly Entry[],
+    from: number | undefined,
+    now: Instant,
+    out: Effect[],
+  ): void {
     if (fresh.length === 0) return;
-    out.push(persist(fresh.map((entry) => entryOp(channel, entry)), false));
+    out.push(
+      persist(
+        fresh.map((entry) => entryOp(channel, entry)),
+        false,
+      ),
+    );
     this.#gossip.changed(channel, fresh, from, now);
     if (channel === PEERS) {
       this.#peers = undefined;
@@ -492,7 +577,13 @@ export class Node {
   }
 
   /** A ring is on disk, fsynced, before anybody can hear of it: gossip sends only what flush finds after this. */
-  #ringChanged(universe: number, fresh: readonly OwnedRange[], from: number | undefined, now: Instant, out: Effect[]): void {
+  #ringChanged(
+    universe: number,
+    fresh: readonly OwnedRange[],
+    from: number | undefined,
+    now: Instant,
+    out: Effect[],
+  ): void {
     if (fresh.length === 0) return;
     out.push(persist([this.#ringRecord(universe)], true));
     this.#gossip.ringChanged(universe, fresh, from, now);
@@ -501,8 +592,19 @@ export class Node {
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#topology = undefined;
     const { nickname, uid, software, port, mtu, name } = this.config;
-    const links = this.#mesh.links().map((l) => l.peer.name).sort();
-    const entry = this.#channel(PEERS).put(PEER_KEY, { nickname, uid, software, underlay: this.#underlay, port, mtu, links });
+    const links = this.#mesh
+      .links()
+      .map((l) => l.peer.name)
+      .sort();
+    const entry = this.#channel(PEERS).put(PEER_KEY, {
+      nickname,
+      uid,
+      software,
+      underlay: this.#underlay,
+      port,
+      mtu,
+      links,
+    });
     this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
   }
 
@@ -522,7 +624,9 @@ export class Node {
     const range = this.config.universes.map((u) => u.text).join();
     // Founders with one list make one ring without a word: the identity is a function of list and range.
     const cluster =
-      seed === undefined ? this.#randomName() : fnv1a64(`${founders.join()} ${range}`).toString(16).padStart(16, "0");
+      seed === undefined
+        ? this.#randomName()
+        : fnv1a64(`${founders.join()} ${range}`).toString(16).padStart(16, "0");
     this.#pools.forEach((pool, index) => {
       pool.found({ cluster, epoch: 1, founders });
       out.push(persist([this.#ringRecord(index)], true));
@@ -531,14 +635,22 @@ export class Node {
   }
 
   #randomName(): string {
-    return [0, 0].map(() => Math.floor(this.#random.next() * 2 ** 32).toString(16).padStart(8, "0")).join("");
+    return [0, 0]
+      .map(() =>
+        Math.floor(this.#random.next() * 2 ** 32)
+          .toString(16)
+          .padStart(8, "0"),
+      )
+      .join("");
   }
 
   #noteReachability(now: Instant): void {
     const { reachable } = this.topology();
-    for (const name of this.#unreachable.keys()) if (reachable.has(name) || !this.peers().has(name)) this.#unreachable.delete(name);
+    for (const name of this.#unreachable.keys())
+      if (reachable.has(name) || !this.peers().has(name)) this.#unreachable.delete(name);
     for (const name of this.peers().keys()) {
-      if (name !== this.config.name && !reachable.has(name) && !this.#unreachable.has(name)) this.#unreachable.set(name, now);
+      if (name !== this.config.name && !reachable.has(name) && !this.#unreachable.has(name))
+        this.#unreachable.set(name, now);
     }
   }
 
