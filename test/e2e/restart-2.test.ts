@@ -25,6 +25,7 @@ describe("a daemon that ends and is launched again", () => {
     for (const from of [near, far, neighbour]) {
       for (const to of [near, far, neighbour]) if (from !== to) await from.reaches(to.address);
     }
+    await lab.untilKnown([far, near, neighbour]);
     await lab.untilAllOk();
   });
 
@@ -50,9 +51,9 @@ describe("a daemon that ends and is launched again", () => {
     const { pings, stream } = await traffic.stop();
     for (const { sent, lost } of pings) {
       expect(lost).toEqual([]);
-      expect(sent).toBeGreaterThan(50);
+      expect(sent).toBeGreaterThan(20);
     }
-    expect(stream.count).toBeGreaterThan(50);
+    expect(stream.count).toBeGreaterThan(20);
     expect(stream.longestMs).toBeLessThan(NO_LOSS_MS);
     expect(identity(await host.status())).toEqual(before);
     expect((await host.weaveOk("status")).split("\n")[0]).toMatch(/^OK/);
