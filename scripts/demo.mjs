@@ -11,12 +11,16 @@ const PING_INTERVAL_MS = 10;
 async function demo() {
   const base = await makeUnderlay();
   const hosts = [];
-  for (const [index, name] of ["alpha", "beta", "gamma"].entries()) hosts.push(await makeHost(base, name, index + 1));
+  for (const [index, name] of ["alpha", "beta", "gamma"].entries())
+    hosts.push(await makeHost(base, name, index + 1));
   const [alpha, beta, gamma] = hosts;
   try {
     await tell(alpha, beta, gamma);
   } catch (error) {
-    for (const host of hosts) console.error(`--- last words of weaver on ${host.name}\n${host.log().split("\n").slice(-8).join("\n")}`);
+    for (const host of hosts)
+      console.error(
+        `--- last words of weaver on ${host.name}\n${host.log().split("\n").slice(-8).join("\n")}`,
+      );
     throw error;
   }
 }
@@ -29,13 +33,19 @@ async function tell(alpha, beta, gamma) {
     await host.weave("setup", "--cni-bin-dir", host.dirs.bin, "--cni-conf-dir", host.dirs.conf);
   }
   show(alpha, "weave launch --nickname alpha", await alpha.weave("launch", "--nickname", "alpha"));
-  show(beta, `weave launch --nickname beta ${alpha.address}`, await beta.weave("launch", "--nickname", "beta", alpha.address));
+  show(
+    beta,
+    `weave launch --nickname beta ${alpha.address}`,
+    await beta.weave("launch", "--nickname", "beta", alpha.address),
+  );
   show(gamma, "weave launch --nickname gamma", await gamma.weave("launch", "--nickname", "gamma"));
 
   say("gamma was launched alone. connect brings it in: its own ring was never used, so it gives way.");
   show(gamma, `weave connect ${alpha.address}`, await gamma.weave("connect", alpha.address));
   await eventually("the three hosts know each other", async () => {
-    const counts = await Promise.all([alpha, beta, gamma].map(async (h) => JSON.parse(await h.weave("status", "--json")).peers.length));
+    const counts = await Promise.all(
+      [alpha, beta, gamma].map(async (h) => JSON.parse(await h.weave("status", "--json")).peers.length),
+    );
     return counts.every((count) => count === 3);
   });
 
@@ -44,7 +54,12 @@ async function tell(alpha, beta, gamma) {
 
   say("Containers are attached as a container runtime does it: by calling the installed plugin.");
   const placed = [];
-  for (const [host, name] of [[alpha, "web"], [beta, "db"], [gamma, "cache"], [gamma, "batch"]]) {
+  for (const [host, name] of [
+    [alpha, "web"],
+    [beta, "db"],
+    [gamma, "cache"],
+    [gamma, "batch"],
+  ]) {
     const container = await makeContainer(name);
     const result = await host.cni("ADD", container);
     const address = result.ips[0].address.split("/")[0];
@@ -67,9 +82,12 @@ async function tell(alpha, beta, gamma) {
   await transfer(cache, web);
 
   say("What the operator sees on beta:");
-  for (const section of [[], ["ipam"]]) show(beta, ["weave status", ...section].join(" "), await beta.weave("status", ...section));
+  for (const section of [[], ["ipam"]])
+    show(beta, ["weave status", ...section].join(" "), await beta.weave("status", ...section));
 
-  say(`Now the daemon on beta is killed (-9) and launched again, while web pings db every ${PING_INTERVAL_MS} ms.`);
+  say(
+    `Now the daemon on beta is killed (-9) and launched again, while web pings db every ${PING_INTERVAL_MS} ms.`,
+  );
   await killUnderTraffic(beta, web, db);
 
   say("Containers go as they came.");
@@ -89,7 +107,9 @@ async function transfer(from, to) {
   const { bits_per_second: rate, bytes } = report.end.sum_received;
   if (!(bytes > 0)) throw new Error(`no data arrived from ${from.container.name} at ${to.container.name}`);
   const label = `${from.container.name} on ${from.host.name} -> ${to.container.name} on ${to.host.name}`;
-  console.log(`  ${label.padEnd(40)} ${(bytes / 2 ** 20).toFixed(0).padStart(6)} MiB  ${(rate / 1e9).toFixed(1)} Gbit/s`);
+  console.log(
+    `  ${label.padEnd(40)} ${(bytes / 2 ** 20).toFixed(0).padStart(6)} MiB  ${(rate / 1e9).toFixed(1)} Gbit/s`,
+  );
 }
 
 async function killUnderTraffic(host, from, to) {
@@ -114,7 +134,8 @@ async function killUnderTraffic(host, from, to) {
   if (lost > 1) throw new Error(`${lost} packets were lost while weaver was away`);
   const after = JSON.parse(await host.weave("status", "--json"));
   for (const what of ["name", "cluster", "exposed"]) {
-    if (JSON.stringify(after[what]) !== JSON.stringify(before[what])) throw new Error(`${what} changed over the restart`);
+    if (JSON.stringify(after[what]) !== JSON.stringify(before[what]))
+      throw new Error(`${what} changed over the restart`);
   }
   console.log("  same name, same ring, same addresses, nothing lost");
 }
@@ -167,7 +188,8 @@ if (isMainModule(import.meta.url)) {
     say("Done. Everything that was made is removed.");
     await end(0);
   } catch (error) {
-    if (ending === undefined) console.error(`\ndemo FAILED: ${error instanceof Error ? error.message : error}`);
+    if (ending === undefined)
+      console.error(`\ndemo FAILED: ${error instanceof Error ? error.message : error}`);
     await end(1);
   }
 }

@@ -28,12 +28,20 @@ export function localProgram(name) {
  * @param {{ capture?: boolean, cwd?: string, env?: Record<string, string>, input?: string, timeoutMs?: number }} [options]
  * @returns {Promise<{ code: number, output: string, timedOut: boolean }>}
  */
-export function run(program, args, { capture = false, cwd = repositoryRoot, env = {}, input, timeoutMs } = {}) {
+export function run(
+  program,
+  args,
+  { capture = false, cwd = repositoryRoot, env = {}, input, timeoutMs } = {},
+) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: [input === undefined ? "ignore" : "pipe", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
+      stdio: [
+        input === undefined ? "ignore" : "pipe",
+        capture ? "pipe" : "inherit",
+        capture ? "pipe" : "inherit",
+      ],
       // A group of its own, so that a run past its time is ended with everything it started.
       detached: timeoutMs !== undefined,
     });

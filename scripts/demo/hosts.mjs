@@ -31,14 +31,29 @@ export async function makeHost(base, name, number) {
   const netns = `${PREFIX}${name}`;
   const address = `192.168.77.${number}`;
   await must("ip", ["netns", "add", netns]);
-  await must("ip", ["-n", UNDERLAY, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", netns]);
+  await must("ip", [
+    "-n",
+    UNDERLAY,
+    "link",
+    "add",
+    name,
+    "type",
+    "veth",
+    "peer",
+    "name",
+    "eth0",
+    "netns",
+    netns,
+  ]);
   await must("ip", ["-n", UNDERLAY, "link", "set", name, "master", "switch", "up"]);
   await must("ip", ["-n", netns, "address", "add", `${address}/24`, "dev", "eth0"]);
   for (const link of ["lo", "eth0"]) await must("ip", ["-n", netns, "link", "set", link, "up"]);
-  const dirs = Object.fromEntries(["data", "run", "bin", "conf"].map((kind) => [kind, join(base, name, kind)]));
+  const dirs = Object.fromEntries(
+    ["data", "run", "bin", "conf"].map((kind) => [kind, join(base, name, kind)]),
+  );
   for (const dir of Object.values(dirs)) mkdirSync(dir, { recursive: true });
   const env = { WEAVE_DATA_DIR: dirs.data, WEAVE_RUN_DIR: dirs.run };
-  const inside = (args) => ["--net=/run/netns/" + netns, ...args];
+  const inside = (args) => [`--net=/run/netns/${netns}`, ...args];
   return {
     name,
     address,
@@ -47,7 +62,8 @@ export async function makeHost(base, name, number) {
     /** What a runtime does: the plugin named by 10-weave.conf, its variables, the configuration on stdin. */
     cni: (command, container) => callPlugin(inside, dirs, command, container),
     pid: () => Number(readFileSync(join(dirs.run, "weaver.pid"), "utf8")),
-    log: () => (existsSync(join(dirs.run, "weaver.log")) ? readFileSync(join(dirs.run, "weaver.log"), "utf8") : ""),
+    log: () =>
+      existsSync(join(dirs.run, "weaver.log")) ? readFileSync(join(dirs.run, "weaver.log"), "utf8") : "",
   };
 }
 

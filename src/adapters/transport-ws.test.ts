@@ -4,8 +4,8 @@ import { request } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import type { Logger } from "../ports/logger.ts";
 import { MAX_FRAME_CHARS } from "../core/connection.ts";
+import type { Logger } from "../ports/logger.ts";
 import type { TransportEvent } from "../ports/transport.ts";
 import { createWsTransport, type WsTransport } from "./transport-ws.ts";
 

@@ -2,15 +2,9 @@
 // Owns sockets, their limits and their timeouts. When to dial again, heartbeats and what frames mean belong to the core.
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
-import type { Logger } from "../ports/logger.ts";
 import { MAX_FRAME_CHARS } from "../core/connection.ts";
-import {
-  type CloseReason,
-  type ConnId,
-  type DialId,
-  type Transport,
-  type TransportEvent,
-} from "../ports/transport.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { CloseReason, ConnId, DialId, Transport, TransportEvent } from "../ports/transport.ts";
 import { CLOSE_CODE, decodeCloseReason, encodeCloseReason } from "./transport-ws/close-reason.ts";
 import { type Listener, openListener } from "./transport-ws/listener.ts";
 import { plainAddress, targetUrl } from "./transport-ws/target.ts";

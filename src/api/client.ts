@@ -1,7 +1,7 @@
 // Client of the control API: one request per call over the unix socket.
 import { request as httpRequest } from "node:http";
-import { WeaveError, isErrorCode } from "../core/errors.ts";
-import { z } from "zod";
+import type { z } from "zod";
+import { isErrorCode, WeaveError } from "../core/errors.ts";
 import { apiError, routes } from "./control.ts";
 import type { Status } from "./status.ts";
 
@@ -15,7 +15,10 @@ export interface Client {
 /** Errors are WeaveError: not-running when nobody answers on the socket, timeout, or the daemon's own code. */
 export function createClient(socketPath: string, options: { readonly timeoutMs?: number } = {}): Client {
   const timeoutMs = options.timeoutMs ?? 30_000;
-  const call = async <T>(route: { method: string; path: string; answer: z.ZodType<T> }, body?: unknown): Promise<T> => {
+  const call = async <T>(
+    route: { method: string; path: string; answer: z.ZodType<T> },
+    body?: unknown,
+  ): Promise<T> => {
     const { statusCode, text } = await exchange(socketPath, route, body, timeoutMs);
     const value = parseJson(text);
     if (statusCode >= 200 && statusCode < 300) {
@@ -26,8 +29,13 @@ export function createClient(socketPath: string, options: { readonly timeoutMs?:
         cause: parsed.error,
       });
     }
-    const failure = apiError.safeParse(value).data ?? { code: "internal", message: `weaver answered HTTP ${statusCode}: ${text.slice(0, 200)}` };
-    throw new WeaveError(isErrorCode(failure.code) ? failure.code : "internal", failure.message, { hint: failure.hint });
+    const failure = apiError.safeParse(value).data ?? {
+      code: "internal",
+      message: `weaver answered HTTP ${statusCode}: ${text.slice(0, 200)}`,
+    };
+    throw new WeaveError(isErrorCode(failure.code) ? failure.code : "internal", failure.message, {
+      hint: failure.hint,
+    });
   };
   return {
     status: () => call(routes.status),
@@ -45,7 +53,10 @@ function exchange(
 ): Promise<{ statusCode: number; text: string }> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
   return new Promise((resolve, reject) => {
-    const headers = payload === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) };
+    const headers =
+      payload === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) };
     const call = httpRequest({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
       let text = "";
       response.setEncoding("utf8");
@@ -53,7 +64,9 @@ function exchange(
       response.on("end", () => resolve({ statusCode: response.statusCode ?? 0, text }));
       response.on("error", reject);
     });
-    call.on("timeout", () => call.destroy(new WeaveError("timeout", `weaver did not answer ${path} within ${timeoutMs / 1000} s`)));
+    call.on("timeout", () =>
+      call.destroy(new WeaveError("timeout", `weaver did not answer ${path} within ${timeoutMs / 1000} s`)),
+    );
     call.on("error", (error: NodeJS.ErrnoException) => {
       reject(error instanceof WeaveError ? error : connectFailure(socketPath, error));
     });
@@ -63,12 +76,19 @@ function exchange(
 
 function connectFailure(socketPath: string, error: NodeJS.ErrnoException): WeaveError {
   if (error.code === "EACCES" || error.code === "EPERM") {
-    return new WeaveError("not-running", `no permission to use ${socketPath}`, { hint: "run this as root", cause: error });
+    return new WeaveError("not-running", `no permission to use ${socketPath}`, {
+      hint: "run this as root",
+      cause: error,
+    });
   }
-  return new WeaveError("not-running", `weaver is not answering on ${socketPath} (${error.code ?? error.message})`, {
-    hint: "start it with: weave launch",
-    cause: error,
-  });
+  return new WeaveError(
+    "not-running",
+    `weaver is not answering on ${socketPath} (${error.code ?? error.message})`,
+    {
+      hint: "start it with: weave launch",
+      cause: error,
+    },
+  );
 }
 
 function parseJson(text: string): unknown {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { status } from "./status.ts";
 
 /** host or host:port; IPv6 in brackets when it has a port. */
-export const peerAddress = z.string().min(1).max(255);
+const peerAddress = z.string().min(1).max(255);
 
 export const routes = {
   status: { method: "GET", path: "/v1/status", answer: status },

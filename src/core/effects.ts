@@ -1,8 +1,8 @@
 // What the core is told and what it answers with. A shell (src/daemon/runner.ts) runs effects strictly in list order:
 // an effect that depends on a persist stands after it.
 import type { CloseReason, ConnId, DialId, TransportEvent } from "./connection.ts";
-import type { StoreOp } from "./store-op.ts";
 import type { Reply, Request } from "./requests.ts";
+import type { StoreOp } from "./store-op.ts";
 
 /** Milliseconds since the epoch, never running backwards within a process. */
 export type Instant = number;
@@ -50,7 +50,11 @@ export interface CoreEvent {
 
 export const persist = (ops: readonly StoreOp[], sync: boolean): Effect => ({ type: "persist", ops, sync });
 export const reply = (id: number, answer: Reply): Effect => ({ type: "reply", id, reply: answer });
-export const event = (kind: CoreEvent["kind"], level: CoreEvent["level"], data: CoreEvent["data"]): Effect => ({
+export const event = (
+  kind: CoreEvent["kind"],
+  level: CoreEvent["level"],
+  data: CoreEvent["data"],
+): Effect => ({
   type: "event",
   event: { kind, level, data },
 });

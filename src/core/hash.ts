@@ -39,7 +39,8 @@ export function xor(a: Fingerprint, b: Fingerprint): Fingerprint {
   return join(high(a) ^ high(b), low(a) ^ low(b));
 }
 
-const join = (highHalf: number, lowHalf: number): Fingerprint => (highHalf >>> 0) * 0x1000000 + (lowHalf >>> 0);
+const join = (highHalf: number, lowHalf: number): Fingerprint =>
+  (highHalf >>> 0) * 0x1000000 + (lowHalf >>> 0);
 const high = (value: Fingerprint): number => Math.floor(value / 0x1000000);
 const low = (value: Fingerprint): number => value % 0x1000000;
 

@@ -10,13 +10,13 @@
 //   freed/<address>                      when it was freed (ms since the epoch)
 //   entry/<channel>/<origin>/<key>       gossip: own entries are the truth, foreign ones a cache
 import { z } from "zod";
-import type { StoreOp } from "./store-op.ts";
 import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
 import type { Founding, OwnedRange, Ring } from "./ipam/ring.ts";
+import type { StoreOp } from "./store-op.ts";
 
 /** Grows when an older weaver could not read the directory any more. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 const name = z.string().min(1).max(MAX_NAME_CHARS);
 const moment = z.object({ bootId: z.string(), bootMs: z.number() });
@@ -52,7 +52,10 @@ export interface StoredState {
   readonly name: string | undefined;
   readonly nickname: string | undefined;
   readonly targets: readonly string[] | undefined;
-  readonly rings: ReadonlyMap<number, { readonly universe: string; readonly founding: Founding; readonly ranges: readonly OwnedRange[] }>;
+  readonly rings: ReadonlyMap<
+    number,
+    { readonly universe: string; readonly founding: Founding; readonly ranges: readonly OwnedRange[] }
+  >;
   readonly exposed: readonly Exposure[];
   readonly allocations: readonly AllocationRecord[];
   readonly freed: readonly { readonly address: string; readonly at: number }[];
@@ -64,17 +67,25 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
   const read = <T>(schema: z.ZodType<T>, key: string, value: unknown): T => {
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
-    throw new WeaveError("storage", `stored record "${key}" does not parse: ${parsed.error.issues[0]?.message ?? "malformed"}`, {
-      hint: "the data directory is damaged; keep a copy of it, then remove it and launch again to join afresh",
-    });
+    throw new WeaveError(
+      "storage",
+      `stored record "${key}" does not parse: ${parsed.error.issues[0]?.message ?? "malformed"}`,
+      {
+        hint: "the data directory is damaged; keep a copy of it, then remove it and launch again to join afresh",
+      },
+    );
   };
   const schema = records.get("schema");
   if (schema !== undefined) {
     const { version } = read(z.object({ version: z.int() }), "schema", schema);
     if (version > SCHEMA_VERSION) {
-      throw new WeaveError("state-mismatch", `the data directory was written by a newer weaver (schema ${version}, this one reads ${SCHEMA_VERSION})`, {
-        hint: "install that version again; going back is not possible",
-      });
+      throw new WeaveError(
+        "state-mismatch",
+        `the data directory was written by a newer weaver (schema ${version}, this one reads ${SCHEMA_VERSION})`,
+        {
+          hint: "install that version again; going back is not possible",
+        },
+      );
     }
   }
   const rings = new Map<number, { universe: string; founding: Founding; ranges: OwnedRange[] }>();
@@ -85,7 +96,11 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     const [kind, ...rest] = key.split("/");
     if (kind === "ring") {
       const { universe, founding, ranges } = read(ringRecord, key, value);
-      rings.set(Number(rest[0]), { universe, founding, ranges: ranges.map(([start, end, version, owner]) => ({ start, end, version, owner })) });
+      rings.set(Number(rest[0]), {
+        universe,
+        founding,
+        ranges: ranges.map(([start, end, version, owner]) => ({ start, end, version, owner })),
+      });
     } else if (kind === "allocation") allocations.push(read(allocationRecord, key, value));
     else if (kind === "freed") freed.push({ address: rest.join("/"), at: read(z.number(), key, value) });
     else if (kind === "entry") {
@@ -122,9 +137,17 @@ export const ringOp = (index: number, universe: string, { founding, ranges }: Ri
   value: { universe, founding, ranges: ranges.map((r) => [r.start, r.end, r.version, r.owner]) },
 });
 
-export const targetsOp = (targets: readonly string[]): StoreOp => ({ type: "put", key: "targets", value: targets });
+export const targetsOp = (targets: readonly string[]): StoreOp => ({
+  type: "put",
+  key: "targets",
+  value: targets,
+});
 
-export const exposedOp = (exposed: readonly Exposure[]): StoreOp => ({ type: "put", key: "exposed", value: exposed });
+export const exposedOp = (exposed: readonly Exposure[]): StoreOp => ({
+  type: "put",
+  key: "exposed",
+  value: exposed,
+});
 
 export const entryOp = (channel: string, { origin, key, version, value }: Entry): StoreOp => ({
   type: "put",
@@ -135,7 +158,15 @@ export const entryOp = (channel: string, { origin, key, version, value }: Entry)
 const allocationKey = (a: { network: string; containerId: string; ifname: string }): string =>
   `allocation/${a.network}/${a.containerId}/${a.ifname}`;
 
-export const allocationOp = (a: AllocationRecord): StoreOp => ({ type: "put", key: allocationKey(a), value: a });
+export const allocationOp = (a: AllocationRecord): StoreOp => ({
+  type: "put",
+  key: allocationKey(a),
+  value: a,
+});
 export const releaseOp = (a: AllocationRecord): StoreOp => ({ type: "del", key: allocationKey(a) });
-export const freedOp = (address: string, at: number): StoreOp => ({ type: "put", key: `freed/${address}`, value: at });
+export const freedOp = (address: string, at: number): StoreOp => ({
+  type: "put",
+  key: `freed/${address}`,
+  value: at,
+});
 export const reusedOp = (address: string): StoreOp => ({ type: "del", key: `freed/${address}` });

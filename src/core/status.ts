@@ -26,7 +26,7 @@ export interface Problem {
 }
 
 /** A daemon that has just been launched is still dialling: silence proves nothing yet. */
-export const STARTUP_GRACE_MS = 5_000;
+const STARTUP_GRACE_MS = 5_000;
 
 /** Reasons of src/core/mesh/hello.ts for which one side turns the other away. */
 const REFUSALS: ReadonlySet<string> = new Set(["clone", "protocol", "range-mismatch", "overlay-mismatch"]);
@@ -38,13 +38,28 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   if (node.cluster === undefined) {
     const { message, hint } = whyNoRing();
     const code = mesh.links().length === 0 ? "waiting-for-peers" : "no-founder";
-    const command = code === "no-founder" ? `weave stop && weave launch --ipalloc-init seed=${node.config.name}` : "weave status connections";
-    problems.push({ code, object: node.config.universes.map((u) => u.text).join(), since: startedAt, message: `${message}; ${hint}`, command });
+    const command =
+      code === "no-founder"
+        ? `weave stop && weave launch --ipalloc-init seed=${node.config.name}`
+        : "weave status connections";
+    problems.push({
+      code,
+      object: node.config.universes.map((u) => u.text).join(),
+      since: startedAt,
+      message: `${message}; ${hint}`,
+      command,
+    });
   }
   const cloned = cloneSince(now);
   if (cloned !== undefined) {
     const message = `another host speaks as ${node.config.name} (a copied data directory?); give one of them a new one`;
-    problems.push({ code: "clone", object: node.config.name, since: cloned, message, command: "weave status peers" });
+    problems.push({
+      code: "clone",
+      object: node.config.name,
+      since: cloned,
+      message,
+      command: "weave status peers",
+    });
   }
   for (const [name, { cluster, since }] of foreign) {
     const message = `${label(name)} belongs to cluster ${cluster}, this host to ${node.cluster ?? "none"}; both allocate from one range`;
@@ -52,32 +67,69 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   }
   for (const { address, peers } of node.endpoints().conflicts) {
     const message = `${address} is held on ${peers.map(label).join(" and ")}; delete one of the containers`;
-    problems.push({ code: "address-conflict", object: address, since: startedAt, message, command: "weave status endpoints" });
+    problems.push({
+      code: "address-conflict",
+      object: address,
+      since: startedAt,
+      message,
+      command: "weave status endpoints",
+    });
   }
   if (fullSince !== undefined) {
     const object = node.config.defaultSubnets.join();
-    problems.push({ code: "range-exhausted", object, since: fullSince, message: "no free address is left for this host", command: "weave status ipam" });
+    problems.push({
+      code: "range-exhausted",
+      object,
+      since: fullSince,
+      message: "no free address is left for this host",
+      command: "weave status ipam",
+    });
   }
   const settlingIn = now - startedAt < STARTUP_GRACE_MS;
   for (const [name, since] of settlingIn ? [] : unreachable) {
     const message = `${label(name)} cannot be reached; its containers' entries are kept`;
-    problems.push({ code: "peer-unreachable", object: label(name), since, message, command: "weave status peers" });
+    problems.push({
+      code: "peer-unreachable",
+      object: label(name),
+      since,
+      message,
+      command: "weave status peers",
+    });
   }
   for (const target of mesh.targets()) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
     if (REFUSALS.has(target.failure.code)) {
       const message = `${target.address} turned this host away: ${target.failure.message}`;
-      problems.push({ code: "refused", object: target.address, since: target.failure.since, message, command: "weave status connections" });
+      problems.push({
+        code: "refused",
+        object: target.address,
+        since: target.failure.since,
+        message,
+        command: "weave status connections",
+      });
       continue;
     }
     if (settlingIn && node.cluster !== undefined) continue;
-    if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer))) continue; // told above
+    if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer)))
+      continue; // told above
     const message = `${target.address} does not answer: ${target.failure.message}`;
-    problems.push({ code: "target-unreachable", object: target.address, since: target.failure.since, message, command: "weave status connections" });
+    problems.push({
+      code: "target-unreachable",
+      object: target.address,
+      since: target.failure.since,
+      message,
+      command: "weave status connections",
+    });
   }
   for (const refusal of mesh.refusals(now)) {
     const message = `${refusal.name} at ${refusal.address} was turned away: ${refusal.message}`;
-    problems.push({ code: "refused", object: refusal.name, since: refusal.since, message, command: "weave status connections" });
+    problems.push({
+      code: "refused",
+      object: refusal.name,
+      since: refusal.since,
+      message,
+      command: "weave status connections",
+    });
   }
   return problems;
 }
@@ -127,14 +179,23 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
   const waiting = mesh.targets().flatMap((target) => {
     const met = target.peer !== undefined && mesh.linkTo(target.peer) !== undefined;
     if (shown.has(target.address) || met || target.state === "connected") return [];
-    const state = target.state === "self" ? ("self" as const) : target.state === "dialing" ? ("connecting" as const) : ("retrying" as const);
+    const state =
+      target.state === "self"
+        ? ("self" as const)
+        : target.state === "dialing"
+          ? ("connecting" as const)
+          : ("retrying" as const);
     return [
       {
         direction: "out" as const,
         address: target.address,
         state,
-        ...(target.peer === undefined ? {} : { peer: target.peer, nickname: node.peers().get(target.peer)?.nickname ?? target.peer }),
-        ...(target.failure === undefined ? {} : { failure: target.failure.message, since: target.failure.since }),
+        ...(target.peer === undefined
+          ? {}
+          : { peer: target.peer, nickname: node.peers().get(target.peer)?.nickname ?? target.peer }),
+        ...(target.failure === undefined
+          ? {}
+          : { failure: target.failure.message, since: target.failure.since }),
         ...(state === "retrying" ? { nextTry: target.nextDial } : {}),
       },
     ];

@@ -1,6 +1,7 @@
 // The Attachments port for the CNI verbs, on the core's requests.
-import type { Node } from "../core/node.ts";
+
 import { WeaveError } from "../core/errors.ts";
+import type { Node } from "../core/node.ts";
 import type { BootMoment, Reply } from "../core/requests.ts";
 import type { Attachments } from "../ports/attachments.ts";
 import type { DatapathFollower } from "./follower.ts";
@@ -11,7 +12,12 @@ export interface BootClock {
   moment(): BootMoment;
 }
 
-export function createAttachments(runner: Runner, node: Node, follower: DatapathFollower, boot: BootClock): Attachments {
+export function createAttachments(
+  runner: Runner,
+  node: Node,
+  follower: DatapathFollower,
+  boot: BootClock,
+): Attachments {
   return {
     readiness: () => node.readiness(),
     mtu: () => node.datapath().bridge.mtu,

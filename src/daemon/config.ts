@@ -10,11 +10,11 @@ import type { HostFacts } from "../ports/kernel.ts";
 import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";
 
 /** Weave Net's names. */
-export const BRIDGE = "weave";
+const BRIDGE = "weave";
 /** Weave Net's port, the same on every host whatever --port says: peers send to it. */
-export const VXLAN_PORT = 6784;
+const VXLAN_PORT = 6784;
 /** "wvv" in ASCII as the 24-bit number a VNI is: one overlay, one VNI, unlikely to be another tool's. */
-export const VNI = 0x777676;
+const VNI = 0x777676;
 
 export interface Surroundings {
   readonly stored: StoredState;
@@ -37,7 +37,9 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
   const [lack] = facts.missing;
   if (lack !== undefined) {
     const all = facts.missing.map(({ what, brings }) => `${what} (${brings})`).join("; ");
-    throw new WeaveError("feature-missing", `this host lacks: ${all}`, { hint: `install or enable it, then launch again: ${lack.brings}` });
+    throw new WeaveError("feature-missing", `this host lacks: ${all}`, {
+      hint: `install or enable it, then launch again: ${lack.brings}`,
+    });
   }
   const warnings: string[] = [];
   const name = peerName(options, around);
@@ -46,13 +48,19 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
   const defaultSubnet = options.defaultSubnet ?? universe.text;
   const subnet = parseCidr(defaultSubnet);
   if (subnet === undefined || !defaultSubnet.includes("/") || !overlaps(subnet, universe.network)) {
-    throw new WeaveError("bad-address", `--ipalloc-default-subnet ${defaultSubnet} does not overlap the range ${universe.text}`, {
-      hint: "choose a subnet of --ipalloc-range",
-    });
+    throw new WeaveError(
+      "bad-address",
+      `--ipalloc-default-subnet ${defaultSubnet} does not overlap the range ${universe.text}`,
+      {
+        hint: "choose a subnet of --ipalloc-range",
+      },
+    );
   }
   const underlay = chooseUnderlay(options, facts, warnings);
   if (options.seed !== undefined && stored.rings.size === 0 && !options.seed.includes(name)) {
-    warnings.push(`--ipalloc-init seed=${options.seed.join()} does not name this host (${name}); it will ask those for addresses`);
+    warnings.push(
+      `--ipalloc-init seed=${options.seed.join()} does not name this host (${name}); it will ask those for addresses`,
+    );
   }
   const mtu = chooseMtu(options, underlay.mtu, underlay.address);
   for (const peer of options.peers ?? []) checkTarget(peer);
@@ -86,15 +94,21 @@ export function checkTarget(text: string): void {
   const badV4 = match?.[2] !== undefined && /^[\d.]+$/.test(match[2]) && parseAddress(match[2]) === undefined;
   const port = Number(match?.[4] ?? 1);
   if (match === null || badV6 || badV4 || port < 1 || port > 65535) {
-    throw new WeaveError("bad-request", `"${text}" is not a peer address`, { hint: "write HOST, HOST:PORT or [IPV6]:PORT" });
+    throw new WeaveError("bad-request", `"${text}" is not a peer address`, {
+      hint: "write HOST, HOST:PORT or [IPV6]:PORT",
+    });
   }
 }
 
 function peerName(options: LaunchOptions, { stored, freshName }: Surroundings): string {
   if (stored.name !== undefined && options.name !== undefined && options.name !== stored.name) {
-    throw new WeaveError("state-mismatch", `the data directory ${options.dataDir} belongs to peer ${stored.name}, not to ${options.name}`, {
-      hint: `launch without --name, or with another --data-dir`,
-    });
+    throw new WeaveError(
+      "state-mismatch",
+      `the data directory ${options.dataDir} belongs to peer ${stored.name}, not to ${options.name}`,
+      {
+        hint: `launch without --name, or with another --data-dir`,
+      },
+    );
   }
   return options.name ?? stored.name ?? freshName;
 }
@@ -110,28 +124,44 @@ function chooseRange(options: LaunchOptions, stored: StoredState): Universe {
       "too-small": "is too small: 4 addresses at least",
       "too-large": "is too large: 2^48 addresses at most",
     }[universe];
-    throw new WeaveError("bad-address", `--ipalloc-range ${text} ${why}`, { hint: `for example --ipalloc-range ${DEFAULT_RANGE}` });
+    throw new WeaveError("bad-address", `--ipalloc-range ${text} ${why}`, {
+      hint: `for example --ipalloc-range ${DEFAULT_RANGE}`,
+    });
   }
   if (universe.network.family === 6) {
-    throw new WeaveError("bad-address", `--ipalloc-range ${text}: IPv6 ranges are not supported yet`, { hint: "use an IPv4 range" });
+    throw new WeaveError("bad-address", `--ipalloc-range ${text}: IPv6 ranges are not supported yet`, {
+      hint: "use an IPv4 range",
+    });
   }
   if (kept !== undefined && kept !== universe.text) {
-    throw new WeaveError("state-mismatch", `the data directory ${options.dataDir} holds the ring of ${kept}, not of ${universe.text}`, {
-      hint: `launch with --ipalloc-range ${kept}, or with another --data-dir`,
-    });
+    throw new WeaveError(
+      "state-mismatch",
+      `the data directory ${options.dataDir} holds the ring of ${kept}, not of ${universe.text}`,
+      {
+        hint: `launch with --ipalloc-range ${kept}, or with another --data-dir`,
+      },
+    );
   }
   return universe;
 }
 
 /** A container address that a route of the host leads elsewhere can never be reached from it. */
-function checkOverlap(universe: Universe, options: LaunchOptions, { stored, facts }: Surroundings, warnings: string[]): void {
+function checkOverlap(
+  universe: Universe,
+  options: LaunchOptions,
+  { stored, facts }: Surroundings,
+  warnings: string[],
+): void {
   for (const { dst, dev } of facts.routes) {
     const route = parseCidr(dst);
-    if (dev === BRIDGE || route === undefined || route.prefix === 0 || !overlaps(route, universe.network)) continue;
+    if (dev === BRIDGE || route === undefined || route.prefix === 0 || !overlaps(route, universe.network))
+      continue;
     const what = `the address range ${universe.text} overlaps the route ${dst}${dev === "" ? "" : ` dev ${dev}`} of this host`;
     // A range already in use, or chosen knowingly, is not refused.
     if (options.range === undefined && stored.rings.size === 0) {
-      throw new WeaveError("range-overlap", what, { hint: "choose a free one, the same on all hosts: --ipalloc-range CIDR" });
+      throw new WeaveError("range-overlap", what, {
+        hint: "choose a free one, the same on all hosts: --ipalloc-range CIDR",
+      });
     }
     warnings.push(`${what}; containers with such addresses are not reachable from here`);
   }
@@ -144,21 +174,30 @@ function chooseUnderlay(
 ): { address: string; mtu: number; pinned: boolean } {
   if (options.host !== undefined) {
     const given = parseAddress(options.host);
-    if (given === undefined) throw new WeaveError("bad-address", `--host ${options.host} is not an IP address`, { hint: "give an address of this host" });
+    if (given === undefined)
+      throw new WeaveError("bad-address", `--host ${options.host} is not an IP address`, {
+        hint: "give an address of this host",
+      });
     if (given.value !== 0n) {
       const found = facts.addresses.find((a) => parseAddress(a.address)?.value === given.value);
       const loopback = contains({ family: 4, value: 0x7f000000n, prefix: 8 }, given);
       if (found === undefined && !loopback) {
         const have = facts.addresses.map((a) => a.address).join(", ") || "none";
-        throw new WeaveError("bad-address", `--host ${options.host} is not an address of this host`, { hint: `it has: ${have}` });
+        throw new WeaveError("bad-address", `--host ${options.host} is not an address of this host`, {
+          hint: `it has: ${have}`,
+        });
       }
       return { address: options.host, mtu: found?.mtu ?? 65535, pinned: true };
     }
   }
   const ipv4 = facts.addresses.filter((a) => a.dev !== BRIDGE && parseAddress(a.address)?.family === 4);
-  const chosen = (parseAddress(facts.defaultSource?.address ?? "")?.family === 4 ? facts.defaultSource : undefined) ?? ipv4[0];
+  const chosen =
+    (parseAddress(facts.defaultSource?.address ?? "")?.family === 4 ? facts.defaultSource : undefined) ??
+    ipv4[0];
   if (chosen === undefined) {
-    warnings.push("this host has no network address yet; the first connection to a peer will tell which to use");
+    warnings.push(
+      "this host has no network address yet; the first connection to a peer will tell which to use",
+    );
     return { address: "127.0.0.1", mtu: 1500, pinned: false };
   }
   return { address: chosen.address, mtu: chosen.mtu, pinned: false };
@@ -168,9 +207,13 @@ function chooseMtu(options: LaunchOptions, underlayMtu: number, address: string)
   const family = parseAddress(address)?.family ?? 4;
   const possible = underlayMtu - VXLAN_OVERHEAD[family];
   if (options.mtu !== undefined && options.mtu > possible) {
-    throw new WeaveError("mtu-invalid", `--mtu ${options.mtu} is more than the underlay carries: ${underlayMtu} less ${VXLAN_OVERHEAD[family]} for VXLAN is ${possible}`, {
-      hint: `use --mtu ${possible} or leave it out`,
-    });
+    throw new WeaveError(
+      "mtu-invalid",
+      `--mtu ${options.mtu} is more than the underlay carries: ${underlayMtu} less ${VXLAN_OVERHEAD[family]} for VXLAN is ${possible}`,
+      {
+        hint: `use --mtu ${possible} or leave it out`,
+      },
+    );
   }
   return options.mtu ?? possible;
 }

@@ -59,7 +59,10 @@ export class DatapathFollower {
         this.#note(await this.#kernel.apply(this.#wanted()));
       }
     } catch (error) {
-      this.#note({ changes: [], failures: [{ object: "datapath", message: error instanceof Error ? error.message : String(error) }] });
+      this.#note({
+        changes: [],
+        failures: [{ object: "datapath", message: error instanceof Error ? error.message : String(error) }],
+      });
     } finally {
       this.#working = undefined;
     }
@@ -73,7 +76,10 @@ export class DatapathFollower {
       }
     }
     const now = Date.now();
-    this.#failures = failures.map((f) => ({ ...f, since: this.#failures.find((old) => old.object === f.object)?.since ?? now }));
+    this.#failures = failures.map((f) => ({
+      ...f,
+      since: this.#failures.find((old) => old.object === f.object)?.since ?? now,
+    }));
     clearTimeout(this.#retry);
     if (failures.length > 0 && !this.#stopped) this.#retry = setTimeout(() => this.changed(), RETRY_MS);
   }

@@ -9,7 +9,9 @@ export const DEFAULT_DATA_DIR = "/var/lib/weave";
 export const DEFAULT_RUN_DIR = "/run/weave";
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
-const peerName = z.string().regex(NAME_PATTERN, "up to 64 letters, digits, and : . _ - (starting with a letter or digit)");
+const peerName = z
+  .string()
+  .regex(NAME_PATTERN, "up to 64 letters, digits, and : . _ - (starting with a letter or digit)");
 
 export const launchOptions = z.strictObject({
   /** Peer name; absent: the stored one, or a new random one. */

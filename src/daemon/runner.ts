@@ -51,7 +51,8 @@ export class Runner {
     this.#stopped = true;
     this.#onIdle?.();
     this.#ports.clock.setAlarm(undefined, () => {});
-    for (const answer of this.#waiting.values()) answer({ ok: false, code: "cancelled", message: "weaver is stopping" });
+    for (const answer of this.#waiting.values())
+      answer({ ok: false, code: "cancelled", message: "weaver is stopping" });
     this.#waiting.clear();
   }
 
@@ -64,7 +65,11 @@ export class Runner {
   /** Ask the core; `signal` tells it that the caller went away. */
   request(request: Request, signal?: AbortSignal): Promise<Reply> {
     if (this.#stopped || signal?.aborted === true) {
-      return Promise.resolve({ ok: false, code: "cancelled", message: "the caller went away or weaver is stopping" });
+      return Promise.resolve({
+        ok: false,
+        code: "cancelled",
+        message: "the caller went away or weaver is stopping",
+      });
     }
     const id = this.#nextRequest++;
     return new Promise((resolve) => {

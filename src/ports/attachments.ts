@@ -35,7 +35,10 @@ export interface Attachments {
    * the address went to another plugin, through weave-ipam: it is kept like any other, and nothing is
    * published. `netns` is Netns.id of the kernel port.
    */
-  commit(key: AttachmentKey, facts: { mac: string; netns: string; hostIfname: string } | undefined): Promise<void>;
+  commit(
+    key: AttachmentKey,
+    facts: { mac: string; netns: string; hostIfname: string } | undefined,
+  ): Promise<void>;
   /** Free the addresses; undefined when there was nothing. Idempotent. */
   release(key: AttachmentKey): Promise<Attachment | undefined>;
 }

@@ -1,12 +1,9 @@
 // What every Transport must do, as a suite that is given a world of two peers, alice and bob, and the link between them.
 // Run for the memory and the WebSocket transport by transport.test.ts.
-import { MAX_FRAME_CHARS } from "../../src/core/connection.ts";
+
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  type ConnId,
-  type Transport,
-  type TransportEvent,
-} from "../../src/ports/transport.ts";
+import { MAX_FRAME_CHARS } from "../../src/core/connection.ts";
+import type { ConnId, Transport, TransportEvent } from "../../src/ports/transport.ts";
 
 export interface TransportWorld {
   readonly alice: Transport;

@@ -6,7 +6,14 @@ import { addressOf, World } from "./world.ts";
 
 const [A] = [addressOf(0)];
 const pair = (universe: string): World =>
-  new World({ seed: 3, universe, peers: [{ name: "alice", targets: [] }, { name: "bob", targets: [A ?? ""] }] });
+  new World({
+    seed: 3,
+    universe,
+    peers: [
+      { name: "alice", targets: [] },
+      { name: "bob", targets: [A ?? ""] },
+    ],
+  });
 
 async function started(w: World): Promise<World> {
   await w.startAll();
@@ -46,7 +53,10 @@ describe("allocation", () => {
   it("gives exactly the address asked for, from another owner if need be, or says why not", async () => {
     const w = await started(pair("10.32.0.0/24"));
     const [alice, bob] = [w.host("alice"), w.host("bob")];
-    const far = w.host("alice").node?.config.universes[0]?.addressAt(bob.node?.facts().pools[0]?.owned[0]?.start ?? 0) ?? "";
+    const far =
+      w
+        .host("alice")
+        .node?.config.universes[0]?.addressAt(bob.node?.facts().pools[0]?.owned[0]?.start ?? 0) ?? "";
     expect(await w.answer(alice.add("a", { addresses: [far] }))).toBeUndefined();
     expect(alice.containers.get("a")).toBe(`${far}/24`);
     expect(await w.answer(bob.add("b", { addresses: [far] }))).toBe("address-elsewhere");

@@ -14,7 +14,11 @@ const clusters = (w: World): Set<string | undefined> => new Set(w.hosts.map((h) 
 
 describe("founding", () => {
   it("a host launched without peers founds, the others join and get a share before they need it", async () => {
-    const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [A] }, { name: "carol", targets: [B] });
+    const w = world(
+      { name: "alice", targets: [] },
+      { name: "bob", targets: [A] },
+      { name: "carol", targets: [B] },
+    );
     await w.startAll();
     await w.run(5_000);
     expect(clusters(w).size).toBe(1);
@@ -25,7 +29,11 @@ describe("founding", () => {
 
   it("seed decides it on all at once, without a word between them", async () => {
     const seed = ["alice", "bob"];
-    const w = world({ name: "alice", targets: [B], seed }, { name: "bob", targets: [A], seed }, { name: "carol", targets: [A], seed });
+    const w = world(
+      { name: "alice", targets: [B], seed },
+      { name: "bob", targets: [A], seed },
+      { name: "carol", targets: [A], seed },
+    );
     w.network.partition([[A], [B], [C]]);
     await w.startAll();
     await w.run(1_000);
@@ -41,7 +49,11 @@ describe("founding", () => {
   });
 
   it("when all were launched with peers nobody founds, ADD says so, and a founder that comes later ends it", async () => {
-    const w = world({ name: "alice", targets: [B, C] }, { name: "bob", targets: [A, C] }, { name: "carol", targets: [] });
+    const w = world(
+      { name: "alice", targets: [B, C] },
+      { name: "bob", targets: [A, C] },
+      { name: "carol", targets: [] },
+    );
     await w.host("alice").start();
     await w.run(100);
     expect(codes(w, "alice")).toContain("waiting-for-peers");
@@ -81,8 +93,26 @@ describe("founding", () => {
   });
 
   it("three launched alone and then connected in any order become one cluster", async () => {
-    for (const links of [[[0, 1], [1, 2]], [[0, 2], [1, 2]], [[1, 0], [2, 0], [2, 1]]]) {
-      const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [] }, { name: "carol", targets: [] });
+    for (const links of [
+      [
+        [0, 1],
+        [1, 2],
+      ],
+      [
+        [0, 2],
+        [1, 2],
+      ],
+      [
+        [1, 0],
+        [2, 0],
+        [2, 1],
+      ],
+    ]) {
+      const w = world(
+        { name: "alice", targets: [] },
+        { name: "bob", targets: [] },
+        { name: "carol", targets: [] },
+      );
       await w.startAll();
       for (const [from = 0, to = 0] of links) void w.hosts[from]?.connect(addressOf(to));
       await w.run(60_000);
@@ -106,13 +136,23 @@ describe("founding", () => {
     await w.startAll();
     await w.run(30_000);
     expect(codes(w, "bob")).toEqual([]);
-    expect(w.host("bob").node?.facts().mesh.targets().map((t) => t.state)).toEqual(["connected", "self"]);
+    expect(
+      w
+        .host("bob")
+        .node?.facts()
+        .mesh.targets()
+        .map((t) => t.state),
+    ).toEqual(["connected", "self"]);
   });
 });
 
 describe("clones", () => {
   it("behind a third peer: the third turns the newcomer away, and tells", async () => {
-    const w = world({ name: "carol", targets: [] }, { name: "alice", targets: [A] }, { name: "alice", targets: [A] });
+    const w = world(
+      { name: "carol", targets: [] },
+      { name: "alice", targets: [A] },
+      { name: "alice", targets: [A] },
+    );
     await w.hosts[0]?.start();
     await w.hosts[1]?.start();
     await w.run(2_000);

@@ -1,9 +1,10 @@
 // One simulated host: a disk that survives, a daemon that may die at any port call, and containers that outlive it.
 // The core and the effect runner are the real ones.
-import type { MemoryEndpoint, MemoryNetwork } from "../../src/adapters/transport-memory.ts";
+
 import { createMemoryStore, type MemoryDisk, type MemoryStore } from "../../src/adapters/store-memory.ts";
-import { Universe } from "../../src/core/address/universe.ts";
+import type { MemoryEndpoint, MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { macForAddress } from "../../src/core/address/mac.ts";
+import { Universe } from "../../src/core/address/universe.ts";
 import type { OwnedRange } from "../../src/core/ipam/ring.ts";
 import { Node } from "../../src/core/node.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
@@ -140,7 +141,11 @@ export class Host {
     if (address === undefined) return allocated?.ok === false ? allocated.code : "daemon away";
     this.containers.set(container, address);
     this.clusters.set(container, runner?.node.cluster ?? "none");
-    const facts = { mac: macForAddress(address.split("/")[0] ?? ""), netns: container, hostIfname: container };
+    const facts = {
+      mac: macForAddress(address.split("/")[0] ?? ""),
+      netns: container,
+      hostIfname: container,
+    };
     await runner?.request({ kind: "commit", key, facts });
     return undefined;
   }
@@ -150,7 +155,10 @@ export class Host {
     const { runner } = this;
     if (runner === undefined) return;
     this.containers.delete(container);
-    await runner.request({ kind: "release", key: { network: "weave", containerId: container, ifname: "eth0" } });
+    await runner.request({
+      kind: "release",
+      key: { network: "weave", containerId: container, ifname: "eth0" },
+    });
   }
 
   #burn(): boolean {
@@ -170,7 +178,7 @@ export class Host {
     };
   }
 
-  #fusedStore(inner: Store): Store {
+  #fusedStore(inner: MemoryStore): Store {
     return {
       load: () => inner.load(),
       write: (ops, options) => {

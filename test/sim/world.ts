@@ -3,8 +3,9 @@
 //
 //   always: no address is held by two containers of one cluster; no offset is believed owned by two peers (alive or dead, disks count)
 //   quiet:  all rings and all maps equal; every offset owned by somebody; every container known everywhere
-import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/transport-memory.ts";
+
 import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
+import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
 import { Host, type HostOptions, ringText } from "./host.ts";
 import { Schedule } from "./schedule.ts";
@@ -46,13 +47,18 @@ export class World {
     this.network = createMemoryNetwork({
       scheduler: this.schedule,
       random: seededRandom(options.seed + 1),
-      link: { latencyMs: options.latencyMs ?? { min: 1, max: 50 }, lossProbability: options.lossProbability ?? 0 },
+      link: {
+        latencyMs: options.latencyMs ?? { min: 1, max: 50 },
+        lossProbability: options.lossProbability ?? 0,
+      },
     });
     const { peers, universe } = options;
     const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
     this.hosts = chosen.map((host, i) => {
       const whole = { ...host, address: addressOf(i), universe };
-      return new Host(whole, createMemoryDisk(), this.network, this.schedule, this.random, (text) => this.#note(text));
+      return new Host(whole, createMemoryDisk(), this.network, this.schedule, this.random, (text) =>
+        this.#note(text),
+      );
     });
   }
 
@@ -131,7 +137,9 @@ export class World {
       this.tally.partitions++;
       const cut = this.random.below(this.hosts.length);
       const shuffled = [...this.hosts].sort((a, b) => (a.options.address < b.options.address ? -1 : 1));
-      this.network.partition([shuffled.slice(0, cut), shuffled.slice(cut)].map((g) => g.map((h) => h.options.address)));
+      this.network.partition(
+        [shuffled.slice(0, cut), shuffled.slice(cut)].map((g) => g.map((h) => h.options.address)),
+      );
       this.#note(`partition at ${cut}`);
     } else if (dice < 92) {
       this.network.heal();
@@ -160,7 +168,8 @@ export class World {
       for (const [container, address] of host.containers) {
         const place = `${host.clusters.get(container)} ${address}`;
         const other = held.get(place);
-        if (other !== undefined) this.fail(`${place} is held by ${other} and by ${host.options.name}/${container}`);
+        if (other !== undefined)
+          this.fail(`${place} is held by ${other} and by ${host.options.name}/${container}`);
         held.set(place, `${host.options.name}/${container}`);
       }
     }
@@ -174,7 +183,8 @@ export class World {
     believers.forEach((range, i) => {
       const next = believers[i + 1];
       const clones = next?.name === range.name;
-      if (next?.cluster === range.cluster && !clones && next.start < range.end) this.fail(`${range.name} and ${next.name} both own offset ${next.start}`);
+      if (next?.cluster === range.cluster && !clones && next.start < range.end)
+        this.fail(`${range.name} and ${next.name} both own offset ${next.start}`);
     });
   }
 
@@ -182,18 +192,27 @@ export class World {
     this.check();
     const [first] = this.hosts;
     const rings = this.hosts.map((h) => ringText(h.node?.facts().pools[0]?.ring?.ranges));
-    rings.forEach((ring, i) => ring !== rings[0] && this.fail(`ring of p${i} differs: ${ring} / ${rings[0]}`));
-    const owned = (first?.node?.facts().pools[0]?.ring?.ranges ?? []).reduce((sum, r) => sum + r.end - r.start, 0);
+    for (const [i, ring] of rings.entries()) {
+      if (ring !== rings[0]) this.fail(`ring of p${i} differs: ${ring} / ${rings[0]}`);
+    }
+    const owned = (first?.node?.facts().pools[0]?.ring?.ranges ?? []).reduce(
+      (sum, r) => sum + r.end - r.start,
+      0,
+    );
     const size = first?.node?.config.universes[0]?.size;
     if (owned !== size) this.fail(`${owned} of ${size} offsets have an owner`);
     for (const host of this.hosts) {
       const view = host.node?.endpoints().byAddress;
-      const truth = this.hosts.flatMap((h) => [...h.containers.values()].map((cidr) => `${cidr.split("/")[0]}@${h.options.name}`)).sort();
+      const truth = this.hosts
+        .flatMap((h) => [...h.containers.values()].map((cidr) => `${cidr.split("/")[0]}@${h.options.name}`))
+        .sort();
       const seen = [...(view ?? [])].map(([address, endpoint]) => `${address}@${endpoint.peer}`).sort();
       const missing = truth.filter((t) => !seen.includes(t) && this.#committed(t));
       const extra = seen.filter((s) => !truth.includes(s));
-      if (missing.length + extra.length > 0) this.fail(`${host.options.name} lacks ${missing.join()} and invents ${extra.join()}`);
-      if ((await host.storedRing()) !== rings[0]) this.fail(`ring on the disk of ${host.options.name} differs from its memory`);
+      if (missing.length + extra.length > 0)
+        this.fail(`${host.options.name} lacks ${missing.join()} and invents ${extra.join()}`);
+      if ((await host.storedRing()) !== rings[0])
+        this.fail(`ring on the disk of ${host.options.name} differs from its memory`);
     }
   }
 
@@ -206,7 +225,12 @@ export class World {
   #committed(endpoint: string): boolean {
     const [address, name] = endpoint.split("@");
     const host = this.hosts.find((h) => h.options.name === name);
-    return host?.node?.attachments().some((a) => a.mac !== undefined && a.addresses.some((cidr) => cidr.startsWith(`${address}/`))) ?? false;
+    return (
+      host?.node
+        ?.attachments()
+        .some((a) => a.mac !== undefined && a.addresses.some((cidr) => cidr.startsWith(`${address}/`))) ??
+      false
+    );
   }
 
   #pick<T>(list: readonly T[]): T {

@@ -1,13 +1,7 @@
 // One process's end of the in-memory network: its dials and its sides of connections.
 // Times, partitions and who lives where are the network's, told here as the Wire.
 import { MAX_FRAME_CHARS } from "../../core/connection.ts";
-import {
-  type CloseReason,
-  type ConnId,
-  type DialId,
-  type Transport,
-  type TransportEvent,
-} from "../../ports/transport.ts";
+import type { CloseReason, ConnId, DialId, Transport, TransportEvent } from "../../ports/transport.ts";
 import type { Pipe, Scheduler } from "./pipe.ts";
 
 // The timeouts and limits of the WebSocket transport, so that what is simulated is what runs.

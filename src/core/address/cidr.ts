@@ -18,7 +18,11 @@ export function parseCidr(text: string): Cidr | undefined {
   if (text.length > 64 || text.includes("%")) return undefined;
   const [address, prefixText, ...rest] = text.split("/");
   if (address === undefined || rest.length > 0) return undefined;
-  const family: Family | undefined = Address4.isValid(address) ? 4 : Address6.isValid(address) ? 6 : undefined;
+  const family: Family | undefined = Address4.isValid(address)
+    ? 4
+    : Address6.isValid(address)
+      ? 6
+      : undefined;
   if (family === undefined) return undefined;
   let prefix = bits(family);
   if (prefixText !== undefined) {

@@ -23,7 +23,7 @@ export function macForName(name: string): string {
 }
 
 /** Six colon-separated bytes, lower case. */
-export function isMac(text: string): boolean {
+function isMac(text: string): boolean {
   return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(text);
 }
 

@@ -3,9 +3,9 @@
 import { type Cidr, cidrSize, contains, formatAddress, formatCidr, networkOf, parseCidr } from "./cidr.ts";
 
 /** Universes reach at most 2^48 addresses: offsets stay exact integers in a JavaScript number (below 2^53). */
-export const MAX_UNIVERSE_BITS = 48;
+const MAX_UNIVERSE_BITS = 48;
 /** Weave Net's minimum: network, broadcast and two hosts. */
-export const MIN_UNIVERSE_SIZE = 4;
+const MIN_UNIVERSE_SIZE = 4;
 
 /** Offsets `start` (included) to `end` (excluded) inside a universe. */
 export interface OffsetRange {

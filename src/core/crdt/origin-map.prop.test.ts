@@ -11,7 +11,12 @@ const entry: fc.Arbitrary<Entry> = fc.record({
 const entries = fc.array(entry, { maxLength: 12 });
 
 const contentOf = (map: OriginMap): string =>
-  JSON.stringify(map.origins().flatMap((origin) => map.entriesSince(origin, 0).map((e) => JSON.stringify(e))).sort());
+  JSON.stringify(
+    map
+      .origins()
+      .flatMap((origin) => map.entriesSince(origin, 0).map((e) => JSON.stringify(e)))
+      .sort(),
+  );
 
 function observerOf(...batches: Entry[][]): OriginMap {
   const map = new OriginMap("dave");

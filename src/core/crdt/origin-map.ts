@@ -104,7 +104,8 @@ export class OriginMap {
   /** Entries of one origin above a version, tombstones included, in version order. */
   entriesSince(origin: string, version: number): readonly Entry[] {
     const out: Entry[] = [];
-    for (const { entry } of this.#origins.get(origin)?.entries.values() ?? []) if (entry.version > version) out.push(entry);
+    for (const { entry } of this.#origins.get(origin)?.entries.values() ?? [])
+      if (entry.version > version) out.push(entry);
     return out.sort((a, b) => a.version - b.version);
   }
 
@@ -155,12 +156,19 @@ export class OriginMap {
     }
     if (!this.#wins(entry)) return;
     // Re-issue above the version heard (invariant 2): our value, or its removal when we know of none.
-    fresh.push(this.#store({ ...entry, version: Math.max(entry.version + 1, this.#nextVersion()), value: mine?.value ?? null }));
+    fresh.push(
+      this.#store({
+        ...entry,
+        version: Math.max(entry.version + 1, this.#nextVersion()),
+        value: mine?.value ?? null,
+      }),
+    );
   }
 
   #wins(entry: Entry): boolean {
     const held = this.entry(entry.origin, entry.key);
-    if (held === undefined || entry.version !== held.version) return held === undefined || entry.version > held.version;
+    if (held === undefined || entry.version !== held.version)
+      return held === undefined || entry.version > held.version;
     return textOf(entry.value) > textOf(held.value);
   }
 

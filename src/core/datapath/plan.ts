@@ -28,7 +28,9 @@ export interface PlanInput {
 }
 
 export function plan(input: PlanInput): DatapathState {
-  const others = [...input.peers].filter(([name, record]) => name !== input.self && record.underlay !== input.underlay);
+  const others = [...input.peers].filter(
+    ([name, record]) => name !== input.self && record.underlay !== input.underlay,
+  );
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));
   const own = new Set(input.exposed.map(({ cidr }) => cidr.split("/")[0]));
   const localMacs = new Set([input.bridgeMac]);

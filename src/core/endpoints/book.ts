@@ -1,7 +1,8 @@
 // The allocations of this host: which container holds which addresses, and in which slot its endpoint is published.
-import type { Attachment, AttachmentKey } from "./attachment.ts";
+
 import type { AllocationRecord } from "../records.ts";
 import type { BootMoment, EndpointFacts } from "../requests.ts";
+import type { Attachment, AttachmentKey } from "./attachment.ts";
 
 export class Book {
   readonly #byKey = new Map<string, AllocationRecord>();
@@ -30,7 +31,15 @@ export class Book {
   add(key: AttachmentKey, addresses: readonly string[], moment: BootMoment): AllocationRecord {
     const slot = String(this.#freeSlots.pop() ?? this.#nextSlot++);
     const { network, containerId, ifname } = key;
-    return this.#put({ network, containerId, ifname, addresses: [...addresses], slot, moment, committed: false });
+    return this.#put({
+      network,
+      containerId,
+      ifname,
+      addresses: [...addresses],
+      slot,
+      moment,
+      committed: false,
+    });
   }
 
   commit(record: AllocationRecord, facts: EndpointFacts | undefined): AllocationRecord {

@@ -17,7 +17,7 @@ import {
   reusedOp,
   type StoredState,
 } from "../records.ts";
-import { type Reply, refusal, type Request } from "../requests.ts";
+import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
 import type { Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
@@ -40,7 +40,11 @@ export interface DeskHost {
   ringChanged(universe: number, fresh: readonly OwnedRange[], now: Instant, out: Effect[]): void;
   reachable(): ReadonlySet<string>;
   /** Send a peer the request for space; false when there is no way to it. */
-  ask(donor: string, body: { k: "ask"; universe: number; start: number; end: number; id: number }, out: Effect[]): boolean;
+  ask(
+    donor: string,
+    body: { k: "ask"; universe: number; start: number; end: number; id: number },
+    out: Effect[],
+  ): boolean;
   /** Name of a peer for people. */
   label(peer: string): string;
   whyNoRing(): { message: string; hint: string };
@@ -68,7 +72,12 @@ export class Desk {
   refusedForSpace = false;
   #line: { readonly id: number; readonly request: Waiting; readonly since: Instant }[] = [];
 
-  constructor(pools: readonly Pool[], defaultSubnets: readonly string[], stored: StoredState, host: DeskHost) {
+  constructor(
+    pools: readonly Pool[],
+    defaultSubnets: readonly string[],
+    stored: StoredState,
+    host: DeskHost,
+  ) {
     this.#pools = pools;
     this.#defaultSubnets = defaultSubnets;
     this.#host = host;
@@ -79,7 +88,10 @@ export class Desk {
     }
     this.#book.restore(stored.allocations);
     for (const record of stored.allocations) this.#hold(record.addresses, holderOf(record));
-    this.#hold(stored.exposed.map((e) => e.cidr), EXPOSE);
+    this.#hold(
+      stored.exposed.map((e) => e.cidr),
+      EXPOSE,
+    );
   }
 
   get book(): Book {
@@ -137,13 +149,16 @@ export class Desk {
   }
 
   nextDeadline(): Instant | undefined {
-    return this.#line.length === 0 ? undefined : Math.min(...this.#line.map((w) => w.since)) + this.#patience();
+    return this.#line.length === 0
+      ? undefined
+      : Math.min(...this.#line.map((w) => w.since)) + this.#patience();
   }
 
   /** A peer without any space asks for some before its first container needs it. */
   stockUp(now: Instant, out: Effect[]): void {
     this.#pools.forEach((pool, index) => {
-      if (pool.ring !== undefined && pool.owned.length === 0) this.#ask(pool, index, this.#subnet(pool, index), now, out);
+      if (pool.ring !== undefined && pool.owned.length === 0)
+        this.#ask(pool, index, this.#subnet(pool, index), now, out);
     });
   }
 
@@ -187,11 +202,10 @@ export class Desk {
       .map((e) => e.cidr)
       .filter((cidr) => {
         const place = this.#locate(cidr);
-        const subnet =
-          wish === undefined
-            ? place && this.#subnet(place.pool, place.index)
-            : place && place.pool.universe.subnet(wish);
-        return place !== undefined && subnet !== undefined && inRange(place.offset, subnet.range);
+        if (place === undefined) return false;
+        const { pool, index, offset } = place;
+        const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
+        return subnet !== undefined && inRange(offset, subnet.range);
       });
   }
 
@@ -234,14 +248,19 @@ export class Desk {
     if (needsRing && !this.#host.mayAllocate() && !expired) return undefined;
     const taken: Taken[] = [];
     const outcome =
-      manual.length > 0 ? this.#claimAll(request, manual, taken, now, out) : this.#takeAll(request, taken, now, out);
+      manual.length > 0
+        ? this.#claimAll(request, manual, taken, now, out)
+        : this.#takeAll(request, taken, now, out);
     if (outcome !== "done") {
       for (const { pool, offset } of taken) pool.space.unhold(offset);
       if (outcome !== "wait") return outcome;
-      return expired ? refusal("timeout", "no peer gave address space in time", "run: weave status ipam") : undefined;
+      return expired
+        ? refusal("timeout", "no peer gave address space in time", "run: weave status ipam")
+        : undefined;
     }
-    this.#pools.forEach((pool, index) => this.#host.ringChanged(index, pool.seal(), now, out));
-    const cidrs = manual.length > 0 ? manual.map((text) => this.#withPrefix(text)) : taken.map(({ cidr }) => cidr);
+    for (const [index, pool] of this.#pools.entries()) this.#host.ringChanged(index, pool.seal(), now, out);
+    const cidrs =
+      manual.length > 0 ? manual.map((text) => this.#withPrefix(text)) : taken.map(({ cidr }) => cidr);
     const reused = taken.map(({ address }) => reusedOp(address));
     if (request.kind === "expose") {
       out.push(persist(reused, false));
@@ -281,7 +300,11 @@ export class Desk {
     if (waiting) return "wait";
     if (taken.length > 0) return "done";
     const ranges = this.#pools.map((pool) => pool.universe.text).join();
-    return refusal("bad-address", `subnet ${wish ?? ""} lies outside the range ${ranges}`, "choose a subnet inside it");
+    return refusal(
+      "bad-address",
+      `subnet ${wish ?? ""} lies outside the range ${ranges}`,
+      "choose a subnet inside it",
+    );
   }
 
   /** Exactly these addresses, or none. */
@@ -315,7 +338,8 @@ export class Desk {
         const one = { start: offset, end: offset + 1 };
         const justThis = { ...subnet, range: one, usable: one };
         if (this.#ask(pool, index, justThis, now, out) === "asking") return "wait";
-        const owner = claim.ownedBy === undefined ? "nobody this host knows" : this.#host.label(claim.ownedBy);
+        const owner =
+          claim.ownedBy === undefined ? "nobody this host knows" : this.#host.label(claim.ownedBy);
         const message = `${address} lies in a range owned by ${owner}, which did not give it`;
         return refusal("address-elsewhere", message, "choose another address; run: weave status ipam");
       }
@@ -328,15 +352,21 @@ export class Desk {
       const next = pool.nextDonor(subnet, this.#host.reachable(), now);
       if (next === "asking" || next === "nobody") return next;
       const { start, end } = subnet.range; // with the ends no host may have: whole aligned blocks travel
-      if (this.#host.ask(next.donor, { k: "ask", universe: index, start, end, id: next.id }, out)) return "asking";
+      if (this.#host.ask(next.donor, { k: "ask", universe: index, start, end, id: next.id }, out))
+        return "asking";
       pool.answered(next.id, false, now);
     }
   }
 
   #exhausted(pool: Pool, subnet: Subnet): Reply {
     const away = pool.unreachableOwners(subnet, this.#host.reachable()).map((name) => this.#host.label(name));
-    const why = away.length === 0 ? "all are in use" : `the rest belong to unreachable peers: ${away.join(", ")}`;
-    return refusal("range-exhausted", `no free address in ${formatCidr(subnet.cidr)}: ${why}`, "run: weave status ipam");
+    const why =
+      away.length === 0 ? "all are in use" : `the rest belong to unreachable peers: ${away.join(", ")}`;
+    return refusal(
+      "range-exhausted",
+      `no free address in ${formatCidr(subnet.cidr)}: ${why}`,
+      "run: weave status ipam",
+    );
   }
 
   // --- commit, release, exposure ---
@@ -344,7 +374,10 @@ export class Desk {
   #commit({ key, facts }: Extract<Request, { kind: "commit" }>, now: Instant, out: Effect[]): Reply {
     const held = this.#book.find(key);
     if (held === undefined) {
-      return refusal("unknown-attachment", `${holderOf(key)} holds no address here (it was deleted meanwhile)`);
+      return refusal(
+        "unknown-attachment",
+        `${holderOf(key)} holds no address here (it was deleted meanwhile)`,
+      );
     }
     const record = this.#book.commit(held, facts);
     out.push(persist([allocationOp(record)], false));
@@ -415,7 +448,9 @@ export class Desk {
     const cidr = parseCidr(text);
     if (cidr === undefined) throw new Error(`not an address: ${text}`);
     const place = text.includes("/") ? undefined : this.#locate(text);
-    return formatCidr(place === undefined ? cidr : { ...cidr, prefix: this.#subnet(place.pool, place.index).prefix });
+    return formatCidr(
+      place === undefined ? cidr : { ...cidr, prefix: this.#subnet(place.pool, place.index).prefix },
+    );
   }
 
   #hold(cidrs: readonly string[], holder: string): void {
@@ -427,6 +462,7 @@ export class Desk {
 }
 
 const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;
-const holderName = (request: Waiting): string => (request.kind === "allocate" ? holderOf(request.key) : EXPOSE);
+const holderName = (request: Waiting): string =>
+  request.kind === "allocate" ? holderOf(request.key) : EXPOSE;
 const inRange = (offset: number, { start, end }: { start: number; end: number }): boolean =>
   offset >= start && offset < end;

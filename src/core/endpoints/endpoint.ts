@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { parseAddress } from "../address/cidr.ts";
 import { isUnicastMac } from "../address/mac.ts";
-import type { Entry, OriginMap } from "../crdt/origin-map.ts";
+import type { OriginMap } from "../crdt/origin-map.ts";
 
 export const ENDPOINTS = "endpoints";
 /** Slot of the bridge's own, exposed addresses. */
@@ -12,7 +12,10 @@ export const BRIDGE_SLOT = "bridge";
 
 const endpoint = z.looseObject({
   /** Without prefix. */
-  addresses: z.array(z.string().refine((text) => parseAddress(text) !== undefined, "not an address")).min(1).max(16),
+  addresses: z
+    .array(z.string().refine((text) => parseAddress(text) !== undefined, "not an address"))
+    .min(1)
+    .max(16),
   mac: z.string().refine(isUnicastMac, "not a unicast MAC"),
   /** For people: the beginning of the container id, or "expose". */
   label: z.string().max(64),
@@ -39,7 +42,10 @@ export function parseEndpoint(value: unknown): EndpointValue | undefined {
  * The merged view: per address the endpoint that counts here. Two peers with one address is a conflict: our own container
  * is never cut off, among others the first name counts (everywhere alike), and the conflict is told.
  */
-export function viewOf(map: OriginMap, self: string): { readonly byAddress: ReadonlyMap<string, Endpoint>; readonly conflicts: readonly Conflict[] } {
+export function viewOf(
+  map: OriginMap,
+  self: string,
+): { readonly byAddress: ReadonlyMap<string, Endpoint>; readonly conflicts: readonly Conflict[] } {
   const byAddress = new Map<string, Endpoint>();
   const rivals = new Map<string, Set<string>>();
   for (const { origin, value } of map.live()) {
@@ -56,8 +62,8 @@ export function viewOf(map: OriginMap, self: string): { readonly byAddress: Read
       }
     }
   }
-  return { byAddress, conflicts: [...rivals].map(([address, peers]) => ({ address, peers: [...peers].sort() })) };
+  return {
+    byAddress,
+    conflicts: [...rivals].map(([address, peers]) => ({ address, peers: [...peers].sort() })),
+  };
 }
-
-/** Whether an entry of the channel says something the datapath can use. */
-export const isEndpoint = (entry: Entry): boolean => entry.value === null || parseEndpoint(entry.value) !== undefined;

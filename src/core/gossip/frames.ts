@@ -49,7 +49,11 @@ const frame = z.discriminatedUnion("t", [
   z.looseObject({ t: z.literal("ping"), n: count }),
   z.looseObject({ t: z.literal("pong"), n: count }),
   /** Fingerprint of each channel. Says "I have this": the other side asks when it differs for long. */
-  z.looseObject({ t: z.literal("sums"), cluster: name.optional(), sums: z.record(z.string().max(64), count) }),
+  z.looseObject({
+    t: z.literal("sums"),
+    cluster: name.optional(),
+    sums: z.record(z.string().max(64), count),
+  }),
   /** Per origin: [origin, highest version, fingerprint]. `answer`: it ends an exchange, do not send one back. */
   z.looseObject({
     t: z.literal("digest"),
@@ -93,9 +97,21 @@ export type FrameOf<T extends Frame["t"]> = Extract<Frame, { t: T }>;
 
 const unicastBody = z.discriminatedUnion("k", [
   /** Please give me space inside these offsets. */
-  z.looseObject({ k: z.literal("ask"), universe: z.int().min(0).max(7), start: count, end: count, id: count }),
+  z.looseObject({
+    k: z.literal("ask"),
+    universe: z.int().min(0).max(7),
+    start: count,
+    end: count,
+    id: count,
+  }),
   /** The answer. The gift itself also spreads as a ring frame; no gift means none to spare. */
-  z.looseObject({ k: z.literal("answer"), universe: z.int().min(0).max(7), id: count, founding, gift: ownedRange.optional() }),
+  z.looseObject({
+    k: z.literal("answer"),
+    universe: z.int().min(0).max(7),
+    id: count,
+    founding,
+    gift: ownedRange.optional(),
+  }),
 ]);
 
 export type UnicastBody = z.infer<typeof unicastBody>;
@@ -125,15 +141,30 @@ export function encodeFrame(value: Frame): string {
   return JSON.stringify(value);
 }
 
-export const entryToWire = (e: Entry): [string, string, number, Json] => [e.origin, e.key, e.version, e.value];
+export const entryToWire = (e: Entry): [string, string, number, Json] => [
+  e.origin,
+  e.key,
+  e.version,
+  e.value,
+];
 export const entryFromWire = ([origin, key, version, value]: [string, string, number, Json]): Entry => ({
   origin,
   key,
   version,
   value,
 });
-export const rangeToWire = (r: OwnedRange): [number, number, number, string] => [r.start, r.end, r.version, r.owner];
-export const rangeFromWire = ([start, end, version, owner]: [number, number, number, string]): OwnedRange => ({
+export const rangeToWire = (r: OwnedRange): [number, number, number, string] => [
+  r.start,
+  r.end,
+  r.version,
+  r.owner,
+];
+export const rangeFromWire = ([start, end, version, owner]: [
+  number,
+  number,
+  number,
+  string,
+]): OwnedRange => ({
   start,
   end,
   version,

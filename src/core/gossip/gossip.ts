@@ -7,7 +7,15 @@ import { type Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { fingerprint, xor } from "../hash.ts";
 import { combine, type OwnedRange, type Ring } from "../ipam/ring.ts";
-import { encodeFrame, entryFromWire, entryToWire, type Frame, type FrameOf, MAX_ITEMS_PER_FRAME, rangeToWire } from "./frames.ts";
+import {
+  encodeFrame,
+  entryFromWire,
+  entryToWire,
+  type Frame,
+  type FrameOf,
+  MAX_ITEMS_PER_FRAME,
+  rangeToWire,
+} from "./frames.ts";
 
 /** Every link compares fingerprints at least this often: what finds a lost change when nothing else happens. */
 export const SUMS_INTERVAL_MS = 10_000;
@@ -108,8 +116,8 @@ export class Gossip {
         link.sumsDue = Math.min(link.sumsDue, now + LAZY_DELAY_MS);
         continue;
       }
-      let keys = link.dirty.get(channel);
-      if (keys === undefined) link.dirty.set(channel, (keys = new Map()));
+      const keys = link.dirty.get(channel) ?? new Map<string, { origin: string; key: string }>();
+      link.dirty.set(channel, keys);
       for (const { origin, key } of news) keys.set(`${origin}\0${key}`, { origin, key });
     }
   }
@@ -118,7 +126,8 @@ export class Gossip {
     if (ranges.length === 0) return;
     for (const link of this.#links.values()) {
       if (link.suspended || link.conn === from) continue;
-      if (link.eager) link.dirtyRanges.set(universe, combine(link.dirtyRanges.get(universe) ?? [], ranges).merged);
+      if (link.eager)
+        link.dirtyRanges.set(universe, combine(link.dirtyRanges.get(universe) ?? [], ranges).merged);
       else link.sumsDue = Math.min(link.sumsDue, now + LAZY_DELAY_MS);
     }
   }
@@ -182,7 +191,9 @@ export class Gossip {
       if (other === undefined && frame.answer === true) continue;
       differing.push(origin);
       if (other === undefined || version >= other.version) {
-        missing.push(...map.entriesSince(origin, other === undefined || version === other.version ? 0 : other.version));
+        missing.push(
+          ...map.entriesSince(origin, other === undefined || version === other.version ? 0 : other.version),
+        );
       }
     }
     for (const origin of theirs.keys()) if (map.digestOf(origin).version === 0) differing.push(origin);
@@ -244,7 +255,10 @@ export class Gossip {
   nextDeadline(): Instant | undefined {
     let next: Instant | undefined;
     for (const link of this.#links.values()) {
-      const due = Math.min(link.sumsDue, link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + MISMATCH_PATIENCE_MS);
+      const due = Math.min(
+        link.sumsDue,
+        link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + MISMATCH_PATIENCE_MS,
+      );
       next = next === undefined ? due : Math.min(next, due);
     }
     return next;
@@ -297,7 +311,11 @@ export class Gossip {
         if (ring !== undefined) this.#sendRanges(link, universe, ring, ring.ranges, true, out);
         if ((link.theirs.get(name) ?? 0) === 0) this.#finished(link, name, now);
       } else if (!link.suspended) {
-        const origins = (this.channel(name)?.digest() ?? []).map((d): [string, number, number] => [d.origin, d.version, d.fingerprint]);
+        const origins = (this.channel(name)?.digest() ?? []).map((d): [string, number, number] => [
+          d.origin,
+          d.version,
+          d.fingerprint,
+        ]);
         this.#send(link, { t: "digest", channel: name, origins }, false, out);
       }
     }
@@ -313,7 +331,8 @@ export class Gossip {
     let batch: Entry[] = [];
     let chars = 0;
     const ship = (): void => {
-      if (batch.length > 0) this.#send(link, { t: "push", channel, entries: batch.map(entryToWire), repair: true }, false, out);
+      if (batch.length > 0)
+        this.#send(link, { t: "push", channel, entries: batch.map(entryToWire), repair: true }, false, out);
       batch = [];
       chars = 0;
     };
@@ -338,7 +357,12 @@ export class Gossip {
       const wire = ranges.slice(i, i + MAX_ITEMS_PER_FRAME).map(rangeToWire);
       const last = i + MAX_ITEMS_PER_FRAME >= ranges.length;
       const founding = { cluster, epoch, founders: [...founders] };
-      this.#send(link, { t: "ring", universe, founding, ranges: wire, ...(repair ? { repair } : {}) }, last && !repair, out);
+      this.#send(
+        link,
+        { t: "ring", universe, founding, ranges: wire, ...(repair ? { repair } : {}) },
+        last && !repair,
+        out,
+      );
     }
   }
 
@@ -369,4 +393,5 @@ function universeOf(channel: string): number | undefined {
   return /^ring\/[0-7]$/.test(channel) ? Number(channel.slice(5)) : undefined;
 }
 
-const ringSum = (ring: Ring): number => xor(ring.fingerprint(), fingerprint(`${ring.founding.cluster}\0${ring.founding.epoch}`));
+const ringSum = (ring: Ring): number =>
+  xor(ring.fingerprint(), fingerprint(`${ring.founding.cluster}\0${ring.founding.epoch}`));

@@ -1,5 +1,5 @@
 // One universe on this host: its ring, the space we own of it, and the search for more. Decides; Node sends and persists.
-import { type OffsetRange, type Subnet, Universe } from "../address/universe.ts";
+import type { OffsetRange, Subnet, Universe } from "../address/universe.ts";
 import type { Instant } from "../effects.ts";
 import { type Founding, type OwnedRange, Ring, wellFormed } from "./ring.ts";
 import { clip, Space } from "./space.ts";
@@ -90,7 +90,10 @@ export class Pool {
   }
 
   /** Reserve one given address of the universe. */
-  claim(offset: number, holder: string): "ok" | "already" | { readonly takenBy: string } | { readonly ownedBy: string | undefined } {
+  claim(
+    offset: number,
+    holder: string,
+  ): "ok" | "already" | { readonly takenBy: string } | { readonly ownedBy: string | undefined } {
     const owner = this.ring?.ownerOf(offset);
     if (owner !== this.#self) return { ownedBy: owner };
     const current = this.space.holderOf(offset);
@@ -124,7 +127,11 @@ export class Pool {
    * Whom to ask for space in the subnet: the reachable owner of the largest part that has not just denied it.
    * "asking" while an answer is outstanding; "nobody" when all have been asked.
    */
-  nextDonor(subnet: Subnet, reachable: ReadonlySet<string>, now: Instant): { readonly donor: string; readonly id: number } | "asking" | "nobody" {
+  nextDonor(
+    subnet: Subnet,
+    reachable: ReadonlySet<string>,
+    now: Instant,
+  ): { readonly donor: string; readonly id: number } | "asking" | "nobody" {
     if (this.#ask !== undefined) return "asking";
     const shares = new Map<string, number>();
     for (const r of this.ring?.within(subnet.usable) ?? []) {

@@ -96,7 +96,9 @@ describe("the laws of ownership", () => {
         for (const { peer, to, start, length, heard, action } of steps) {
           const ring = rings[peer] as Ring;
           const me = names[peer] as string;
-          const mine = ring.within({ start, end: Math.min(start + length, SIZE) }).find((r) => r.owner === me);
+          const mine = ring
+            .within({ start, end: Math.min(start + length, SIZE) })
+            .find((r) => r.owner === me);
           if (action === "give" && mine !== undefined) ring.give(mine, me, names[to] as string);
           else if (action === "join") ring.join(me);
           else ring.seal(me);
@@ -122,7 +124,7 @@ describe("the laws of ownership", () => {
         ring.join("alice");
         expect(Array.from({ length: SIZE }, (_, i) => ring.ownerOf(i))).toEqual(before);
         const mine = ring.rangesOf("alice");
-        mine.forEach((r, i) => expect(mine[i + 1]?.start).not.toBe(r.end));
+        for (const [i, r] of mine.entries()) expect(mine[i + 1]?.start).not.toBe(r.end);
       }),
     );
   });

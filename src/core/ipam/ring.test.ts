@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Ring, wellFormed } from "./ring.ts";
 
-const found = (size: number, ...founders: string[]): Ring => Ring.found(size, { cluster: "c", epoch: 1, founders });
-const text = (ring: Ring): string => ring.ranges.map((r) => `${r.start}-${r.end}:${r.owner}@${r.version}`).join(" ");
+const found = (size: number, ...founders: string[]): Ring =>
+  Ring.found(size, { cluster: "c", epoch: 1, founders });
+const text = (ring: Ring): string =>
+  ring.ranges.map((r) => `${r.start}-${r.end}:${r.owner}@${r.version}`).join(" ");
 
 describe("Ring", () => {
   it("is divided among its founders in aligned pieces, whatever order they are named in", () => {

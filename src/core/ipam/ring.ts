@@ -4,8 +4,9 @@
 // Why intervals and not tokens: with Weave Net's tokens a range could only ever be split, because forgetting a token
 // needs a tombstone. Here neighbouring intervals with equal (version, owner) are one interval by definition, so an owner
 // joins its ranges again by raising them to one version (`join`), and nothing has to be remembered.
-import { EMPTY_FINGERPRINT, type Fingerprint, fingerprint, xor } from "../hash.ts";
+
 import type { OffsetRange } from "../address/universe.ts";
+import { EMPTY_FINGERPRINT, type Fingerprint, fingerprint, xor } from "../hash.ts";
 
 /** Offsets [start, end) belong to `owner` as of `version`. */
 export interface OwnedRange extends OffsetRange {
@@ -84,7 +85,11 @@ export class Ring {
     for (const range of this.rangesOf(owner)) {
       const last = joined.at(-1);
       if (last !== undefined && last.end === range.start) {
-        joined[joined.length - 1] = { ...last, end: range.end, version: Math.max(last.version, range.version) };
+        joined[joined.length - 1] = {
+          ...last,
+          end: range.end,
+          version: Math.max(last.version, range.version),
+        };
       } else joined.push(range);
     }
     return this.merge(joined);
@@ -127,8 +132,10 @@ export class Ring {
 export function wellFormed(ranges: readonly OwnedRange[], size: number): boolean {
   let last = 0;
   for (const { start, end, version } of ranges) {
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || !Number.isSafeInteger(version)) return false;
-    if (start < last || start >= end || end > size || version < 1 || version > Number.MAX_SAFE_INTEGER / 2) return false;
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || !Number.isSafeInteger(version))
+      return false;
+    if (start < last || start >= end || end > size || version < 1 || version > Number.MAX_SAFE_INTEGER / 2)
+      return false;
     last = end;
   }
   return true;
@@ -171,7 +178,12 @@ function beats(a: OwnedRange, b: OwnedRange): boolean {
 
 function append(list: OwnedRange[], like: OwnedRange, start: number, end: number): void {
   const last = list.at(-1);
-  if (last !== undefined && last.end === start && last.owner === like.owner && last.version === like.version) {
+  if (
+    last !== undefined &&
+    last.end === start &&
+    last.owner === like.owner &&
+    last.version === like.version
+  ) {
     list[list.length - 1] = { ...last, end };
   } else list.push({ start, end, owner: like.owner, version: like.version });
 }

@@ -25,7 +25,18 @@ describe("Space", () => {
     expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBe(8);
     expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBeUndefined();
     space.ownedChanged();
-    expect(space.take([{ start: 2, end: 3 }, { start: 8, end: 9 }], subnet, "c", 0, patient)).toBe(2);
+    expect(
+      space.take(
+        [
+          { start: 2, end: 3 },
+          { start: 8, end: 9 },
+        ],
+        subnet,
+        "c",
+        0,
+        patient,
+      ),
+    ).toBe(2);
   });
 
   it("treats a freeing time of the future as now", () => {
@@ -46,24 +57,28 @@ describe("Space", () => {
 
   it("never spares what is held or resting, and never hands one offset to two", () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.constantFrom("take", "free", "spare"), fc.nat(15), fc.nat(100_000))), (steps) => {
-        const space = new Space();
-        const held = new Set<number>();
-        let now = 0;
-        for (const [what, offset, later] of steps) {
-          now += later;
-          if (what === "take") {
-            const got = space.take(whole, subnet, "c", now, { evenIfYoung: true });
-            if (got === undefined) continue;
-            expect(held.has(got)).toBe(false);
-            held.add(got);
-          } else if (what === "free" && held.delete(offset)) space.free(offset, now);
-          else if (what === "spare") {
-            const gift = space.spare(whole, subnet, 16, now);
-            for (const h of held) if (gift !== undefined) expect(h < gift.start || h >= gift.end).toBe(true);
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom("take", "free", "spare"), fc.nat(15), fc.nat(100_000))),
+        (steps) => {
+          const space = new Space();
+          const held = new Set<number>();
+          let now = 0;
+          for (const [what, offset, later] of steps) {
+            now += later;
+            if (what === "take") {
+              const got = space.take(whole, subnet, "c", now, { evenIfYoung: true });
+              if (got === undefined) continue;
+              expect(held.has(got)).toBe(false);
+              held.add(got);
+            } else if (what === "free" && held.delete(offset)) space.free(offset, now);
+            else if (what === "spare") {
+              const gift = space.spare(whole, subnet, 16, now);
+              for (const h of held)
+                if (gift !== undefined) expect(h < gift.start || h >= gift.end).toBe(true);
+            }
           }
-        }
-      }),
+        },
+      ),
     );
   });
 });

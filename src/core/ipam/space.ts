@@ -66,7 +66,8 @@ export class Space {
   /** How many offsets of the ranges are held. */
   usedIn(ranges: readonly OffsetRange[]): number {
     let used = 0;
-    for (const offset of this.#held.keys()) if (ranges.some((r) => offset >= r.start && offset < r.end)) used++;
+    for (const offset of this.#held.keys())
+      if (ranges.some((r) => offset >= r.start && offset < r.end)) used++;
     return used;
   }
 
@@ -74,7 +75,12 @@ export class Space {
    * What to give to a peer that asks: the largest free aligned block inside `wanted`, of at most `limit` offsets and
    * at most half (rounded up, so that the last free offset is not lost to the others). Resting offsets are not given: the taker would not know to let them rest.
    */
-  spare(owned: readonly OffsetRange[], wanted: OffsetRange, limit: number, now: number): OffsetRange | undefined {
+  spare(
+    owned: readonly OffsetRange[],
+    wanted: OffsetRange,
+    limit: number,
+    now: number,
+  ): OffsetRange | undefined {
     const gaps = this.#gaps(clip(owned, wanted), now);
     const total = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
     let best: OffsetRange | undefined;

@@ -1,6 +1,7 @@
 // Who may be a peer: a decision over two introductions, with its reason.
-import { type Hello, PROTOCOL } from "../gossip/frames.ts";
+
 import type { CloseReason } from "../connection.ts";
+import { type Hello, PROTOCOL } from "../gossip/frames.ts";
 
 /** What this process says of itself; the nonce differs per connection. */
 export interface Introduction {
@@ -62,4 +63,5 @@ export function objection(ours: Introduction, theirs: Hello): CloseReason | unde
   return undefined;
 }
 
-const span = ({ min, max }: { min: number; max: number }): string => (min === max ? `${min}` : `${min}..${max}`);
+const span = ({ min, max }: { min: number; max: number }): string =>
+  min === max ? `${min}` : `${min}..${max}`;

@@ -63,7 +63,11 @@ export interface Refusal extends CloseReason {
   readonly last: Instant;
 }
 
-export type LinkChange = { readonly type: "established" | "lost"; readonly link: EstablishedLink; readonly reason?: CloseReason };
+export type LinkChange = {
+  readonly type: "established" | "lost";
+  readonly link: EstablishedLink;
+  readonly reason?: CloseReason;
+};
 
 export class Mesh {
   readonly #ours: Introduction;
@@ -84,7 +88,9 @@ export class Mesh {
 
   /** Add targets, or make them the only ones. A target named again is tried at once. Live connections stay. */
   setTargets(addresses: readonly string[], replace: boolean, now: Instant): void {
-    if (replace) for (const address of this.#targets.keys()) if (!addresses.includes(address)) this.#targets.delete(address);
+    if (replace)
+      for (const address of this.#targets.keys())
+        if (!addresses.includes(address)) this.#targets.delete(address);
     for (const address of addresses) {
       const held = this.#targets.get(address);
       if (held === undefined) {
@@ -141,11 +147,20 @@ export class Mesh {
       rttMs: undefined,
     };
     if (this.#links.size >= MAX_LINKS && target === undefined) {
-      out.push({ type: "close", conn: event.conn, reason: { code: "full", message: `already ${MAX_LINKS} connections` } });
+      out.push({
+        type: "close",
+        conn: event.conn,
+        reason: { code: "full", message: `already ${MAX_LINKS} connections` },
+      });
       return;
     }
     this.#links.set(event.conn, link);
-    const hello: Hello = { ...this.#ours, t: "hello", nonce: link.nonce, ...(this.cluster === undefined ? {} : { cluster: this.cluster }) };
+    const hello: Hello = {
+      ...this.#ours,
+      t: "hello",
+      nonce: link.nonce,
+      ...(this.cluster === undefined ? {} : { cluster: this.cluster }),
+    };
     send(out, link, hello);
   }
 
@@ -158,7 +173,8 @@ export class Mesh {
 
   /** The introduction of the other side. */
   hello(link: Link, theirs: Hello, now: Instant, out: Effect[]): readonly LinkChange[] {
-    if (link.peer !== undefined) return this.drop(link, { code: "protocol", message: "introduced itself twice" }, now, out);
+    if (link.peer !== undefined)
+      return this.drop(link, { code: "protocol", message: "introduced itself twice" }, now, out);
     const problem = objection(this.#ours, theirs);
     if (problem !== undefined) {
       if (problem.code !== "self") this.#refuse(link, theirs, problem, now);
@@ -214,7 +230,14 @@ export class Mesh {
       if (lateMs > 1_000) link.lastHeard += lateMs;
       const limit = link.peer === undefined ? HELLO_TIMEOUT_MS : SILENT_MS;
       if (now - link.lastHeard >= limit) {
-        changes.push(...this.drop(link, { code: "silent", message: `nothing heard for ${Math.round(limit / 1000)} s` }, now, out));
+        changes.push(
+          ...this.drop(
+            link,
+            { code: "silent", message: `nothing heard for ${Math.round(limit / 1000)} s` },
+            now,
+            out,
+          ),
+        );
       } else if (link.peer !== undefined && now >= link.nextPing) {
         link.pingSent = now;
         link.nextPing = now + PING_INTERVAL_MS;
@@ -270,7 +293,8 @@ export class Mesh {
     if (established) this.#byPeer.delete(peer.name);
     if (target !== undefined && target.state !== "self") {
       if (reason.code === "self") target.state = "self";
-      else if (reason.code === DUPLICATE.code) Object.assign(target, { state: "waiting", failures: 0, nextDial: now + DIAL_BACKOFF_MS });
+      else if (reason.code === DUPLICATE.code)
+        Object.assign(target, { state: "waiting", failures: 0, nextDial: now + DIAL_BACKOFF_MS });
       else {
         if (peer !== undefined && now - link.since > DIAL_STABLE_MS) target.failures = 0;
         this.#failed(target, reason, now);
@@ -310,7 +334,9 @@ export class Mesh {
   }
 
   #nonce(): string {
-    return Math.floor(this.#random.next() * 2 ** 48).toString(16).padStart(12, "0");
+    return Math.floor(this.#random.next() * 2 ** 48)
+      .toString(16)
+      .padStart(12, "0");
   }
 }
 
