@@ -73,7 +73,7 @@ export class Space {
 
   /**
    * What to give to a peer that asks: the largest free aligned block inside `wanted`, of at most `limit` offsets and
-   * at most half (rounded up, so that the last free offset is not lost to the others). Resting offsets are not given: the taker would not know to let them rest.
+   * at most half, or the last free one (else it would be lost to the others). Resting offsets are not given: the taker would not know to let them rest.
    */
   spare(
     owned: readonly OffsetRange[],
@@ -84,7 +84,7 @@ export class Space {
     const gaps = this.#gaps(clip(owned, wanted), now);
     const total = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
     let best: OffsetRange | undefined;
-    for (let size = powerAtMost(Math.min(limit, Math.ceil(total / 2))); size >= 1; size /= 2) {
+    for (let size = powerAtMost(Math.min(limit, Math.max(1, Math.floor(total / 2)))); size >= 1; size /= 2) {
       // From the top: allocation grows from the bottom, so what stays keeps together.
       for (const gap of gaps) {
         const start = Math.floor(gap.end / size) * size - size;
