@@ -183,7 +183,7 @@ export class Node {
         this.#request(input.id, input.request, now, out);
         break;
       case "cancel":
-        this.#desk.cancel(input.id);
+        this.#desk.cancel(input.id, out);
         break;
       case "deadline":
         break;

@@ -73,11 +73,9 @@ export class Runner {
     }
     const id = this.#nextRequest++;
     return new Promise((resolve) => {
-      const cancel = (): void => {
-        this.#waiting.delete(id);
-        this.post({ type: "cancel", id });
-        resolve({ ok: false, code: "cancelled", message: "the caller went away" });
-      };
+      // The core answers a cancelled request, too: with what it had granted before it heard of the cancellation, so that
+      // the caller can give it back.
+      const cancel = (): void => this.post({ type: "cancel", id });
       signal?.addEventListener("abort", cancel, { once: true });
       this.#waiting.set(id, (reply) => {
         signal?.removeEventListener("abort", cancel);

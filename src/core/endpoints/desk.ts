@@ -135,8 +135,11 @@ export class Desk {
     }
   }
 
-  cancel(id: number): void {
+  /** The caller went away. One that was served a moment ago has its answer on the way, and must undo it itself. */
+  cancel(id: number, out: Effect[]): void {
+    if (!this.#line.some((waiting) => waiting.id === id)) return;
     this.#line = this.#line.filter((waiting) => waiting.id !== id);
+    out.push(reply(id, refusal("cancelled", "the caller went away")));
   }
 
   /** Try everybody in line again, in order. Called after every input: any of them may have changed the answer. */
