@@ -181,7 +181,7 @@ if (isMainModule(import.meta.url)) {
   }
   try {
     if (process.getuid() !== 0) throw new Error("it makes network namespaces: run it as root");
-    await prepare({ quiet: true });
+    await prepare();
     await must("modprobe", ["vxlan"]).catch(() => {}); // built in, or weaver says what is missing
     await removeEverything();
     await demo();

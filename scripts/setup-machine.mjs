@@ -35,13 +35,14 @@ const oldestNode = [20, 19];
 
 /**
  * Installs what is missing and builds. Rejects with a message that says what to do when it cannot.
- * @param {{ quiet?: boolean }} [options] quiet: one line per step; a step's own output only when it fails
+ * The build says nothing unless it fails.
+ * @param {{ quiet?: boolean }} [options] quiet: the same for the installations: one line per step
  */
 export async function prepare({ quiet = false } = {}) {
   requireNode();
   await installDebianPackages(quiet);
   await installNpmPackages(quiet);
-  await step("building", process.execPath, ["scripts/build.mjs"], quiet);
+  await step("building", process.execPath, ["scripts/build.mjs"], true);
 }
 
 function requireNode() {

@@ -6,6 +6,8 @@ import type { Logger } from "../ports/logger.ts";
 
 /** Pause before what failed is tried again. */
 const RETRY_MS = 5_000;
+/** How often the kernel is read anew: until somebody listens to its notifications, what others deleted is back by then. */
+const OBSERVE_MS = 30_000;
 
 export type Failure = DatapathReport["failures"][number] & { readonly since: number };
 
@@ -17,12 +19,14 @@ export class DatapathFollower {
   #dirty = false;
   #working: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
+  readonly #observing: NodeJS.Timeout;
   #stopped = false;
 
   constructor(kernel: Kernel, wanted: () => DatapathState, log: Logger) {
     this.#kernel = kernel;
     this.#wanted = wanted;
     this.#log = log;
+    this.#observing = setInterval(() => void this.#observe(), OBSERVE_MS);
   }
 
   /** The wish changed. */
@@ -47,7 +51,17 @@ export class DatapathFollower {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#retry);
+    clearInterval(this.#observing);
     await this.settled();
+  }
+
+  async #observe(): Promise<void> {
+    try {
+      await this.#kernel.observe();
+      this.changed();
+    } catch (error) {
+      this.#log.warn("the kernel could not be read anew", { error });
+    }
   }
 
   async #work(): Promise<void> {

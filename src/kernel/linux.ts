@@ -22,14 +22,8 @@ export interface LinuxKernelOptions {
   readonly runDir?: string;
 }
 
-/** A kernel that can be told to distrust what it knows. */
-export interface ObservingKernel extends Kernel {
-  /** Make the next apply read the kernel again: everything somebody else changed comes back. */
-  observe(): Promise<void>;
-}
-
 /** The calling thread must not be inside another namespace. Nothing is touched before the first call. */
-export function createLinuxKernel(options: LinuxKernelOptions = {}): ObservingKernel {
+export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
   const host = new Host(options.netns);
   // Two sockets, each with its queue: an attach never waits behind the thousand entries of a large apply.
   let opened:

@@ -1,21 +1,22 @@
 // What the main thread and the kernel thread say to each other. Both ends are built together, so it has no version.
+
 import { type ErrorCode, WeaveError } from "../core/errors.ts";
-import type { ObservingKernel } from "./linux.ts";
+import type { Kernel } from "../ports/kernel.ts";
 
 /** Operations of the port. */
-export type Operation = keyof ObservingKernel;
+export type Operation = keyof Kernel;
 
 /** A call: which operation, with its own arguments. */
 export type Request = {
   [O in Operation]: {
     readonly id: number;
     readonly operation: O;
-    readonly args: Parameters<ObservingKernel[O]>;
+    readonly args: Parameters<Kernel[O]>;
   };
 }[Operation];
 
 /** What an operation gives. */
-export type Result<O extends Operation> = Awaited<ReturnType<ObservingKernel[O]>>;
+export type Result<O extends Operation> = Awaited<ReturnType<Kernel[O]>>;
 
 /** The outcome of the call with the same id. */
 export type Reply =

@@ -1,8 +1,10 @@
 // The Kernel port as the main thread has it: every call is a message to the kernel thread. A netlink call that takes
 // the kernel 40 ms therefore delays no heartbeat. Descriptors are the process's, so those of openNetns hold on both sides.
+
 import { Worker } from "node:worker_threads";
 import { WeaveError } from "../core/errors.ts";
-import type { LinuxKernelOptions, ObservingKernel } from "./linux.ts";
+import type { Kernel } from "../ports/kernel.ts";
+import type { LinuxKernelOptions } from "./linux.ts";
 import { decodeError, type Operation, type Reply, type Request, type Result } from "./protocol.ts";
 
 export interface WorkerKernelOptions extends LinuxKernelOptions {
@@ -16,10 +18,7 @@ interface Waiting {
 }
 
 /** `workerUrl` is the bundled worker.ts. The thread starts at once and ends with close(). */
-export function createWorkerKernel(
-  workerUrl: URL | string,
-  options: WorkerKernelOptions = {},
-): ObservingKernel {
+export function createWorkerKernel(workerUrl: URL | string, options: WorkerKernelOptions = {}): Kernel {
   const { onDeath, ...workerData } = options;
   const worker = new Worker(workerUrl, { workerData, name: "kernel" });
   const waiting = new Map<number, Waiting>();
@@ -45,17 +44,14 @@ export function createWorkerKernel(
   );
   worker.on("exit", (code) => end(new WeaveError("internal", `the kernel thread ended with ${code}`)));
 
-  const call = <O extends Operation>(
-    operation: O,
-    ...args: Parameters<ObservingKernel[O]>
-  ): Promise<Result<O>> => {
+  const call = <O extends Operation>(operation: O, ...args: Parameters<Kernel[O]>): Promise<Result<O>> => {
     if (ended !== undefined) return Promise.reject(ended);
     const id = ++lastId;
     // `operation` and `args` belong together by the signature above; the union cannot be built generically.
     worker.postMessage({ id, operation, args } as Request);
     return new Promise<unknown>((resolve, reject) => {
       waiting.set(id, { resolve, reject });
-      // The reply to operation O is O's result: both ends are typed by ObservingKernel.
+      // The reply to operation O is O's result: both ends are typed by Kernel.
     }) as Promise<Result<O>>;
   };
 

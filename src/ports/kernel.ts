@@ -66,6 +66,8 @@ export interface Kernel {
   inspect(): Promise<HostFacts>;
   /** Bring the host to `state`; never throws for a single object, reports it. */
   apply(state: DatapathState): Promise<DatapathReport>;
+  /** Make the next apply read the kernel again: what others changed or deleted comes back. */
+  observe(): Promise<void>;
   /** netns-missing, netns-invalid, netns-host. The caller closes what it opened. */
   openNetns(source: NetnsSource): Promise<Netns>;
   closeNetns(netns: Netns): Promise<void>;

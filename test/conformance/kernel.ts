@@ -3,12 +3,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { macForName } from "../../src/core/address/mac.ts";
 import type { DatapathState } from "../../src/core/datapath/state.ts";
-import type { ObservingKernel } from "../../src/kernel/linux.ts";
-import type { AttachSpec } from "../../src/ports/kernel.ts";
+import type { AttachSpec, Kernel } from "../../src/ports/kernel.ts";
 
 /** A host of its own for one test. */
 export interface KernelHarness {
-  readonly kernel: ObservingKernel;
+  readonly kernel: Kernel;
   /** Paths that are no container's namespace. */
   readonly paths: { readonly missing: string; readonly file: string; readonly host: string };
   /** A new container namespace; its path. */

@@ -1,9 +1,10 @@
 // The kernel thread as it is built: same port, same errors, and the main thread stays free.
+
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ObservingKernel } from "../../src/kernel/linux.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
+import type { Kernel } from "../../src/ports/kernel.ts";
 import { whyNot } from "./support/namespaces.ts";
 import { type TestHost, World } from "./support/world.ts";
 
@@ -12,7 +13,7 @@ const WORKER = new URL("../../dist/lib/kernel-worker.js", import.meta.url);
 describe.skipIf(whyNot() !== undefined)("kernel thread", () => {
   let world: World;
   let alice: TestHost;
-  let kernel: ObservingKernel;
+  let kernel: Kernel;
 
   beforeAll(async () => {
     expect(existsSync(fileURLToPath(WORKER)), "npm run build was run").toBe(true);

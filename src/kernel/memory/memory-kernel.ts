@@ -2,9 +2,8 @@
 // would hold; the conformance suite proves both print the same facts after the same calls.
 import type { DatapathState } from "../../core/datapath/state.ts";
 import { WeaveError } from "../../core/errors.ts";
-import type { HostFacts } from "../../ports/kernel.ts";
+import type { HostFacts, Kernel } from "../../ports/kernel.ts";
 import { describe, type Holding, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
-import type { ObservingKernel } from "../linux.ts";
 import { hostEndMac } from "../mac.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
 import { changeFirewall, changeLinks } from "./links.ts";
@@ -14,13 +13,13 @@ import { type MemoryHost, render, renderInterfaces } from "./render.ts";
 /**
  * What close() leaves is what a host keeps when its daemon ends; a call after it acts as a new process on that host.
  */
-export interface MemoryKernel extends ObservingKernel {
+export interface MemoryKernel extends Kernel {
   /** Put something at a path: a namespace (default), an ordinary file, or the host's own namespace. */
   addNetns(path: string, kind?: MemoryNetns["kind"]): void;
   /** The runtime removes a namespace: its interfaces, and their host ends, go with it. */
   removeNetns(path: string): void;
   /** The next call of an operation rejects with `error` and does nothing. */
-  failNext(operation: keyof ObservingKernel, error: Error): void;
+  failNext(operation: keyof Kernel, error: Error): void;
   /** Everything held, one fact a line, sorted within its kind. */
   render(): string;
   /** Interfaces of a namespace, one fact a line. Empty when nothing is there. */
@@ -34,7 +33,7 @@ export interface MemoryKernel extends ObservingKernel {
 /** `facts` is what inspect() tells; by default a host with one uplink and nothing missing. */
 export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel {
   const namespaces = new MemoryNamespaces();
-  const failures = new Map<keyof ObservingKernel, Error[]>();
+  const failures = new Map<keyof Kernel, Error[]>();
   const host: MemoryHost = {
     links: undefined,
     holding: nothingHeld(),
@@ -46,7 +45,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
   let fresh = true;
 
   /** Every operation passes here: the fault asked for, else the work, always asynchronous as in the real one. */
-  const act = async <T>(operation: keyof ObservingKernel, work: () => T): Promise<T> => {
+  const act = async <T>(operation: keyof Kernel, work: () => T): Promise<T> => {
     await Promise.resolve();
     const fault = failures.get(operation)?.shift();
     if (fault !== undefined) throw fault;

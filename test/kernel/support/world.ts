@@ -8,8 +8,8 @@
 import { execFileSync } from "node:child_process";
 import { macForAddress, macForName } from "../../../src/core/address/mac.ts";
 import type { DatapathState } from "../../../src/core/datapath/state.ts";
-import { createLinuxKernel, type ObservingKernel } from "../../../src/kernel/linux.ts";
-import type { Attached, AttachSpec } from "../../../src/ports/kernel.ts";
+import { createLinuxKernel } from "../../../src/kernel/linux.ts";
+import type { Attached, AttachSpec, Kernel } from "../../../src/ports/kernel.ts";
 import { TestNamespace } from "./namespaces.ts";
 
 export const BRIDGE = "weave";
@@ -35,7 +35,7 @@ export class TestHost {
   readonly netns: TestNamespace;
   readonly bridgeMac: string;
   readonly containers: TestContainer[] = [];
-  kernel: ObservingKernel;
+  kernel: Kernel;
 
   constructor(name: string, address: string, netns: TestNamespace) {
     this.name = name;
