@@ -1,5 +1,5 @@
 // Every frame peers exchange, as schemas: parsed once on arrival, bounded, unknown fields let through. docs/wire.md
-// describes them for people; test/golden/frames.json keeps one of each for ever.
+// describes them for people; frames.golden.json keeps one of each for ever.
 import { z } from "zod";
 import { type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
@@ -9,6 +9,9 @@ export const PROTOCOL = { min: 1, max: 1 } as const;
 
 /** Items in one frame; a sender splits what is more. With MAX_VALUE_CHARS a frame could still exceed MAX_FRAME_CHARS, so senders also watch the size. */
 export const MAX_ITEMS_PER_FRAME = 8192;
+
+/** Levels of a frame's JSON. Reading and writing it recurse: a megabyte of brackets would overflow the stack. */
+const MAX_NESTING = 64;
 
 const name = z.string().regex(NAME_PATTERN);
 const channel = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/);
@@ -129,6 +132,7 @@ export function decodeFrame(text: string): Frame | "unknown" | { readonly refuse
   } catch {
     return { refused: "not JSON" };
   }
+  if (isNestedBeyond(value, MAX_NESTING)) return { refused: `nested more than ${MAX_NESTING} levels deep` };
   const parsed = frame.safeParse(value);
   if (parsed.success) return parsed.data;
   const kind = z.looseObject({ t: z.string() }).safeParse(value);
@@ -136,6 +140,18 @@ export function decodeFrame(text: string): Frame | "unknown" | { readonly refuse
   const issue = parsed.error.issues[0];
   return { refused: `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "malformed"}` };
 }
+
+/** Level by level, so that it does not recurse itself. */
+function isNestedBeyond(value: unknown, limit: number): boolean {
+  let level = [value].filter(isNested);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > limit) return true;
+    level = level.flatMap((container) => Object.values(container).filter(isNested));
+  }
+  return false;
+}
+
+const isNested = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 export function encodeFrame(value: Frame): string {
   return JSON.stringify(value);
