@@ -9,10 +9,10 @@
 // The shell runs effects strictly in order and finishes each persist before the next effect. Never call handle while
 // effects of an earlier input are still running. Same inputs, same random seed: same effects.
 //
-// Node joins the machines: mesh (connections), gossip (spreading), pools (addresses), book (containers).
+// Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
-import type { Universe } from "./address/universe.ts";
+import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { plan } from "./datapath/plan.ts";
 import type { DatapathState } from "./datapath/state.ts";
@@ -27,21 +27,19 @@ import {
   encodeFrame,
   type FrameOf,
   rangeFromWire,
-  rangeToWire,
   type UnicastBody,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
-import { fnv1a64 } from "./hash.ts";
+import { Membership } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
-import type { Founding, OwnedRange } from "./ipam/ring.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
-import { PEER_KEY, PEERS, type PeerRecord, parsePeerRecord } from "./mesh/peer-record.ts";
-import { explore, type Topology } from "./mesh/topology.ts";
+import { Neighbourhood } from "./mesh/neighbourhood.ts";
+import { PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
+import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
-import { type Exposure, entryOp, identityOps, ringOp, type StoredState, targetsOp } from "./records.ts";
+import { type Exposure, entryOp, identityOps, type StoredState, targetsOp } from "./records.ts";
 import type { Request } from "./requests.ts";
-import type { StoreOp } from "./store-op.ts";
 
 /** So many corrections of our own peer record within this time are a clone's doing. */
 const CLONE_ECHOES = 5;
@@ -49,34 +47,9 @@ const CLONE_MEMORY_MS = 300_000;
 /** Hops a unicast may take; beyond it views of the topology disagree. */
 const MAX_HOPS = 16;
 
-export interface NodeConfig {
-  readonly name: string;
-  readonly nickname: string;
-  readonly software: string;
-  /** Random per process start. */
-  readonly uid: string;
-  readonly universes: readonly Universe[];
-  /** CIDR; allocations without a wish come from here. One per universe. */
-  readonly defaultSubnets: readonly string[];
-  /** Founders by name, the same list on all of them; absent: a host without targets founds alone. */
-  readonly seed?: readonly string[];
-  /** Given on the command line: they replace the stored ones. */
-  readonly targets?: readonly string[];
-  readonly port: number;
-  readonly vni: number;
-  readonly vxlanPort: number;
-  readonly bridgeName: string;
-  readonly vxlanName: string;
-  /** `pinned`: chosen by the operator, never replaced by what a connection shows. */
-  readonly underlay: { readonly address: string; readonly pinned: boolean };
-  /** What the underlay leaves for containers. */
-  readonly mtu: number;
-}
-
 export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
-  readonly #random: Random;
   readonly #stored: StoredState;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
@@ -84,25 +57,19 @@ export class Node {
   readonly #pools: readonly Pool[];
   readonly #desk: Desk;
   #underlay: string;
-  #peers: ReadonlyMap<string, PeerRecord> | undefined;
+  readonly #neighbourhood: Neighbourhood;
+  readonly #membership: Membership;
   #endpoints: ReturnType<typeof viewOf> | undefined;
-  #topology: Topology | undefined;
-  /** Peers known and not reachable, since when. */
-  readonly #unreachable = new Map<string, Instant>();
-  readonly #foreign = new Map<string, { readonly cluster: string; readonly since: Instant }>();
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
   /** When this host ran out of addresses. */
   #fullSince: Instant | undefined;
-  /** The ring came from another peer since the start. */
-  #joinedNow = false;
   #startedAt: Instant = 0;
   #synced = false;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random) {
     this.config = config;
     this.#stored = stored;
-    this.#random = random;
     this.bridgeMac = macForName(config.name);
     this.#underlay = config.underlay.address;
     for (const channel of [PEERS, ENDPOINTS]) this.#channels.set(channel, new OriginMap(config.name));
@@ -110,6 +77,7 @@ export class Node {
       introduction({ ...config, universes: config.universes.map((u) => u.text) }),
       random,
     );
+    this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
     this.#pools = config.universes.map((universe) => new Pool(universe, config.name));
     this.#gossip = new Gossip({
       self: config.name,
@@ -117,24 +85,27 @@ export class Node {
       rings: () => this.#pools.map((pool) => pool.ring),
       cluster: () => this.cluster,
     });
+    this.#membership = new Membership(config.name, this.#pools, this.#mesh, this.#gossip, random);
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
     for (const [index, { founding, ranges }] of stored.rings) this.#pools[index]?.restore(founding, ranges);
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
       endpoints: this.#channel(ENDPOINTS),
       bridgeMac: this.bridgeMac,
       spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
-      ringChanged: (universe, fresh, now, out) => this.#ringChanged(universe, fresh, undefined, now, out),
+      ringChanged: (universe, fresh, now, out) =>
+        this.#membership.ringChanged(universe, fresh, undefined, now, out),
       reachable: () => this.topology().reachable,
       ask: (donor, body, out) =>
         this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
-      label: (peer) => this.#label(peer),
+      label: (peer) => this.#neighbourhood.label(peer),
       whyNoRing: () => this.#whyNoRing(),
-      mayAllocate: () => !this.#joinedNow || this.#gossip.isSynced(),
+      mayAllocate: () => !this.#membership.joinedNow || this.#gossip.isSynced(),
     });
   }
 
+  /** Identity of the cluster; undefined before it is founded or found. */
   get cluster(): string | undefined {
-    return this.#pools[0]?.ring?.founding.cluster;
+    return this.#membership.cluster;
   }
 
   start(now: Instant): readonly Effect[] {
@@ -148,11 +119,11 @@ export class Node {
     const targets = this.config.targets ?? this.#stored.targets ?? [];
     if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
     this.#mesh.setTargets(targets, true, now);
-    if (this.cluster === undefined && (seed !== undefined || targets.length === 0)) this.#found(seed, out);
+    if (this.cluster === undefined && (seed !== undefined || targets.length === 0))
+      this.#membership.found(seed, out);
     this.#mesh.cluster = this.cluster;
     this.#publishSelf(now, out);
     this.#desk.republish(now, out);
-    this.#noteReachability(now);
     out.push({ type: "datapath" });
     this.#afterwards(now, 0, out);
     return out;
@@ -223,15 +194,7 @@ export class Node {
   }
 
   peers(): ReadonlyMap<string, PeerRecord> {
-    if (this.#peers === undefined) {
-      const peers = new Map<string, PeerRecord>();
-      for (const { origin, key, value } of this.#channels.get(PEERS)?.live() ?? []) {
-        const record = key === PEER_KEY ? parsePeerRecord(value) : undefined;
-        if (record !== undefined) peers.set(origin, record);
-      }
-      this.#peers = peers;
-    }
-    return this.#peers;
+    return this.#neighbourhood.records();
   }
 
   endpoints(): {
@@ -273,15 +236,7 @@ export class Node {
   }
 
   topology(): Topology {
-    if (this.#topology === undefined) {
-      const links = new Map([...this.peers()].map(([name, record]) => [name, record.links]));
-      this.#topology = explore(
-        this.config.name,
-        this.#mesh.links().map((l) => l.peer.name),
-        links,
-      );
-    }
-    return this.#topology;
+    return this.#neighbourhood.topology();
   }
 
   /** Everything `status` is made from (status.ts). */
@@ -291,8 +246,8 @@ export class Node {
       pools: this.#pools,
       startedAt: this.#startedAt,
       underlay: this.#underlay,
-      unreachable: this.#unreachable,
-      foreign: this.#foreign,
+      unreachable: this.#neighbourhood.unreachable,
+      foreign: this.#membership.foreign,
       fullSince: this.#fullSince,
       cloneSince: (now) => this.#hasClone(now),
       whyNoRing: () => this.#whyNoRing(),
@@ -342,7 +297,7 @@ export class Node {
         this.#mesh.pong(link, now);
         break;
       case "sums":
-        this.#foreignness(link, frame.cluster, now, out);
+        this.#membership.neighbourIs(link, frame.cluster, now, out);
         this.#gossip.sums(conn, frame.sums, now, out);
         break;
       case "digest":
@@ -352,15 +307,9 @@ export class Node {
         this.#pushed(conn, frame, now, out);
         break;
       case "ring": {
-        const fresh = this.#heardRing(
-          frame.universe,
-          frame.founding,
-          frame.ranges.map(rangeFromWire),
-          conn,
-          now,
-          out,
-        );
-        this.#foreignness(link, frame.founding.cluster, now, out);
+        const ranges = frame.ranges.map(rangeFromWire);
+        const fresh = this.#membership.heardRing(frame.universe, frame.founding, ranges, conn, now, out);
+        this.#membership.neighbourIs(link, frame.founding.cluster, now, out);
         this.#gossip.judge(conn, fresh, frame.repair === true, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, now);
         break;
@@ -402,69 +351,10 @@ export class Node {
     this.#gossip.judge(conn, fresh.length > 0, frame.repair === true, out);
   }
 
-  /** Returns whether it brought something. */
-  #heardRing(
-    universe: number,
-    founding: Founding,
-    ranges: readonly OwnedRange[],
-    from: number | undefined,
-    now: Instant,
-    out: Effect[],
-  ): boolean {
-    const pool = this.#pools[universe];
-    if (pool === undefined) return false;
-    const heard = pool.hear(founding, ranges);
-    switch (heard.kind) {
-      case "malformed":
-        out.push(
-          event("frame-refused", "warn", { from: String(from), why: "ranges out of order or bounds" }),
-        );
-        return false;
-      case "nothing":
-      case "foreign":
-        return false;
-      case "adopted":
-        out.push(persist([this.#ringRecord(universe)], true));
-        this.#joinedNow = true;
-        if (heard.instead !== undefined)
-          out.push(event("yielded", "info", { cluster: heard.instead, to: founding.cluster }));
-        out.push(event("joined", "info", { cluster: founding.cluster, universe: pool.universe.text }));
-        this.#mesh.cluster = this.cluster;
-        for (const link of this.#mesh.links())
-          this.#foreignness(link, this.#foreign.get(link.peer.name)?.cluster ?? founding.cluster, now, out);
-        this.#gossip.ringChanged(universe, heard.fresh, from, now);
-        return true;
-      case "merged":
-        this.#ringChanged(universe, heard.fresh, from, now, out);
-        if (heard.fresh.some((r) => r.owner === this.config.name)) {
-          out.push(
-            event("received", "info", {
-              addresses: sizeOf(heard.fresh.filter((r) => r.owner === this.config.name)),
-            }),
-          );
-          this.#ringChanged(universe, pool.join(), undefined, now, out);
-        }
-        return true;
-    }
-  }
-
   /** Since when somebody else speaks in our name, or undefined. */
   #hasClone(now: Instant): Instant | undefined {
     while (this.#echoes[0] !== undefined && now - this.#echoes[0] > CLONE_MEMORY_MS) this.#echoes.shift();
     return this.#echoes.length >= CLONE_ECHOES ? this.#echoes[0] : undefined;
-  }
-
-  /** Whether a neighbour belongs to another cluster than we do. */
-  #foreignness(link: Link, theirs: string | undefined, now: Instant, out: Effect[]): void {
-    const name = link.peer?.name;
-    if (name === undefined) return;
-    const foreign = theirs !== undefined && this.cluster !== undefined && theirs !== this.cluster;
-    if (!foreign) this.#foreign.delete(name);
-    else if (this.#foreign.get(name)?.cluster !== theirs) {
-      this.#foreign.set(name, { cluster: theirs, since: now });
-      out.push(event("foreign-cluster", "info", { peer: name, cluster: theirs }));
-    }
-    this.#gossip.suspend(link.conn, foreign, now);
   }
 
   #linkChanges(changes: readonly LinkChange[], now: Instant, out: Effect[]): void {
@@ -473,12 +363,12 @@ export class Node {
       if (type === "established") {
         out.push(event("connected", "info", data));
         this.#gossip.linkUp(link.conn, false, now);
-        this.#foreignness(link, link.peer.cluster, now, out);
+        this.#membership.neighbourIs(link, link.peer.cluster, now, out);
         this.#adoptUnderlay(link);
       } else {
         out.push(event("disconnected", "info", { ...data, why: reason?.message ?? "" }));
         this.#gossip.linkDown(link.conn, now);
-        this.#foreign.delete(link.peer.name);
+        this.#membership.neighbourLeft(link.peer.name);
       }
     }
     if (changes.length > 0) this.#publishSelf(now, out);
@@ -505,30 +395,12 @@ export class Node {
   }
 
   #addressed(from: string, body: UnicastBody | undefined, now: Instant, out: Effect[]): void {
-    const pool = body === undefined ? undefined : this.#pools[body.universe];
-    if (body === undefined || pool?.ring === undefined) return;
-    if (body.k === "ask") {
-      const fresh = pool.give({ start: body.start, end: body.end }, Number.POSITIVE_INFINITY, from, now);
-      // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
-      this.#ringChanged(body.universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
-      const [gift] = fresh;
-      if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
-      const { cluster, epoch, founders } = pool.ring.founding;
-      const founding = { cluster, epoch, founders: [...founders] };
-      const answer = {
-        k: "answer",
-        universe: body.universe,
-        id: body.id,
-        founding,
-        ...(gift ? { gift: rangeToWire(gift) } : {}),
-      };
-      this.#forward({ t: "to", from: this.config.name, to: from, hops: MAX_HOPS, body: answer }, out);
-    } else {
-      const conn = this.#mesh.linkTo(from)?.conn; // the donor knows what it gave
-      if (body.gift !== undefined)
-        this.#heardRing(body.universe, body.founding, [rangeFromWire(body.gift)], conn, now, out);
-      pool.answered(body.id, body.gift !== undefined, now);
-    }
+    if (body?.k === "ask") {
+      const answer = this.#membership.asked(from, body, now, out);
+      if (answer !== undefined) {
+        this.#forward({ t: "to", from: this.config.name, to: from, hops: MAX_HOPS, body: answer }, out);
+      }
+    } else if (body !== undefined) this.#membership.answered(from, body, now, out);
   }
 
   /** What follows every input: due work, waiting requests, and sending what gathered. */
@@ -538,7 +410,7 @@ export class Node {
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
     this.#fullSince = this.#desk.refusedForSpace ? (this.#fullSince ?? now) : undefined;
-    if (this.#topology === undefined) this.#noteReachability(now);
+    this.#neighbourhood.note(now);
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
     if (
@@ -568,29 +440,13 @@ export class Node {
       ),
     );
     this.#gossip.changed(channel, fresh, from, now);
-    if (channel === PEERS) {
-      this.#peers = undefined;
-      this.#topology = undefined;
-    }
+    if (channel === PEERS) this.#neighbourhood.recordsChanged();
     if (channel === ENDPOINTS) this.#endpoints = undefined;
     if (channel === PEERS || channel === ENDPOINTS) out.push({ type: "datapath" });
   }
 
-  /** A ring is on disk, fsynced, before anybody can hear of it: gossip sends only what flush finds after this. */
-  #ringChanged(
-    universe: number,
-    fresh: readonly OwnedRange[],
-    from: number | undefined,
-    now: Instant,
-    out: Effect[],
-  ): void {
-    if (fresh.length === 0) return;
-    out.push(persist([this.#ringRecord(universe)], true));
-    this.#gossip.ringChanged(universe, fresh, from, now);
-  }
-
   #publishSelf(now: Instant, out: Effect[]): void {
-    this.#topology = undefined;
+    this.#neighbourhood.linksChanged();
     const { nickname, uid, software, port, mtu, name } = this.config;
     const links = this.#mesh
       .links()
@@ -612,47 +468,12 @@ export class Node {
   #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
     const hop = this.topology().nextHop.get(frame.to);
     const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
-    if (link === undefined || this.#foreign.has(link.peer.name)) return false;
+    if (link === undefined || this.#membership.foreign.has(link.peer.name)) return false;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
     return true;
   }
 
   // --- small things ---
-
-  #found(seed: readonly string[] | undefined, out: Effect[]): void {
-    const founders = seed === undefined ? [this.config.name] : [...new Set(seed)].sort();
-    const range = this.config.universes.map((u) => u.text).join();
-    // Founders with one list make one ring without a word: the identity is a function of list and range.
-    const cluster =
-      seed === undefined
-        ? this.#randomName()
-        : fnv1a64(`${founders.join()} ${range}`).toString(16).padStart(16, "0");
-    this.#pools.forEach((pool, index) => {
-      pool.found({ cluster, epoch: 1, founders });
-      out.push(persist([this.#ringRecord(index)], true));
-    });
-    out.push(event("founded", "info", { cluster, founders: founders.join(), range }));
-  }
-
-  #randomName(): string {
-    return [0, 0]
-      .map(() =>
-        Math.floor(this.#random.next() * 2 ** 32)
-          .toString(16)
-          .padStart(8, "0"),
-      )
-      .join("");
-  }
-
-  #noteReachability(now: Instant): void {
-    const { reachable } = this.topology();
-    for (const name of this.#unreachable.keys())
-      if (reachable.has(name) || !this.peers().has(name)) this.#unreachable.delete(name);
-    for (const name of this.peers().keys()) {
-      if (name !== this.config.name && !reachable.has(name) && !this.#unreachable.has(name))
-        this.#unreachable.set(name, now);
-    }
-  }
 
   #whyNoRing(): { message: string; hint: string } {
     const links = this.#mesh.links();
@@ -674,17 +495,6 @@ export class Node {
     if (map === undefined) throw new Error(`no channel ${name}`);
     return map;
   }
-
-  #ringRecord(index: number): StoreOp {
-    const pool = this.#pools[index];
-    if (pool?.ring === undefined) throw new Error(`no ring ${index}`);
-    return ringOp(index, pool.universe.text, pool.ring);
-  }
-
-  #label(name: string): string {
-    const nickname = this.peers().get(name)?.nickname;
-    return nickname === undefined || nickname === name ? name : `${nickname} (${name})`;
-  }
 }
 
 export interface NodeFacts {
@@ -698,5 +508,3 @@ export interface NodeFacts {
   readonly cloneSince: (now: Instant) => Instant | undefined;
   readonly whyNoRing: () => { message: string; hint: string };
 }
-
-const sizeOf = (ranges: readonly OwnedRange[]): number => ranges.reduce((sum, r) => sum + r.end - r.start, 0);

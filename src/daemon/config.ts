@@ -2,9 +2,9 @@
 // reason before anything is changed.
 import { contains, overlaps, parseAddress, parseCidr } from "../core/address/cidr.ts";
 import { Universe } from "../core/address/universe.ts";
+import type { NodeConfig } from "../core/config.ts";
 import { VXLAN_OVERHEAD } from "../core/datapath/plan.ts";
 import { WeaveError } from "../core/errors.ts";
-import type { NodeConfig } from "../core/node.ts";
 import type { StoredState } from "../core/records.ts";
 import type { HostFacts } from "../ports/kernel.ts";
 import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";

@@ -1,8 +1,9 @@
 // One running weaver: the core, its effect runner and the kernel that follows it, started and stopped in order.
 // Constructs nothing that touches the world; cmd/weaver hands in the ports.
 
+import type { NodeConfig } from "../core/config.ts";
 import type { CoreEvent } from "../core/effects.ts";
-import { Node, type NodeConfig } from "../core/node.ts";
+import { Node } from "../core/node.ts";
 import type { Random } from "../core/random.ts";
 import type { StoredState } from "../core/records.ts";
 import type { Attachments } from "../ports/attachments.ts";

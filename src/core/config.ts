@@ -1,0 +1,26 @@
+// What one node is told at its construction: by the operator, the disk and the host, joined in src/daemon/config.ts.
+import type { Universe } from "./address/universe.ts";
+
+export interface NodeConfig {
+  readonly name: string;
+  readonly nickname: string;
+  readonly software: string;
+  /** Random per process start. */
+  readonly uid: string;
+  readonly universes: readonly Universe[];
+  /** CIDR; allocations without a wish come from here. One per universe. */
+  readonly defaultSubnets: readonly string[];
+  /** Founders by name, the same list on all of them; absent: a host without targets founds alone. */
+  readonly seed?: readonly string[];
+  /** Given on the command line: they replace the stored ones. */
+  readonly targets?: readonly string[];
+  readonly port: number;
+  readonly vni: number;
+  readonly vxlanPort: number;
+  readonly bridgeName: string;
+  readonly vxlanName: string;
+  /** `pinned`: chosen by the operator, never replaced by what a connection shows. */
+  readonly underlay: { readonly address: string; readonly pinned: boolean };
+  /** What the underlay leaves for containers. */
+  readonly mtu: number;
+}
