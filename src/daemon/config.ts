@@ -179,7 +179,10 @@ function chooseUnderlay(
         hint: "give an address of this host",
       });
     if (given.value !== 0n) {
-      const found = facts.addresses.find((a) => parseAddress(a.address)?.value === given.value);
+      const found = facts.addresses.find(({ address }) => {
+        const own = parseAddress(address);
+        return own?.family === given.family && own.value === given.value;
+      });
       const loopback = contains({ family: 4, value: 0x7f000000n, prefix: 8 }, given);
       if (found === undefined && !loopback) {
         const have = facts.addresses.map((a) => a.address).join(", ") || "none";
