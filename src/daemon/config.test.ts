@@ -1,0 +1,347 @@
+import { describe, expect, it } from "vitest";
+import { WeaveError } from "../core/errors.ts";
+import { readState, type StoredState } from "../core/records.ts";
+import type { HostFacts } from "../ports/kernel.ts";
+import { checkTarget, resolveConfig, type Surroundings } from "./config.ts";
+import { type LaunchOptions, launchOptions } from "./options.ts";
+
+const options = (given: Partial<LaunchOptions> = {}): LaunchOptions => launchOptions.parse(given);
+const founding = { cluster: "c1", epoch: 1, founders: ["alice"] };
+
+const stored = (name?: string, range?: string): StoredState => ({
+  ...readState(new Map()),
+  name,
+  rings: new Map(range === undefined ? [] : [[0, { universe: range, founding, ranges: [] }]]),
+});
+
+const host: HostFacts = {
+  routes: [{ dst: "192.0.2.0/24", dev: "eth0" }],
+  addresses: [
+    { dev: "eth0", address: "192.0.2.1", mtu: 1500 },
+    { dev: "eth1", address: "198.51.100.1", mtu: 9000 },
+    { dev: "eth1", address: "2001:db8::1", mtu: 9000 },
+  ],
+  defaultSource: { address: "192.0.2.1", mtu: 1500 },
+  missing: [],
+};
+
+/** The same without a default route. */
+const { defaultSource: _, ...routeless } = host;
+
+const around = (facts: HostFacts = host, state = stored()): Surroundings => ({
+  stored: state,
+  facts,
+  hostname: "host-a",
+  software: "0.1.0",
+  uid: "uid",
+  freshName: "alice",
+});
+
+const refused = (run: () => unknown): WeaveError => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof WeaveError) return error;
+    throw error;
+  }
+  throw new Error("it was accepted");
+};
+
+describe("resolveConfig", () => {
+  it("without a word: fresh name, host name, default range, the default route's address and what it leaves", () => {
+    const { config, warnings } = resolveConfig(options(), around());
+    expect(warnings).toEqual([]);
+    expect(config).toMatchObject({
+      name: "alice",
+      nickname: "host-a",
+      uid: "uid",
+      defaultSubnets: ["10.32.0.0/12"],
+      port: 6783,
+      vxlanPort: 6784,
+      bridgeName: "weave",
+      vxlanName: "vxlan-6784",
+      underlay: { address: "192.0.2.1", pinned: false },
+      mtu: 1450,
+    });
+    expect(config.universes.map((u) => u.text)).toEqual(["10.32.0.0/12"]);
+    expect(config).not.toHaveProperty("targets");
+    expect(config).not.toHaveProperty("seed");
+  });
+
+  it("what the disk holds is used again, what is said now goes first", () => {
+    const before = { ...stored("bob", "10.50.0.0/16"), nickname: "old" };
+    expect(resolveConfig(options(), around(host, before)).config).toMatchObject({
+      name: "bob",
+      nickname: "old",
+      defaultSubnets: ["10.50.0.0/16"],
+    });
+    const said = options({ nickname: "new", peers: [], seed: ["bob"], defaultSubnet: "10.50.1.0/24" });
+    expect(resolveConfig(said, around(host, before)).config).toMatchObject({
+      nickname: "new",
+      targets: [], // no peer at all is a word, too
+      seed: ["bob"],
+      defaultSubnets: ["10.50.1.0/24"],
+    });
+  });
+
+  it("a default subnet may be larger than the range", () => {
+    const said = options({ range: "10.32.5.0/24", defaultSubnet: "10.32.0.0/16" });
+    expect(resolveConfig(said, around()).config.defaultSubnets).toEqual(["10.32.0.0/16"]);
+  });
+
+  it.each<[string, Partial<LaunchOptions>, Surroundings, string, RegExp, RegExp]>([
+    [
+      "a host that lacks something, all of it named",
+      {},
+      around({
+        ...host,
+        missing: [
+          { what: "nft", brings: "package nftables" },
+          { what: "vxlan", brings: "CONFIG_VXLAN" },
+        ],
+      }),
+      "feature-missing",
+      /nft \(package nftables\); vxlan \(CONFIG_VXLAN\)/,
+      /package nftables/,
+    ],
+    [
+      "another peer's data directory",
+      { name: "bob" },
+      around(host, stored("alice")),
+      "state-mismatch",
+      /belongs to peer alice, not to bob/,
+      /without --name/,
+    ],
+    ["no range", { range: "text" }, around(), "bad-address", /not a CIDR|is not a CIDR/, /10\.32\.0\.0\/12/],
+    ["a range's host bits", { range: "10.32.0.1/12" }, around(), "bad-address", /host bits/, /ipalloc-range/],
+    ["a tiny range", { range: "10.32.0.0/31" }, around(), "bad-address", /too small/, /ipalloc-range/],
+    ["a huge range", { range: "fd00::/64" }, around(), "bad-address", /too large/, /ipalloc-range/],
+    ["an IPv6 range", { range: "fd00::/80" }, around(), "bad-address", /not supported yet/, /IPv4/],
+    [
+      "another range than the ring on disk",
+      { range: "10.48.0.0/12" },
+      around(host, stored("alice", "10.32.0.0/12")),
+      "state-mismatch",
+      /holds the ring of 10\.32\.0\.0\/12, not of 10\.48\.0\.0\/12/,
+      /--ipalloc-range 10\.32\.0\.0\/12/,
+    ],
+    [
+      "the default range where a route leads",
+      {},
+      around({ ...host, routes: [{ dst: "10.40.0.0/16", dev: "tun0" }] }),
+      "range-overlap",
+      /10\.32\.0\.0\/12 overlaps the route 10\.40\.0\.0\/16 dev tun0/,
+      /ipalloc-range/,
+    ],
+    [
+      "the default range inside a route without a device",
+      {},
+      around({ ...host, routes: [{ dst: "10.0.0.0/8", dev: "" }] }),
+      "range-overlap",
+      /route 10\.0\.0\.0\/8 of this host/,
+      /ipalloc-range/,
+    ],
+    [
+      "a default subnet elsewhere",
+      { defaultSubnet: "10.48.0.0/16" },
+      around(),
+      "bad-address",
+      /10\.48\.0\.0\/16 does not overlap the range 10\.32\.0\.0\/12/,
+      /subnet of --ipalloc-range/,
+    ],
+    [
+      "a default subnet without prefix",
+      { defaultSubnet: "10.32.0.0" },
+      around(),
+      "bad-address",
+      /--ipalloc-default-subnet/,
+      /./,
+    ],
+    [
+      "a default subnet of text",
+      { defaultSubnet: "text/8" },
+      around(),
+      "bad-address",
+      /--ipalloc-default-subnet/,
+      /./,
+    ],
+    [
+      "a host name to listen on",
+      { host: "eth0" },
+      around(),
+      "bad-address",
+      /not an IP address/,
+      /address of this host/,
+    ],
+    [
+      "another host's address",
+      { host: "192.0.2.9" },
+      around(),
+      "bad-address",
+      /not an address of this host/,
+      /192\.0\.2\.1, 198/,
+    ],
+    [
+      "an IPv6 address that only looks like ours",
+      { host: "::c000:201" },
+      around(),
+      "bad-address",
+      /not an address of this host/,
+      /./,
+    ],
+    [
+      "an address on a host without any",
+      { host: "192.0.2.9" },
+      around({ ...host, addresses: [] }),
+      "bad-address",
+      /./,
+      /none/,
+    ],
+    [
+      "more MTU than the underlay carries",
+      { mtu: 1451 },
+      around(),
+      "mtu-invalid",
+      /1500 less 50.* is 1450/,
+      /--mtu 1450/,
+    ],
+    [
+      "more MTU than an IPv6 underlay carries",
+      { mtu: 8931, host: "2001:db8::1" },
+      around(),
+      "mtu-invalid",
+      /less 70/,
+      /8930/,
+    ],
+    [
+      "a peer that is none",
+      { peers: ["192.0.2.2", "a b"] },
+      around(),
+      "bad-request",
+      /"a b" is not a peer address/,
+      /HOST:PORT/,
+    ],
+  ])("refuses %s", (_, given, surroundings, code, message, hint) => {
+    const error = refused(() => resolveConfig(options(given), surroundings));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(message);
+    expect(error.hint).toMatch(hint);
+  });
+
+  it.each<[string, Partial<LaunchOptions>, Surroundings, RegExp]>([
+    [
+      "a chosen range where a route leads",
+      { range: "10.32.0.0/12" },
+      around({ ...host, routes: [{ dst: "10.40.0.0/16", dev: "tun0" }] }),
+      /overlaps the route 10\.40\.0\.0\/16 dev tun0.*not reachable from here/,
+    ],
+    [
+      "a range already in use where a route leads",
+      {},
+      around({ ...host, routes: [{ dst: "10.40.0.0/16", dev: "tun0" }] }, stored("alice", "10.32.0.0/12")),
+      /overlaps the route/,
+    ],
+    [
+      "a seed without this host",
+      { seed: ["bob", "carol"] },
+      around(),
+      /seed=bob,carol does not name this host \(alice\)/,
+    ],
+    ["no network yet", {}, around({ ...routeless, addresses: [] }), /no network address yet/],
+  ])("warns of %s, and goes on", (_, given, surroundings, warning) => {
+    const { warnings } = resolveConfig(options(given), surroundings);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(warning);
+  });
+
+  it.each<[string, Partial<LaunchOptions>, Surroundings]>([
+    ["the bridge's own route", {}, around({ ...host, routes: [{ dst: "10.32.0.0/12", dev: "weave" }] })],
+    ["a default route", {}, around({ ...host, routes: [{ dst: "0.0.0.0/0", dev: "eth0" }] })],
+    ["a route beside the range", {}, around({ ...host, routes: [{ dst: "10.48.0.0/12", dev: "eth0" }] })],
+    ["a seed with this host", { seed: ["alice", "bob"] }, around()],
+    ["a seed once there is a ring", { seed: ["bob"] }, around(host, stored("alice", "10.32.0.0/12"))],
+  ])("says nothing about %s", (_, given, surroundings) => {
+    expect(resolveConfig(options(given), surroundings).warnings).toEqual([]);
+  });
+
+  it.each<[string, Partial<LaunchOptions>, HostFacts, unknown, number]>([
+    ["the address given", { host: "198.51.100.1" }, host, { address: "198.51.100.1", pinned: true }, 8950],
+    ["an IPv6 address given", { host: "2001:db8::1" }, host, { address: "2001:db8::1", pinned: true }, 8930],
+    [
+      "loopback, which no list has",
+      { host: "127.0.0.2" },
+      host,
+      { address: "127.0.0.2", pinned: true },
+      65485,
+    ],
+    ["0.0.0.0 is no choice", { host: "0.0.0.0" }, host, { address: "192.0.2.1", pinned: false }, 1450],
+    [
+      "the first address without a default route",
+      {},
+      routeless,
+      { address: "192.0.2.1", pinned: false },
+      1450,
+    ],
+    [
+      "never the bridge's",
+      {},
+      {
+        ...routeless,
+        addresses: [
+          { dev: "weave", address: "10.32.0.1", mtu: 1450 },
+          { dev: "eth0", address: "192.0.2.1", mtu: 1400 },
+        ],
+      },
+      { address: "192.0.2.1", pinned: false },
+      1350,
+    ],
+    [
+      "IPv4 even where the default route is IPv6",
+      {},
+      { ...host, defaultSource: { address: "2001:db8::1", mtu: 9000 } },
+      { address: "192.0.2.1", pinned: false },
+      1450,
+    ],
+    ["a smaller MTU", { mtu: 1300 }, host, { address: "192.0.2.1", pinned: false }, 1300],
+  ])("the underlay is %s", (_, given, facts, underlay, mtu) => {
+    expect(resolveConfig(options(given), around(facts)).config).toMatchObject({ underlay, mtu });
+  });
+});
+
+describe("checkTarget", () => {
+  it.each([
+    "192.0.2.2",
+    "192.0.2.2:6783",
+    "host",
+    "host.example:1",
+    "[2001:db8::1]:65535",
+    "2001:db8::1",
+    "[::1]",
+  ])("takes %s", (text) => {
+    expect(() => checkTarget(text)).not.toThrow();
+  });
+
+  it.each([
+    "",
+    " host",
+    "-host",
+    "host-",
+    "host:0",
+    "host:65536",
+    "host:port",
+    "host:",
+    "192.0.2",
+    "192.0.2.256",
+    "192.0.2.2/24",
+    "[host]:1",
+    "[2001:db8::1",
+    "2001:db8::1]:1",
+    "http://host",
+    "a,b",
+  ])("refuses %j, with how to write it", (text) => {
+    const error = refused(() => checkTarget(text));
+    expect(error.code).toBe("bad-request");
+    expect(error.message).toContain(`"${text}"`);
+    expect(error.hint).toMatch(/HOST:PORT/);
+  });
+});
