@@ -65,20 +65,22 @@ export class DatapathFollower {
   }
 
   async #work(): Promise<void> {
+    // The core may state its wish in the middle of its own effects; look at it only after they are done.
+    await Promise.resolve();
+    while (this.#dirty && !this.#stopped) {
+      this.#dirty = false;
+      this.#note(await this.#apply());
+    }
+    this.#working = undefined;
+  }
+
+  /** A kernel that throws, as one whose worker ended, has reached nothing. */
+  async #apply(): Promise<DatapathReport> {
     try {
-      // The core may state its wish in the middle of its own effects; look at it only after they are done.
-      await Promise.resolve();
-      while (this.#dirty && !this.#stopped) {
-        this.#dirty = false;
-        this.#note(await this.#kernel.apply(this.#wanted()));
-      }
+      return await this.#kernel.apply(this.#wanted());
     } catch (error) {
-      this.#note({
-        changes: [],
-        failures: [{ object: "datapath", message: error instanceof Error ? error.message : String(error) }],
-      });
-    } finally {
-      this.#working = undefined;
+      const message = error instanceof Error ? error.message : String(error);
+      return { changes: [], failures: [{ object: "datapath", message }] };
     }
   }
 
