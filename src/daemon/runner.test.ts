@@ -61,7 +61,10 @@ const frame = (text: string): TransportEvent => ({ type: "conn-frame", conn: 1, 
 const ask: Request = { kind: "connect", targets: [], replace: false };
 
 /** A runner whose ports write down what they are asked; writes end when `settle` is called, or at once. */
-function rig(node: Scripted, options: { lateStore?: boolean; onSend?: (text: string) => void } = {}) {
+function rig(
+  node: Scripted,
+  options: { lateStore?: boolean; storeThrows?: Error; onSend?: (text: string) => void } = {},
+) {
   const done: string[] = [];
   const fatal: unknown[] = [];
   const writes: { resolve: () => void; reject: (error: unknown) => void }[] = [];
@@ -82,6 +85,7 @@ function rig(node: Scripted, options: { lateStore?: boolean; onSend?: (text: str
       load: async () => new Map(),
       write: (ops, { sync }) => {
         done.push(`write ${ops.map((op) => op.key).join()}${sync ? " sync" : ""}`);
+        if (options.storeThrows !== undefined) throw options.storeThrows;
         return options.lateStore === true
           ? new Promise((resolve, reject) => writes.push({ resolve, reject }))
           : undefined;
@@ -281,37 +285,13 @@ describe("a store that fails", () => {
     expect(node.handled).toHaveLength(1);
   });
 
-  it("at once: is fatal, and nothing is sent after it", async () => {
-    const node = new Scripted([], [persist([put("a")], true), send("a")], [send("c")]);
-    const { runner, done, fatal, receive } = rig(node, {});
+  it("at once: is fatal once, and nothing is sent after it", async () => {
+    const node = new Scripted([persist([put("a")], true), send("a"), persist([put("b")], true)], [send("c")]);
+    const { runner, done, fatal, receive } = rig(node, { storeThrows: broken });
     await runner.start();
-    const unserializable = new Scripted([persist([put("x")], false), send("x")]);
-    const failing = new Runner(unserializable, {
-      transport: {
-        onEvent: () => {},
-        dial: () => {},
-        send: (_conn, text) => done.push(text),
-        close: () => {},
-        shutdown: async () => {},
-      },
-      store: {
-        load: async () => new Map(),
-        write: () => {
-          throw broken;
-        },
-        close: async () => {},
-      },
-      clock: { now: () => 1, setAlarm: () => {} },
-      datapathChanged: () => {},
-      onEvent: () => {},
-      onFatal: (error) => fatal.push(error),
-    });
-    await failing.start();
-    failing.post(frame("later"));
+    receive("later");
     expect(fatal).toEqual([broken]);
-    expect(done).toEqual([]);
-    expect(unserializable.handled).toEqual([]);
-    receive("the other goes on");
-    expect(done).toEqual(["write a sync", "send a"]);
+    expect(done).toEqual(["write a sync"]);
+    expect(node.handled).toEqual([]);
   });
 });
