@@ -92,6 +92,17 @@ describe("founding", () => {
     }
   });
 
+  it("a ring of which others got a part never gives way, though its founder holds nothing itself", async () => {
+    const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [A] }, { name: "carol", targets: [] });
+    await w.startAll();
+    await w.run(5_000);
+    const [kept, other] = [w.host("alice").node?.cluster, w.host("carol").node?.cluster];
+    expect(kept).not.toBe(other);
+    await w.answer(w.host("carol").connect(A));
+    await w.run(30_000);
+    expect(clusters(w)).toEqual(new Set([kept]));
+  });
+
   it("three launched alone and then connected in any order become one cluster", async () => {
     for (const links of [
       [

@@ -104,6 +104,8 @@ export class Host {
       },
     });
     await this.runner.start();
+    // What weaver does before it serves anybody: interfaces of ADDs cut short go, with their addresses.
+    for (const { containerId } of this.runner?.node.leftBehind(name) ?? []) await this.remove(containerId);
   }
 
   /** The ring as the disk has it. */
