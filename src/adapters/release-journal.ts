@@ -54,7 +54,7 @@ async function applyAll(
 ): Promise<void> {
   try {
     for (const file of (await readdir(dir)).sort()) {
-      if (file.endsWith(".json")) await applyOne(join(dir, file), apply, log);
+      if (isFinished(file)) await applyOne(join(dir, file), apply, log);
     }
   } catch (error) {
     log.warn("journal could not be applied; it is tried again", { dir, error });
@@ -74,6 +74,9 @@ async function applyOne(
   else await apply(entry);
   await rm(path, { force: true });
 }
+
+/** The writer renames an entry when it is whole; until then its name starts with a dot. */
+const isFinished = (file: string): boolean => file.endsWith(".json") && !file.startsWith(".");
 
 function parseEntry(text: string): JournalledRelease | undefined {
   if (text.length > MAX_BYTES) return undefined;
