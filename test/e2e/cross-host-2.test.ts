@@ -59,6 +59,7 @@ describe("two hosts", () => {
     await host.launch();
     await host.untilOk();
     expect(await bridgeAddresses()).toEqual([address]);
+    expect((await host.status()).exposed).toEqual([{ cidr: address, masquerade: true }]);
     expect(await host.weaveOk("expose")).toBe(`${address}\n`);
 
     async function bridgeAddresses(): Promise<string[]> {

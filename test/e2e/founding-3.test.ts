@@ -153,8 +153,8 @@ describe("peers that cannot join", () => {
   it("a clone is told as such on both sides", async () => {
     await lab.host(1).launch("--name", "twin");
     await lab.host(2).launch("--name", "twin", lab.host(1).address);
-    await toldOn(lab.host(1), "twin");
-    await toldOn(lab.host(2), "twin");
+    await toldOn(lab.host(1), "two hosts use the peer name twin");
+    await toldOn(lab.host(2), "two hosts use the peer name twin");
     await lab.host(2).stop();
   });
 

@@ -88,13 +88,15 @@ describe("a daemon that ends and is launched again", () => {
     await host.namespace.run(`ip neigh add 10.47.0.1 lladdr ${unheard} dev weave nud permanent`);
 
     await host.blockControl(lab.host(1));
-    await host.launch();
-    await host.until("its datapath is settled", ({ datapath }) => datapath.settled);
-    expect(await fdb()).toContain(unheard);
-    expect(await fdb()).toContain(mac);
-    expect(await host.namespace.run("ip neigh show dev weave")).toContain(unheard);
-
-    await host.allowControl();
+    try {
+      await host.launch();
+      await host.until("its datapath is settled", ({ datapath }) => datapath.settled);
+      expect(await fdb()).toContain(unheard);
+      expect(await fdb()).toContain(mac);
+      expect(await host.namespace.run("ip neigh show dev weave")).toContain(unheard);
+    } finally {
+      await host.allowControl();
+    }
     await lab.untilAllOk(40_000);
     await eventually("entries of what is gone are removed", async () => {
       const entries = (await fdb()) + (await host.namespace.run("ip neigh show dev weave"));
