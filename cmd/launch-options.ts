@@ -150,7 +150,7 @@ function readSeed(mode: string): string[] {
   if (names !== undefined) return [...new Set(names.split(",").map((name) => name.trim()))];
   throw new WeaveError(
     "bad-request",
-    `--ipalloc-init ${mode} does not exist; what exists today is seed=NAME,...`,
+    `--ipalloc-init ${mode} is not understood; what exists today is seed=NAME,...`,
     {
       hint: "or leave it out: the host launched without peers founds the cluster, hosts launched with peers join it",
     },

@@ -20,7 +20,16 @@ export function keyOf(request: CniRequest): AttachmentKey {
 
 /** netns-missing, netns-invalid, netns-host; also for what the forwarder met when it opened the path. */
 export async function openNetns(request: CniRequest, kernel: CniKernel): Promise<Netns> {
-  if (!("error" in request.netns)) return kernel.openNetns(request.netns);
+  if (!("error" in request.netns)) {
+    return kernel.openNetns(request.netns).catch((error: unknown) => {
+      // What the kernel saw is a descriptor of the forwarder's; the caller knows the path.
+      if (!(error instanceof WeaveError)) throw error;
+      throw new WeaveError(error.code, `CNI_NETNS ${request.netnsPath}: ${error.message}`, {
+        hint: error.hint,
+        cause: error,
+      });
+    });
+  }
   const missing = request.netns.error === "ENOENT" || request.netns.error === "ENOTDIR";
   const reason = missing ? "it does not exist" : request.netns.error;
   const message = `cannot open the network namespace ${request.netnsPath}: ${reason}`;

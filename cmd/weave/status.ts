@@ -80,8 +80,7 @@ async function ask(daemon: Daemon): Promise<Status | Silence> {
 }
 
 function silence(error: WeaveError, { runDir, socket }: Daemon): Finding {
-  const command =
-    error.code === "not-running" ? (isDenied(error) ? "sudo weave status" : "weave launch") : "weave stop";
+  const command = wayOut(error, runDir);
   return {
     code: error.code,
     object: socket,
@@ -89,6 +88,12 @@ function silence(error: WeaveError, { runDir, socket }: Daemon): Finding {
     message: error.message,
     command,
   };
+}
+
+function wayOut(error: WeaveError, runDir: string): string {
+  if (error.code === "not-running") return isDenied(error) ? "sudo weave status" : "weave launch";
+  // A daemon that hangs does not hear "stop" either; containers keep their network without it.
+  return error.code === "timeout" ? `kill -9 $(cat ${join(runDir, PID_FILE)}) && weave launch` : "weave stop";
 }
 
 /** The last trace of a daemon that cannot be asked: it wrote to its log or began. Without any, all we know is now. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import { WeaveError } from "../../src/core/errors.ts";
-import { LOG_FILE } from "../../src/daemon/options.ts";
+import { LOG_FILE, PID_FILE } from "../../src/daemon/options.ts";
 import { runDirOption } from "../launch-options.ts";
 import type { Context } from "./context.ts";
 import { daemonOf, isDenied } from "./daemon.ts";
@@ -32,7 +32,7 @@ export function addStop(program: Command, context: Context): Command {
     .action(async (options: unknown) => {
       const { client, socket, runDir } = daemonOf(options, PATIENCE_MS);
       const deadline = Date.now() + PATIENCE_MS;
-      const { pid } = await client.stop().catch((error: unknown) => rejectNotRunning(error, socket));
+      const { pid } = await client.stop().catch((error: unknown) => explain(error, socket, runDir));
       while (isRunning(pid) || (await accepts(socket))) {
         if (Date.now() > deadline) {
           throw new WeaveError(
@@ -49,7 +49,12 @@ export function addStop(program: Command, context: Context): Command {
     });
 }
 
-function rejectNotRunning(error: unknown, socket: string): never {
+function explain(error: unknown, socket: string, runDir: string): never {
+  if (error instanceof WeaveError && error.code === "timeout") {
+    throw new WeaveError("timeout", `weaver hangs: ${error.message}`, {
+      hint: `end it by force, containers keep their network: kill -9 $(cat ${join(runDir, PID_FILE)}) && weave launch`,
+    });
+  }
   if (!(error instanceof WeaveError) || error.code !== "not-running" || isDenied(error)) throw error;
   throw new WeaveError("not-running", `weaver is not running: nobody answers on ${socket}`, {
     hint: "there is nothing to stop; if it runs elsewhere, name its --run-dir",

@@ -10,6 +10,9 @@ import { runWeaver } from "./weaver.ts";
 
 declare const WEAVE_VERSION: string;
 
+// A shell of `su` lacks the directories where nft and modprobe are.
+process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
+
 const command = addLaunchOptions(
   new Command("weaver")
     .description("The weave daemon. Use `weave launch`, or run it under a service manager.")

@@ -1,6 +1,6 @@
 // The sequence that makes a weaver: what is opened, in which order, and how it is closed again.
 import { randomBytes, randomInt } from "node:crypto";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
 import { type ControlHandlers, serveControl } from "../../src/adapters/http/server.ts";
 import { statusAnswer } from "../../src/adapters/http/status.ts";
+import { checkMarker, writeMarker } from "../../src/adapters/peer-marker.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
 import { createWsTransport } from "../../src/adapters/transport-ws.ts";
@@ -22,6 +23,7 @@ import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../sr
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Kernel } from "../../src/ports/kernel.ts";
 import type { Logger } from "../../src/ports/logger.ts";
+import { ensureRunDir } from "../run-dir.ts";
 
 export interface Weaver {
   readonly ready: {
@@ -48,14 +50,15 @@ export async function runWeaver(
     return thing;
   };
   try {
-    mkdirSync(options.runDir, { recursive: true, mode: 0o700 });
+    ensureRunDir(options.runDir);
     // LevelDB's lock makes this the only weaver of the data directory; nothing is touched before it is held.
     const store = await openLevelStore(join(options.dataDir, "db"));
     opened(store, () => store.close());
     const stored = readState(await store.load());
+    checkMarker(options.dataDir, stored.name);
     const kernel = createWorkerKernel(workerFile(), { runDir: options.runDir, onDeath: onFatal });
     opened(kernel, () => kernel.close());
-    const { config, warnings } = resolveConfig(options, {
+    const { config, ...resolved } = resolveConfig(options, {
       stored,
       facts: await kernel.inspect(),
       hostname: hostname(),
@@ -63,6 +66,7 @@ export async function runWeaver(
       uid: randomBytes(8).toString("hex"),
       freshName: freshName(),
     });
+    const warnings = [...resolved.warnings];
     for (const warning of warnings) log.warn(warning);
     const host = options.host === undefined ? {} : { host: options.host };
     const transport = await createWsTransport({ ...host, port: options.port, log });
@@ -71,6 +75,8 @@ export async function runWeaver(
     const daemon = await startDaemon(config, stored, seededRandom(randomInt(2 ** 32)), ports);
     closers.length = 0; // the daemon closes them all from here on
     opened(daemon, () => daemon.stop());
+    writeMarker(options.dataDir, config.name);
+    for (const { object, message } of daemon.follower.failures()) warnings.push(`${object}: ${message}`);
     await freeLeftBehind(daemon, kernel, ports.boot.moment().bootId, log);
     const journal = await followJournal(
       join(options.runDir, JOURNAL_DIR),
@@ -96,7 +102,7 @@ export async function runWeaver(
     opened(pidFile, () => rmSync(pidFile, { force: true }));
     log.info("weaver is running", { name: config.name, nickname: config.nickname, socket, version });
     return {
-      ready: { name: config.name, nickname: config.nickname, socket, warnings: [...warnings] },
+      ready: { name: config.name, nickname: config.nickname, socket, warnings },
       onStopRequest(listener) {
         requestStop = listener;
       },

@@ -131,6 +131,14 @@ function encode(op: StoreOp): EncodedOp {
   return { type: "put", key: op.key, value };
 }
 
+/** LevelDB passes the system's own words on. Then nothing is wrong with the data. */
+function hintOfSystem(why: string): string | undefined {
+  if (/No space left|Disk quota/i.test(why)) return "make room on that file system; the data are whole";
+  if (/Read-only file system/i.test(why)) return "make that file system writable; the data are whole";
+  if (/Permission denied|Operation not permitted/i.test(why)) return "run this as root; the data are whole";
+  return undefined;
+}
+
 function openError(dir: string, error: unknown): WeaveError {
   // abstract-level says LEVEL_DATABASE_NOT_OPEN, and LevelDB's own words as its cause.
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -146,5 +154,5 @@ function openError(dir: string, error: unknown): WeaveError {
 
 function storageError(message: string, cause?: unknown, hint?: string): WeaveError {
   const why = cause instanceof Error ? `: ${cause.message}` : "";
-  return new WeaveError("storage", message + why, { cause, hint });
+  return new WeaveError("storage", message + why, { cause, hint: hintOfSystem(why) ?? hint });
 }

@@ -16,6 +16,9 @@ const VXLAN_PORT = 6784;
 /** "wvv" in ASCII as the 24-bit number a VNI is: one overlay, one VNI, unlikely to be another tool's. */
 const VNI = 0x777676;
 
+/** This network, loopback, multicast and reserved addresses (RFC 6890). */
+const NEVER_HOSTS = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"];
+
 export interface Surroundings {
   readonly stored: StoredState;
   readonly facts: HostFacts;
@@ -133,6 +136,18 @@ function chooseRange(options: LaunchOptions, stored: StoredState): Universe {
       hint: "use an IPv4 range",
     });
   }
+  const reserved = NEVER_HOSTS.find((text) =>
+    overlaps(parseCidr(text) ?? universe.network, universe.network),
+  );
+  if (reserved !== undefined) {
+    throw new WeaveError(
+      "bad-address",
+      `--ipalloc-range ${text} overlaps ${reserved}, which no container can use`,
+      {
+        hint: `for example --ipalloc-range ${DEFAULT_RANGE}`,
+      },
+    );
+  }
   if (kept !== undefined && kept !== universe.text) {
     throw new WeaveError(
       "state-mismatch",
@@ -190,6 +205,8 @@ function chooseUnderlay(
           hint: `it has: ${have}`,
         });
       }
+      if (loopback)
+        warnings.push(`--host ${options.host} is a loopback address: no other host can reach this one`);
       return { address: options.host, mtu: found?.mtu ?? 65535, pinned: true };
     }
   }

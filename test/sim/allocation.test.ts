@@ -1,6 +1,6 @@
 // What one allocation may meet: other owners, exhaustion, manual addresses, journalled releases, a lost disk.
 import { describe, expect, it } from "vitest";
-import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
+import { createMemoryDisk, createMemoryStore } from "../../src/adapters/store-memory.ts";
 import { Host } from "./host.ts";
 import { addressOf, World } from "./world.ts";
 
@@ -94,5 +94,29 @@ describe("allocation", () => {
     await w.run(30_000);
     expect(JSON.stringify(again.node?.facts().pools[0]?.ring?.rangesOf("bob"))).toBe(owned);
     expect([...(w.host("alice").node?.endpoints().byAddress.values() ?? [])]).toEqual([]);
+  });
+
+  it("publishes after a restart what the allocations say, whatever the disk holds of endpoints", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const alice = w.host("alice");
+    await w.answer(alice.add("a"));
+    alice.kill();
+    const disk = createMemoryStore(alice.disk);
+    const orphan = { addresses: ["10.32.0.99"], mac: "02:a0:00:00:00:63", label: "gone" };
+    disk.write(
+      [
+        { type: "del", key: "entry/endpoints/alice/0" },
+        { type: "put", key: "entry/endpoints/alice/7", value: { version: 50, value: orphan } },
+      ],
+      { sync: true },
+    );
+    disk.crash();
+    await alice.start();
+    await w.run(30_000);
+    for (const { node } of w.hosts) {
+      expect([...(node?.endpoints().byAddress.keys() ?? [])]).toEqual([
+        alice.containers.get("a")?.split("/")[0],
+      ]);
+    }
   });
 });

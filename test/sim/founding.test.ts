@@ -92,12 +92,18 @@ describe("founding", () => {
     }
   });
 
-  it("a ring of which others got a part never gives way, though its founder holds nothing itself", async () => {
-    const w = world({ name: "alice", targets: [] }, { name: "bob", targets: [A] }, { name: "carol", targets: [] });
+  // Several seeds: the cluster ids that chance draws would let the wrong rule pass half of the time.
+  it.each([1, 2, 3, 4])("a ring of which others got a part never gives way (seed %i)", async (seed) => {
+    const peers = [
+      { name: "alice", targets: [] },
+      { name: "bob", targets: [A] },
+      { name: "carol", targets: [] },
+    ];
+    const w = new World({ seed, peers, universe: "10.32.0.0/24" });
     await w.startAll();
     await w.run(5_000);
-    const [kept, other] = [w.host("alice").node?.cluster, w.host("carol").node?.cluster];
-    expect(kept).not.toBe(other);
+    const kept = w.host("alice").node?.cluster; // who holds nothing herself
+    expect(w.host("carol").node?.cluster).not.toBe(kept);
     await w.answer(w.host("carol").connect(A));
     await w.run(30_000);
     expect(clusters(w)).toEqual(new Set([kept]));

@@ -1,13 +1,14 @@
 // weaver as a background process: started apart from the terminal, with its log as output, and waited for until it
 // has said once, over Node's IPC channel, how its start went.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type LaunchReport, launchReport } from "../../../src/api/launch.ts";
 import { WeaveError } from "../../../src/core/errors.ts";
 import { LOG_FILE } from "../../../src/daemon/options.ts";
+import { ensureRunDir } from "../../run-dir.ts";
 import type { Context } from "../context.ts";
 import { logEnd, logTail } from "./log-tail.ts";
 
@@ -40,7 +41,7 @@ export async function launchInBackground(
   patience: Patience = { deadlineMs: DEADLINE_MS, progressAfterMs: PROGRESS_AFTER_MS },
 ): Promise<LaunchReport> {
   checkProgram(weaver.program);
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  ensureRunDir(runDir);
   const log = join(runDir, LOG_FILE);
   const from = logEnd(log);
   const child = start(weaver, log);
@@ -75,7 +76,7 @@ export function checkProgram(program: string): void {
 }
 
 function start({ program, words }: Weaver, log: string): ChildProcess {
-  const output = openSync(log, "a", 0o600);
+  const output = openLog(log);
   try {
     return spawn(process.execPath, [program, ...words], {
       cwd: "/", // or the daemon would keep the caller's file system from being unmounted
@@ -84,6 +85,21 @@ function start({ program, words }: Weaver, log: string): ChildProcess {
     });
   } finally {
     closeSync(output);
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (error) {
+    throw new WeaveError(
+      "storage",
+      `cannot write the log ${path}: ${error instanceof Error ? error.message : error}`,
+      {
+        hint: "choose another directory with --run-dir or WEAVE_RUN_DIR",
+        cause: error,
+      },
+    );
   }
 }
 

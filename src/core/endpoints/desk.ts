@@ -1,7 +1,7 @@
 // The desk where this host's own users get addresses: answers allocate, commit, release and expose, and keeps those waiting
 // that cannot be answered yet. Owns the book, the exposed addresses and the waiting line; asks pools and, through its
 // host, other peers.
-import { formatCidr, parseCidr } from "../address/cidr.ts";
+import { contains, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { Subnet } from "../address/universe.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
@@ -279,6 +279,10 @@ export class Desk {
   #takeAll(request: Waiting, taken: Taken[], now: Instant, out: Effect[]): "done" | "wait" | Reply {
     const { subnet: wish } = request;
     const holder = holderName(request);
+    if (wish !== undefined && !this.#isPart(wish)) {
+      const ranges = this.#pools.map((pool) => pool.universe.text).join();
+      return refusal("bad-address", `${wish} is not a subnet of the range ${ranges}`, "choose one inside it");
+    }
     let waiting = false;
     for (const [index, pool] of this.#pools.entries()) {
       const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
@@ -300,13 +304,16 @@ export class Desk {
       const address = pool.universe.addressAt(offset);
       taken.push({ pool, offset, address, cidr: `${address}/${subnet.prefix}` });
     }
-    if (waiting) return "wait";
-    if (taken.length > 0) return "done";
-    const ranges = this.#pools.map((pool) => pool.universe.text).join();
-    return refusal(
-      "bad-address",
-      `subnet ${wish ?? ""} lies outside the range ${ranges}`,
-      "choose a subnet inside it",
+    return waiting ? "wait" : "done";
+  }
+
+  /** A wish must lie inside a range: a larger one would give a container the network address of others. */
+  #isPart(wish: string): boolean {
+    const cidr = parseCidr(wish);
+    if (cidr === undefined || networkOf(cidr).value !== cidr.value) return false;
+    return this.#pools.some(
+      (pool, index) =>
+        contains(pool.universe.network, cidr) || formatCidr(cidr) === this.#defaultSubnets[index],
     );
   }
 

@@ -69,7 +69,7 @@ export async function ensureVxlan(
   const mac = vxlanMac(bridge.mac.toLowerCase());
   if (link === undefined) {
     const info = encodeVxlan({ vni: state.vni, port: state.port, local, learning: false });
-    await createLink(socket, state.name, { mac, mtu: bridge.mtu, info });
+    await createLink(socket, state.name, { mac, mtu: bridge.mtu, info }).catch(portTaken(state));
     report.changed(`link add ${state.name} type vxlan id ${state.vni} local ${local} dstport ${state.port}`);
     link = await wanted(socket, state.name);
   }
@@ -89,8 +89,23 @@ export async function ensureVxlan(
     await changeLink(socket, link, { info: encodePort({ learning: false, neighSuppress: true }) });
     report.changed(`link set ${state.name} type bridge_slave learning off neigh_suppress on`);
   }
-  await ensureCommon(socket, link, { up: true }, report);
+  await ensureCommon(socket, link, { up: true }, report).catch(portTaken(state));
   return link.index;
+}
+
+/** The kernel's errno alone tells nobody that two VXLAN devices, or a program, want one UDP port. */
+function portTaken({ vni, port }: VxlanState): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof WeaveError) || error.hint !== undefined) throw error;
+    const { errno } = error.fields;
+    const hint =
+      errno === "EEXIST"
+        ? `another VXLAN device has VNI ${vni} on UDP port ${port}; find it with: ip -d link show type vxlan`
+        : errno === "EADDRINUSE"
+          ? `another program uses UDP port ${port}; find it with: ss -lunp 'sport = ${port}'`
+          : undefined;
+    throw new WeaveError(error.code, error.message, { hint, cause: error, fields: error.fields });
+  };
 }
 
 async function ensureCommon(
