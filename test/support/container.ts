@@ -41,7 +41,7 @@ export function installedConfig(host: Host): JsonObject {
 }
 
 /** Start the plugin that the configuration's `type` names, in the host's namespace, working directory /. */
-export function startPlugin(host: Host, call: PluginCall): RunningPlugin {
+function startPlugin(host: Host, call: PluginCall): RunningPlugin {
   const config = { ...installedConfig(host), ...call.config };
   const env = {
     CNI_COMMAND: call.command,
@@ -154,7 +154,7 @@ export class Container {
 }
 
 /** Addresses of a result of any version, without prefix. */
-export function addressesOf(result: JsonObject): string[] {
+function addressesOf(result: JsonObject): string[] {
   const ips = Array.isArray(result["ips"]) ? result["ips"].filter(isObject).map((ip) => ip["address"]) : [];
   const families = [result["ip4"], result["ip6"]].filter(isObject).map((one) => one["ip"]);
   return [...ips, ...families].map((text) => String(text).split("/")[0] ?? "");
