@@ -1,0 +1,555 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { type ConnId, MAX_FRAME_CHARS } from "../connection.ts";
+import { type Entry, type Json, MAX_VALUE_CHARS, OriginMap } from "../crdt/origin-map.ts";
+import type { Effect, Instant } from "../effects.ts";
+import { type OwnedRange, Ring } from "../ipam/ring.ts";
+import { seededRandom } from "../random.ts";
+import { decodeFrame, type Frame, type FrameOf, MAX_ITEMS_PER_FRAME, rangeFromWire } from "./frames.ts";
+import { Gossip, LAZY_DELAY_MS, MISMATCH_PATIENCE_MS, SUMS_INTERVAL_MS } from "./gossip.ts";
+
+const CHANNEL = "endpoints";
+const founding = { cluster: "c1", epoch: 1, founders: ["alice"] };
+
+/** Gossip and its data, with what Node does around them. */
+class Peer {
+  readonly name: string;
+  readonly channels = new Map<string, OriginMap>();
+  ring: Ring | undefined;
+  readonly gossip: Gossip;
+  readonly #out: Effect[] = [];
+
+  constructor(name: string, ring?: Ring) {
+    this.name = name;
+    this.channels.set(CHANNEL, new OriginMap(name));
+    this.ring = ring;
+    this.gossip = new Gossip({
+      self: name,
+      channels: this.channels,
+      rings: () => [this.ring],
+      cluster: () => this.ring?.founding.cluster,
+    });
+  }
+
+  map(channel = CHANNEL): OriginMap {
+    const map = this.gossip.channel(channel);
+    if (map === undefined) throw new Error(`${this.name} has no room for ${channel}`);
+    return map;
+  }
+
+  say(key: string, value: Exclude<Json, null>, now: Instant, channel = CHANNEL): void {
+    const entry = this.map(channel).put(key, value);
+    if (entry !== undefined) this.gossip.changed(channel, [entry], undefined, now);
+  }
+
+  hear(conn: ConnId, frame: Frame, now: Instant): void {
+    const { gossip } = this;
+    switch (frame.t) {
+      case "sums":
+        gossip.sums(conn, frame.sums, now, this.#out);
+        break;
+      case "digest":
+        gossip.digest(conn, frame, now, this.#out);
+        break;
+      case "push": {
+        const { fresh } = this.map(frame.channel).merge(gossip.push(conn, frame));
+        gossip.changed(frame.channel, fresh, conn, now);
+        gossip.judge(conn, fresh.length > 0, frame.repair === true, this.#out);
+        break;
+      }
+      case "ring": {
+        this.ring ??= new Ring(1 << 20, frame.founding);
+        const fresh = this.ring.merge(frame.ranges.map(rangeFromWire));
+        gossip.ringChanged(frame.universe, fresh, conn, now);
+        gossip.judge(conn, fresh.length > 0, frame.repair === true, this.#out);
+        if (frame.repair === true) gossip.ringArrived(conn, frame.universe, now);
+        break;
+      }
+      case "prune":
+        gossip.pruned(conn);
+        break;
+      case "graft":
+        gossip.grafted(conn);
+        break;
+      default:
+        throw new Error(`${frame.t} is not gossip`);
+    }
+  }
+
+  /** What it sends now, by connection. Every frame is one the other side takes. */
+  sends(now: Instant): { conn: ConnId; frame: Frame; ack: boolean }[] {
+    this.gossip.tick(now, this.#out);
+    return this.#out.splice(0).flatMap((effect) => {
+      if (effect.type !== "send") throw new Error(effect.type);
+      expect(effect.text.length).toBeLessThanOrEqual(MAX_FRAME_CHARS);
+      const frame = decodeFrame(effect.text);
+      if (frame === "unknown" || "refused" in frame) throw new Error(JSON.stringify(frame));
+      return [{ conn: effect.conn, frame, ack: effect.ack }];
+    });
+  }
+}
+
+/** Peers joined by numbered connections; frames arrive at once, in virtual time, unless they are lost. */
+class Net {
+  readonly log: string[] = [];
+  readonly #ends: (readonly [Peer, Peer])[] = [];
+  now: Instant = 0;
+  loses: (frame: Frame, from: Peer) => boolean = () => false;
+
+  /** The connection's number, the same on both sides. */
+  join(a: Peer, b: Peer): ConnId {
+    const conn = this.#ends.push([a, b]) - 1;
+    for (const peer of [a, b]) peer.gossip.linkUp(conn, false, this.now);
+    return conn;
+  }
+
+  cut(conn: ConnId): void {
+    for (const peer of this.#ends[conn] ?? []) peer.gossip.linkDown(conn, this.now);
+  }
+
+  run(forMs: number): void {
+    const until = this.now + forMs;
+    for (;;) {
+      this.#exchange();
+      const due = this.#peers().flatMap((peer) => peer.gossip.nextDeadline() ?? []);
+      const next = Math.min(...due);
+      if (next > until) break;
+      this.now = Math.max(next, this.now);
+    }
+    this.now = until;
+  }
+
+  /** Kinds of frames that went over since the last look. */
+  took(): string[] {
+    return this.log.splice(0).sort();
+  }
+
+  #peers(): Peer[] {
+    return [...new Set(this.#ends.flat())];
+  }
+
+  #exchange(): void {
+    for (let quiet = false; !quiet; ) {
+      quiet = true;
+      for (const peer of this.#peers()) {
+        for (const { conn, frame, ack } of peer.sends(this.now)) {
+          quiet = false;
+          const other = this.#ends[conn]?.find((end) => end !== peer);
+          const items = frame.t === "push" ? ` ${frame.entries.length}` : "";
+          const repair = "repair" in frame && frame.repair === true ? " repair" : "";
+          this.log.push(`${peer.name}: ${frame.t}${repair}${items}`);
+          if (!this.loses(frame, peer)) other?.hear(conn, frame, this.now);
+          if (ack) peer.gossip.sent(conn);
+        }
+      }
+    }
+  }
+}
+
+const same = (...peers: Peer[]): void => {
+  for (const peer of peers) {
+    for (const [channel, map] of peers[0]?.channels ?? []) {
+      expect(peer.map(channel).fingerprint(), `${peer.name} ${channel}`).toBe(map.fingerprint());
+    }
+  }
+};
+const pushes = (sends: readonly { frame: Frame }[]): FrameOf<"push">[] =>
+  sends.flatMap(({ frame }) => (frame.t === "push" ? [frame] : []));
+const kinds = (sends: readonly { frame: Frame }[]): string[] => sends.map(({ frame }) => frame.t);
+
+let alice: Peer;
+let bob: Peer;
+let carol: Peer;
+let net: Net;
+beforeEach(() => {
+  [alice, bob, carol] = [new Peer("alice"), new Peer("bob"), new Peer("carol")];
+  net = new Net();
+});
+
+/** Alice and bob, joined and in step. */
+function inStep(): ConnId {
+  const conn = net.join(alice, bob);
+  net.run(LAZY_DELAY_MS);
+  expect([alice.gossip.isSynced(), bob.gossip.isSynced()]).toEqual([true, true]);
+  net.took();
+  return conn;
+}
+
+describe("a busy link", () => {
+  it("many changes of one key become one entry, the last", () => {
+    const conn = inStep();
+    alice.say("0", "first", net.now);
+    const [first] = alice.sends(net.now);
+    expect(first).toMatchObject({
+      conn,
+      ack: true,
+      frame: { t: "push", entries: [["alice", "0", 1, "first"]] },
+    });
+    for (let i = 1; i <= 50; i++) alice.say("0", i, net.now);
+    alice.say("1", "other", net.now);
+    expect(alice.sends(net.now)).toEqual([]);
+    alice.gossip.sent(conn);
+    expect(pushes(alice.sends(net.now)).map((f) => f.entries)).toEqual([
+      [
+        ["alice", "0", 51, 50],
+        ["alice", "1", 52, "other"],
+      ],
+    ]);
+    alice.gossip.sent(conn);
+    expect(alice.sends(net.now)).toEqual([]);
+  });
+
+  it("what was set and removed meanwhile goes as its tombstone", () => {
+    inStep();
+    alice.say("0", "here", net.now);
+    const gone = alice.map().remove("0");
+    alice.gossip.changed(CHANNEL, gone === undefined ? [] : [gone], undefined, net.now);
+    expect(pushes(alice.sends(net.now)).map((f) => f.entries)).toEqual([[["alice", "0", 2, null]]]);
+  });
+
+  it("changes of the ring become their sum", () => {
+    alice.ring = Ring.found(256, founding);
+    bob.ring = Ring.found(256, founding);
+    const conn = inStep();
+    const give = (start: number, end: number, to: string): void =>
+      alice.gossip.ringChanged(0, alice.ring?.give({ start, end }, "alice", to) ?? [], undefined, net.now);
+    give(0, 16, "bob");
+    expect(kinds(alice.sends(net.now))).toEqual(["ring"]);
+    give(16, 32, "bob");
+    give(32, 64, "carol");
+    expect(alice.sends(net.now)).toEqual([]);
+    alice.gossip.sent(conn);
+    expect(alice.sends(net.now)).toMatchObject([
+      {
+        ack: true,
+        frame: {
+          ranges: [
+            [16, 32, 2, "bob"],
+            [32, 64, 2, "carol"],
+          ],
+        },
+      },
+    ]);
+  });
+
+  it("a change goes to everybody but the one it came from", () => {
+    const [toBob, toCarol] = [net.join(alice, bob), net.join(alice, carol)];
+    net.run(1_000);
+    const heard: Entry = { origin: "bob", key: "0", version: 1, value: 1 };
+    alice.map().merge([heard]);
+    alice.gossip.changed(CHANNEL, [heard], toBob, net.now);
+    expect(alice.sends(net.now).map(({ conn }) => conn)).toEqual([toCarol]);
+    const own: Entry = { origin: "alice", key: "0", version: 9, value: null };
+    alice.map().restore([own]);
+    alice.gossip.sent(toCarol);
+    alice.gossip.changed(CHANNEL, [own], toBob, net.now); // contradicted: bob must hear it, too
+    expect(alice.sends(net.now).map(({ conn }) => conn)).toEqual([toBob, toCarol]);
+  });
+});
+
+describe("the tree", () => {
+  /** Alice, bob and carol, each joined with each, in step; what carol heard of alice through bob first. */
+  function triangle(): { direct: ConnId } {
+    net.join(alice, bob);
+    net.join(bob, carol);
+    const direct = net.join(alice, carol);
+    net.run(1_000);
+    return { direct };
+  }
+
+  it("prunes a link that brought nothing new, and then tells it fingerprints only", () => {
+    const { direct } = triangle();
+    alice.say("0", 1, net.now);
+    net.run(50);
+    const lazy = [alice, bob, carol].filter((peer) => [0, 1, 2].some((c) => !peer.gossip.isEager(c)));
+    expect(net.took().filter((line) => line.endsWith("prune"))).not.toEqual([]);
+    expect(lazy.length).toBeGreaterThan(0);
+    same(alice, bob, carol);
+    net.run(SUMS_INTERVAL_MS);
+    net.took();
+    alice.say("0", 2, net.now);
+    net.run(50);
+    expect(net.took().filter((line) => line.includes("push"))).toHaveLength(2); // one per peer that lacked it
+    same(alice, bob, carol);
+    expect(direct).toBe(2);
+  });
+
+  it("a pruned link is told of a change by fingerprints, a little later, once", () => {
+    const conn = inStep();
+    alice.gossip.pruned(conn);
+    for (let i = 0; i < 5; i++) alice.say("0", i, net.now + i);
+    expect(alice.sends(net.now + 10)).toEqual([]);
+    expect(alice.gossip.nextDeadline()).toBe(net.now + LAZY_DELAY_MS);
+    expect(kinds(alice.sends(net.now + LAZY_DELAY_MS))).toEqual(["sums"]);
+  });
+
+  it("a repair that brings nothing prunes nothing, and neither does a delta twice", () => {
+    const conn = inStep();
+    bob.gossip.judge(conn, false, true, []);
+    expect(bob.gossip.isEager(conn)).toBe(true);
+    const out: Effect[] = [];
+    for (let i = 0; i < 2; i++) bob.gossip.judge(conn, false, false, out);
+    expect(bob.gossip.isEager(conn)).toBe(false);
+    expect(out).toHaveLength(1);
+  });
+
+  it("grafts a lazy link over which a missed change was found", () => {
+    const conn = inStep();
+    for (const peer of [alice, bob]) peer.gossip.pruned(conn);
+    alice.say("0", 1, net.now);
+    net.run(LAZY_DELAY_MS + MISMATCH_PATIENCE_MS);
+    expect(net.took()).toContain("bob: graft");
+    expect([alice.gossip.isEager(conn), bob.gossip.isEager(conn)]).toEqual([true, true]);
+    same(alice, bob);
+    alice.say("0", 2, net.now);
+    net.run(1);
+    expect(net.took()).toEqual(["alice: push 1"]);
+  });
+
+  it("does not graft for a change that arrives another way in time", () => {
+    const conn = inStep();
+    for (const peer of [alice, bob]) peer.gossip.pruned(conn);
+    alice.say("0", 1, net.now);
+    net.run(LAZY_DELAY_MS);
+    bob.map().merge(alice.map().entriesSince("alice", 0));
+    net.run(MISMATCH_PATIENCE_MS + 100);
+    expect(net.took().filter((line) => !line.endsWith("sums"))).toEqual([]);
+    expect(bob.gossip.isEager(conn)).toBe(false);
+  });
+
+  it("that lost a branch compares with everybody at once, over every link", () => {
+    const { direct } = triangle();
+    alice.gossip.pruned(direct);
+    carol.gossip.pruned(direct);
+    net.loses = (frame) => frame.t === "push"; // the branch dies with a change on it
+    alice.say("0", 1, net.now);
+    net.run(1);
+    net.loses = () => false;
+    net.cut(0);
+    expect(alice.gossip.isEager(direct)).toBe(true);
+    net.run(MISMATCH_PATIENCE_MS + 1);
+    same(alice, carol, bob);
+  });
+});
+
+describe("repair", () => {
+  it("of a lost change: found by fingerprints within their interval, and only it is sent again", () => {
+    for (let i = 0; i < 100; i++) alice.say(String(i), "here before", 0);
+    inStep();
+    net.loses = (frame) => frame.t === "push";
+    alice.say("7", "lost", net.now);
+    net.run(1);
+    net.loses = () => false;
+    net.took();
+    net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
+    same(alice, bob);
+    expect(bob.map().get("alice", "7")).toBe("lost");
+    // Twice when both sides find it at once.
+    const repairs = net.took().filter((line) => line.includes("push"));
+    expect(new Set(repairs)).toEqual(new Set(["alice: push repair 1"]));
+    expect(repairs.length).toBeLessThanOrEqual(2);
+  });
+
+  it("of changes lost both ways, in one exchange", () => {
+    inStep();
+    net.loses = (frame) => frame.t === "push";
+    alice.say("0", "of alice", net.now);
+    bob.say("0", "of bob", net.now);
+    net.run(1);
+    net.loses = () => false;
+    net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
+    same(alice, bob);
+    expect(bob.map().get("alice", "0")).toBe("of alice");
+    expect(alice.map().get("bob", "0")).toBe("of bob");
+  });
+
+  it("of a hole below the newest version", () => {
+    inStep();
+    net.loses = (frame) => frame.t === "push" && frame.entries.some(([, key]) => key === "lost");
+    alice.say("lost", 1, net.now);
+    net.run(1);
+    net.loses = () => false;
+    alice.say("after", 2, net.now);
+    net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
+    same(alice, bob);
+  });
+
+  it("of a lost range of the ring", () => {
+    alice.ring = Ring.found(256, founding);
+    bob.ring = Ring.found(256, founding);
+    inStep();
+    net.loses = (frame) => frame.t === "ring";
+    alice.gossip.ringChanged(0, alice.ring.give({ start: 0, end: 16 }, "alice", "bob"), undefined, net.now);
+    net.run(1);
+    net.loses = () => false;
+    net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it.each([1, 2, 3, 4, 5])("goes on until it came through, though half of all is lost (seed %i)", (seed) => {
+    const random = seededRandom(seed);
+    for (let i = 0; i < 20; i++) alice.say(String(i), i, 0);
+    net.loses = () => random.next() < 0.5;
+    net.join(alice, bob);
+    for (let i = 0; i < 20; i++) bob.say(String(i), -i, 0);
+    net.run(20 * SUMS_INTERVAL_MS);
+    same(alice, bob);
+  });
+
+  it("at the first meeting: both are in step when each has all of the other", () => {
+    alice.ring = Ring.found(1 << 20, founding);
+    for (let i = 0; i < 50; i++) alice.say(String(i), i, 0);
+    for (let i = 0; i < 50; i++) bob.say(String(i), -i, 0);
+    net.join(alice, bob);
+    expect(bob.gossip.isSynced()).toBe(false);
+    net.run(0);
+    same(alice, bob);
+    expect(bob.ring?.ranges).toEqual(alice.ring.ranges);
+    expect([alice.gossip.isSynced(), bob.gossip.isSynced()]).toEqual([true, true]);
+  });
+});
+
+describe("a channel of a newer version", () => {
+  const odd: Exclude<Json, null> = { text: "half of a pair: \ud800", nested: [{ z: 1, a: [null, true] }] };
+
+  it("is kept and relayed as it came, by those who do not know it", () => {
+    net.join(alice, bob);
+    net.join(bob, carol);
+    net.run(1_000);
+    alice.say("k", odd, net.now, "later");
+    net.run(1);
+    expect(carol.map("later").get("alice", "k")).toEqual(odd);
+    same(alice, bob, carol);
+  });
+
+  it("is repaired like any other", () => {
+    alice.say("k", odd, 0, "later");
+    net.join(alice, bob);
+    net.run(1_000);
+    net.loses = (frame) => frame.t === "push";
+    alice.say("k2", odd, net.now, "later");
+    net.run(1);
+    net.loses = () => false;
+    net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
+    same(alice, bob);
+    expect(bob.map("later").get("alice", "k2")).toEqual(odd);
+  });
+
+  it("is one of a few: strangers cannot fill the memory with names", () => {
+    for (let i = 0; alice.gossip.channel(`later-${i}`) !== undefined; i++) expect(i).toBeLessThan(16);
+    expect(alice.channels.size).toBe(16);
+    expect(alice.gossip.channel(CHANNEL)).toBeDefined();
+    expect(bob.gossip.channel("ring/0")).toBeUndefined();
+  });
+});
+
+describe("a suspended link", () => {
+  it("gets fingerprints and the ring, and nothing else, and gives nothing", () => {
+    alice.ring = Ring.found(256, founding);
+    alice.gossip.linkUp(1, true, 0);
+    alice.say("0", "ours", 0);
+    alice.gossip.ringChanged(0, alice.ring.give({ start: 0, end: 16 }, "alice", "carol"), undefined, 0);
+    expect(kinds(alice.sends(0))).toEqual(["sums"]);
+    const theirs: Frame = { t: "sums", cluster: "c2", sums: { [CHANNEL]: 5, "ring/0": 6 } };
+    for (const now of [1, 2]) {
+      alice.hear(1, theirs, now);
+      expect(kinds(alice.sends(now))).toEqual(["ring"]);
+    }
+    alice.hear(1, { t: "digest", channel: CHANNEL, origins: [] }, 3);
+    const push: FrameOf<"push"> = { t: "push", channel: CHANNEL, entries: [["bob", "0", 1, "theirs"]] };
+    expect(alice.gossip.push(1, push)).toEqual([]);
+    alice.hear(1, push, 3);
+    expect(alice.sends(4)).toEqual([]);
+    expect([alice.gossip.isSynced(), alice.gossip.isEager(1)]).toEqual([false, true]);
+    expect(alice.map().get("bob", "0")).toBeUndefined();
+  });
+
+  it("is a link again when the clusters became one, and compares at once", () => {
+    alice.gossip.linkUp(1, true, 0);
+    alice.say("0", "ours", 0);
+    alice.sends(0);
+    alice.gossip.suspend(1, false, 100);
+    expect(kinds(alice.sends(100))).toEqual(["sums"]);
+    alice.hear(1, { t: "sums", sums: {} }, 101);
+    expect(kinds(alice.sends(101))).toEqual(["digest"]);
+  });
+
+  it("forgets what was waiting when it was suspended", () => {
+    inStep();
+    alice.say("0", "ours", net.now);
+    alice.gossip.suspend(0, true, net.now);
+    expect(kinds(alice.sends(net.now))).toEqual(["sums"]);
+    expect(alice.gossip.isSynced()).toBe(false);
+  });
+});
+
+describe("frames stay small", () => {
+  const large = "x".repeat(MAX_VALUE_CHARS - 2);
+
+  it("changes go in several pushes, each when the one before has left", () => {
+    const conn = inStep();
+    for (let i = 0; i < 50; i++) alice.say(String(i), large, net.now);
+    const entries: number[] = [];
+    for (;;) {
+      const sends = alice.sends(net.now);
+      if (sends.length === 0) break;
+      expect(sends).toHaveLength(1);
+      entries.push(...pushes(sends).map((f) => f.entries.length));
+      alice.gossip.sent(conn);
+    }
+    expect(entries.length).toBeGreaterThan(5);
+    expect(Math.max(...entries)).toBeLessThan(10);
+    expect(entries.reduce((sum, n) => sum + n, 0)).toBe(50);
+  });
+
+  it("a repair goes in several pushes, too", () => {
+    for (let i = 0; i < 50; i++) alice.say(String(i), large, 0);
+    net.join(alice, bob);
+    net.run(0);
+    same(alice, bob);
+    expect(net.took().filter((line) => line.includes("push repair")).length).toBeGreaterThan(5);
+  });
+
+  const rangesOf = (count: number): OwnedRange[] =>
+    Array.from({ length: count }, (_, i) => ({
+      start: 2 ** 40 + i,
+      end: 2 ** 40 + i + 1,
+      owner: `${"n".repeat(63)}${i % 2}`,
+      version: 2 ** 50 + i,
+    }));
+
+  it.each([
+    ["as a change", false],
+    ["as a repair", true],
+  ])(
+    "a ring of very many ranges goes in several frames %s, the last of a change acknowledged",
+    (_, repair) => {
+      const founders = Array.from({ length: 1024 }, (__, i) => `${i}`.padEnd(64, "f"));
+      alice.ring = new Ring(2 ** 48, { cluster: "c".repeat(64), epoch: 1, founders });
+      const ranges = rangesOf(2 * MAX_ITEMS_PER_FRAME + 1);
+      alice.gossip.linkUp(1, false, 0);
+      alice.sends(0);
+      alice.ring.merge(ranges);
+      if (repair) alice.hear(1, { t: "sums", sums: {} }, 1);
+      else alice.gossip.ringChanged(0, ranges, undefined, 1);
+      const rings = alice.sends(1).filter(({ frame }) => frame.t === "ring");
+      expect(rings.map(({ ack }) => ack)).toEqual([false, false, !repair]);
+      const sizes = rings.map(({ frame }) => (frame.t === "ring" ? frame.ranges.length : 0));
+      expect(sizes).toEqual([MAX_ITEMS_PER_FRAME, MAX_ITEMS_PER_FRAME, 1]);
+    },
+  );
+
+  it("a digest of as many origins as a map takes is one frame", () => {
+    const entries = Array.from({ length: MAX_ITEMS_PER_FRAME + 10 }, (_, i) => ({
+      origin: `${i}`.padEnd(64, "n"),
+      key: "self",
+      version: 2 ** 50,
+      value: i,
+    }));
+    alice.map().merge(entries);
+    alice.gossip.linkUp(1, false, 0);
+    alice.sends(0);
+    alice.hear(1, { t: "sums", sums: {} }, 1);
+    const [digest] = alice.sends(1).flatMap(({ frame }) => (frame.t === "digest" ? [frame] : []));
+    expect(digest?.origins).toHaveLength(MAX_ITEMS_PER_FRAME);
+  });
+});
