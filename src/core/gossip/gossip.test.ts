@@ -247,22 +247,20 @@ describe("a busy link", () => {
 });
 
 describe("the tree", () => {
-  /** Alice, bob and carol, each joined with each, in step; what carol heard of alice through bob first. */
-  function triangle(): { direct: ConnId } {
+  /** Alice, bob and carol, each joined with each, in step; the connection of alice and carol. */
+  function triangle(): ConnId {
     net.join(alice, bob);
     net.join(bob, carol);
     const direct = net.join(alice, carol);
     net.run(1_000);
-    return { direct };
+    return direct;
   }
 
   it("prunes a link that brought nothing new, and then tells it fingerprints only", () => {
-    const { direct } = triangle();
+    triangle();
     alice.say("0", 1, net.now);
     net.run(50);
-    const lazy = [alice, bob, carol].filter((peer) => [0, 1, 2].some((c) => !peer.gossip.isEager(c)));
     expect(net.took().filter((line) => line.endsWith("prune"))).not.toEqual([]);
-    expect(lazy.length).toBeGreaterThan(0);
     same(alice, bob, carol);
     net.run(SUMS_INTERVAL_MS);
     net.took();
@@ -270,7 +268,6 @@ describe("the tree", () => {
     net.run(50);
     expect(net.took().filter((line) => line.includes("push"))).toHaveLength(2); // one per peer that lacked it
     same(alice, bob, carol);
-    expect(direct).toBe(2);
   });
 
   it("a pruned link is told of a change by fingerprints, a little later, once", () => {
@@ -317,7 +314,7 @@ describe("the tree", () => {
   });
 
   it("that lost a branch compares with everybody at once, over every link", () => {
-    const { direct } = triangle();
+    const direct = triangle();
     alice.gossip.pruned(direct);
     carol.gossip.pruned(direct);
     net.loses = (frame) => frame.t === "push"; // the branch dies with a change on it
