@@ -145,6 +145,20 @@ export function toArguments(options: LaunchOptions): string[] {
   return [...words, "--", ...peers];
 }
 
+/** For a message to the user: the words that launch with the same options again, without the default ones and PEERs. */
+export function relaunchWords(options: LaunchOptions): { readonly stop: string; readonly launch: string } {
+  const { peers: _, seed: __, ...plain } = options;
+  const defaults = launchOptions.parse({});
+  const words = entries(OPTION_OF)
+    .filter(([field]) => field in plain && options[field] !== undefined && options[field] !== defaults[field])
+    .map(([field, option]) => ({ option, word: `${option} ${options[field]}` }));
+  const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
+  return {
+    stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),
+    launch: ["weave launch", ...words.map(({ word }) => word)].join(" "),
+  };
+}
+
 function readSeed(mode: string): string[] {
   const names = /^seed=(.+)$/.exec(mode)?.[1];
   if (names !== undefined) return [...new Set(names.split(",").map((name) => name.trim()))];

@@ -17,12 +17,13 @@ import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
-import { checkTarget, resolveConfig } from "../../src/daemon/config.ts";
+import { checkExposed, checkTarget, resolveConfig } from "../../src/daemon/config.ts";
 import { type Daemon, type DaemonPorts, startDaemon } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Kernel } from "../../src/ports/kernel.ts";
 import type { Logger } from "../../src/ports/logger.ts";
+import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
 
 export interface Weaver {
@@ -63,6 +64,7 @@ export async function runWeaver(
       facts: await kernel.inspect(),
       hostname: hostname(),
       software: version,
+      again: relaunchWords(options),
       uid: randomBytes(8).toString("hex"),
       freshName: freshName(),
     });
@@ -161,6 +163,11 @@ function handlers(
       };
     },
     async expose(addresses, masquerade, signal) {
+      const [range] = node.config.universes;
+      if (addresses.length > 0 && range !== undefined) {
+        const host = await kernel.inspect();
+        for (const address of addresses) checkExposed(address, range, host);
+      }
       const reply = accepted(await runner.request({ kind: "expose", addresses, masquerade }, signal));
       await follower.settled();
       return { addresses: [...(reply.addresses ?? [])] };

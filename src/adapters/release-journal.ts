@@ -16,6 +16,8 @@ const release = z.object({
 });
 export type JournalledRelease = z.infer<typeof release>;
 
+/** Pause before what could not be applied is tried again. */
+const RETRY_MS = 5_000;
 /** A release is a few hundred bytes; anything larger is not one. */
 const MAX_BYTES = 64 * 1024;
 
@@ -31,8 +33,12 @@ export async function followJournal(
 ): Promise<ReleaseJournal> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   let work: Promise<void> = Promise.resolve();
+  let again: NodeJS.Timeout | undefined;
   const sweep = (): Promise<void> => {
-    work = work.then(() => applyAll(dir, apply, log));
+    work = work.then(async () => {
+      clearTimeout(again);
+      if (!(await applyAll(dir, apply, log))) again = setTimeout(() => void sweep(), RETRY_MS);
+    });
     return work;
   };
   // Watch first: what arrives while the first sweep reads is then seen by a second.
@@ -43,22 +49,31 @@ export async function followJournal(
     async close() {
       watcher.close();
       await work;
+      clearTimeout(again);
     },
   };
 }
 
+/** Returns whether all that was there is done. */
 async function applyAll(
   dir: string,
   apply: (entry: JournalledRelease) => Promise<void>,
   log: Logger,
-): Promise<void> {
-  try {
-    for (const file of (await readdir(dir)).sort()) {
-      if (isFinished(file)) await applyOne(join(dir, file), apply, log);
-    }
-  } catch (error) {
-    log.warn("journal could not be applied; it is tried again", { dir, error });
+): Promise<boolean> {
+  let done = true;
+  const failed = (error: unknown, path: string): void => {
+    done = false;
+    log.warn("journal could not be applied; it is tried again", { path, error });
+  };
+  const files = await readdir(dir).catch((error: unknown) => {
+    failed(error, dir);
+    return [];
+  });
+  for (const file of files.sort()) {
+    const path = join(dir, file);
+    if (isFinished(file)) await applyOne(path, apply, log).catch((error: unknown) => failed(error, path));
   }
+  return done;
 }
 
 async function applyOne(

@@ -14,6 +14,8 @@ export interface NodeConfig {
   readonly seed?: readonly string[];
   /** Given on the command line: they replace the stored ones. */
   readonly targets?: readonly string[];
+  /** The command that makes this host the founder, with all options it was launched with. */
+  readonly foundCommand: string;
   readonly port: number;
   readonly vni: number;
   readonly vxlanPort: number;

@@ -62,8 +62,6 @@ export class Node {
   #endpoints: ReturnType<typeof viewOf> | undefined;
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
-  /** When this host ran out of addresses. */
-  #fullSince: Instant | undefined;
   #startedAt: Instant = 0;
   #synced = false;
 
@@ -186,6 +184,7 @@ export class Node {
       underlay: this.#underlay,
       mtu: this.config.mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
+      ports: [...this.#desk.book.all()].flatMap((record) => record.hostIfname ?? []),
       exposed: this.#desk.exposed,
       peers: this.peers(),
       endpoints: this.endpoints().byAddress,
@@ -248,7 +247,7 @@ export class Node {
       underlay: this.#underlay,
       unreachable: this.#neighbourhood.unreachable,
       foreign: this.#membership.foreign,
-      fullSince: this.#fullSince,
+      fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
       whyNoRing: () => this.#whyNoRing(),
     };
@@ -409,7 +408,6 @@ export class Node {
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
-    this.#fullSince = this.#desk.refusedForSpace ? (this.#fullSince ?? now) : undefined;
     this.#neighbourhood.note(now);
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
@@ -486,7 +484,7 @@ export class Node {
     }
     return {
       message: "no address range yet: every connected host was launched with peers, so nobody is the founder",
-      hint: `on one host run: weave stop && weave launch --ipalloc-init seed=NAME (its own name; here ${this.config.name})`,
+      hint: `on one host, with its own name, run; here: ${this.config.foundCommand}`,
     };
   }
 
@@ -504,7 +502,7 @@ export interface NodeFacts {
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
-  readonly fullSince: Instant | undefined;
+  readonly fullSince: (now: Instant) => Instant | undefined;
   readonly cloneSince: (now: Instant) => Instant | undefined;
   readonly whyNoRing: () => { message: string; hint: string };
 }

@@ -10,9 +10,10 @@
 //   freed/<address>                      when it was freed (ms since the epoch)
 //   entry/<channel>/<origin>/<key>       gossip: own entries are the truth, foreign ones a cache
 import { z } from "zod";
+import { MAX_UNIVERSE_BITS } from "./address/universe.ts";
 import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
-import type { Founding, OwnedRange, Ring } from "./ipam/ring.ts";
+import { type Founding, type OwnedRange, type Ring, wellFormed } from "./ipam/ring.ts";
 import type { StoreOp } from "./store-op.ts";
 
 /** Grows when an older weaver could not read the directory any more. */
@@ -67,13 +68,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
   const read = <T>(schema: z.ZodType<T>, key: string, value: unknown): T => {
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
-    throw new WeaveError(
-      "storage",
-      `stored record "${key}" does not parse: ${parsed.error.issues[0]?.message ?? "malformed"}`,
-      {
-        hint: "the data directory is damaged; keep a copy of it, then remove it and launch again to join afresh",
-      },
-    );
+    throw damaged(key, parsed.error.issues[0]?.message ?? "malformed");
   };
   const schema = records.get("schema");
   if (schema !== undefined) {
@@ -96,11 +91,10 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     const [kind, ...rest] = key.split("/");
     if (kind === "ring") {
       const { universe, founding, ranges } = read(ringRecord, key, value);
-      rings.set(Number(rest[0]), {
-        universe,
-        founding,
-        ranges: ranges.map(([start, end, version, owner]) => ({ start, end, version, owner })),
-      });
+      const owned = ranges.map(([start, end, version, owner]) => ({ start, end, version, owner }));
+      const whole = /^[0-7]$/.test(rest[0] ?? "") && wellFormed(owned, 2 ** MAX_UNIVERSE_BITS);
+      if (!whole) throw damaged(key, "ranges out of order or bounds");
+      rings.set(Number(rest[0]), { universe, founding, ranges: owned });
     } else if (kind === "allocation") allocations.push(read(allocationRecord, key, value));
     else if (kind === "freed") freed.push({ address: rest.join("/"), at: read(z.number(), key, value) });
     else if (kind === "entry") {
@@ -123,6 +117,12 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     freed: freed.sort((a, b) => a.at - b.at),
     entries,
   };
+}
+
+function damaged(key: string, why: string): WeaveError {
+  return new WeaveError("storage", `stored record "${key}" does not parse: ${why}`, {
+    hint: "the data directory is damaged; keep a copy of it, then remove it and launch again to join afresh",
+  });
 }
 
 /** The records a new data directory starts with. */

@@ -38,10 +38,7 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   if (node.cluster === undefined) {
     const { message, hint } = whyNoRing();
     const code = mesh.links().length === 0 ? "waiting-for-peers" : "no-founder";
-    const command =
-      code === "no-founder"
-        ? `weave stop && weave launch --ipalloc-init seed=${node.config.name}`
-        : "weave status connections";
+    const command = code === "no-founder" ? node.config.foundCommand : "weave status connections";
     problems.push({
       code,
       object: node.config.universes.map((u) => u.text).join(),
@@ -75,12 +72,13 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
       command: "weave status endpoints",
     });
   }
-  if (fullSince !== undefined) {
+  const full = fullSince(now);
+  if (full !== undefined) {
     const object = node.config.defaultSubnets.join();
     problems.push({
       code: "range-exhausted",
       object,
-      since: fullSince,
+      since: full,
       message: "no free address is left for this host",
       command: "weave status ipam",
     });

@@ -34,6 +34,7 @@ const around = (facts: HostFacts = host, state = stored()): Surroundings => ({
   hostname: "host-a",
   software: "0.1.0",
   uid: "uid",
+  again: { stop: "weave stop", launch: "weave launch" },
   freshName: "alice",
 });
 

@@ -17,13 +17,18 @@ const VXLAN_PORT = 6784;
 const VNI = 0x777676;
 
 /** This network, loopback, multicast and reserved addresses (RFC 6890). */
-const NEVER_HOSTS = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"];
+const NEVER_HOSTS = {
+  4: ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"],
+  6: ["::/8", "ff00::/8", "fe80::/10"],
+} as const;
 
 export interface Surroundings {
   readonly stored: StoredState;
   readonly facts: HostFacts;
   readonly hostname: string;
   readonly software: string;
+  /** What the operator would type to stop and launch again with the same options. */
+  readonly again: { readonly stop: string; readonly launch: string };
   /** Random: identity of this process, and the name of a new peer. */
   readonly uid: string;
   readonly freshName: string;
@@ -78,6 +83,7 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
       defaultSubnets: [defaultSubnet],
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(options.peers === undefined ? {} : { targets: options.peers }),
+      foundCommand: `${around.again.stop} && ${around.again.launch} --ipalloc-init seed=${name}`,
       port: options.port,
       vni: VNI,
       vxlanPort: VXLAN_PORT,
@@ -101,6 +107,47 @@ export function checkTarget(text: string): void {
       hint: "write HOST, HOST:PORT or [IPV6]:PORT",
     });
   }
+}
+
+/**
+ * Whether the bridge may get this address, given by an operator. Inside the range the core decides who holds it; outside
+ * nobody vouches for it, but it must at least be possible and not be somebody else's on this host. Throws bad-address and
+ * range-overlap.
+ */
+export function checkExposed(text: string, range: Universe, facts: HostFacts): void {
+  const refuse = (why: string): never => {
+    throw new WeaveError("bad-address", `cannot expose ${text}: ${why}`, {
+      hint: `give an address of the range ${range.text}, or none to get one`,
+    });
+  };
+  const cidr = parseCidr(text) ?? refuse("it is not an address or CIDR");
+  const bits = cidr.family === 4 ? 32 : 128;
+  const address = { ...cidr, prefix: bits };
+  const inside = contains(range.network, address);
+  if (!text.includes("/")) {
+    if (!inside) refuse("outside the range it needs a prefix, for example /24");
+    return;
+  }
+  if (cidr.prefix > bits - 2) refuse("its prefix leaves no room for containers");
+  if (inside) {
+    if (cidr.prefix < range.network.prefix) refuse("its prefix is larger than the range");
+    return;
+  }
+  const never = NEVER_HOSTS[cidr.family].find((one) => overlaps(parseCidr(one) ?? cidr, cidr));
+  if (never !== undefined) refuse(`it overlaps ${never}, which no host can use`);
+  if (overlaps(cidr, range.network)) refuse("its network contains the range, its address is not of it");
+  const route = facts.routes.find(({ dst, dev }) => {
+    const other = parseCidr(dst);
+    return dev !== BRIDGE && other !== undefined && other.prefix > 0 && overlaps(other, cidr);
+  });
+  if (route === undefined) return;
+  throw new WeaveError(
+    "range-overlap",
+    `cannot expose ${text}: it overlaps the route ${route.dst} dev ${route.dev} of this host`,
+    {
+      hint: "choose a network this host does not reach elsewhere",
+    },
+  );
 }
 
 function peerName(options: LaunchOptions, { stored, freshName }: Surroundings): string {
@@ -136,7 +183,7 @@ function chooseRange(options: LaunchOptions, stored: StoredState): Universe {
       hint: "use an IPv4 range",
     });
   }
-  const reserved = NEVER_HOSTS.find((text) =>
+  const reserved = NEVER_HOSTS[4].find((text) =>
     overlaps(parseCidr(text) ?? universe.network, universe.network),
   );
   if (reserved !== undefined) {

@@ -15,6 +15,7 @@ const wish = (bridgeName: string): DatapathState =>
     underlay: "192.0.2.1",
     mtu: 1450,
     universes: [],
+    ports: [],
     exposed: [],
     peers: new Map(),
     endpoints: new Map(),

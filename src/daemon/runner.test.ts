@@ -27,6 +27,7 @@ class Scripted extends Node {
         uid: "",
         universes: [universe as Universe],
         defaultSubnets: ["10.32.0.0/24"],
+        foundCommand: "weave stop && weave launch",
         port: 1,
         vni: 1,
         vxlanPort: 1,

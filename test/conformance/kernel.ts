@@ -29,6 +29,7 @@ function stateWith(overrides: Partial<DatapathState> = {}): DatapathState {
   return {
     bridge: { name: "weave", mac: ALICE, mtu: 1450, addresses: [] },
     vxlan: { name: "vxlan-6784", vni: 6784, port: 6784, local: "10.99.0.1" },
+    ports: [],
     flood: ["10.99.0.2"],
     forwarding: [{ mac: M1, vtep: "10.99.0.2" }],
     neighbours: [

@@ -41,6 +41,26 @@ describe("allocation", () => {
     expect(await w.answer(bob.add("b1"))).toBeUndefined(); // rested, so it may be given away
   });
 
+  it("gives a peer what has just been freed, when nobody has anything else", async () => {
+    const w = new World({
+      seed: 3,
+      universe: "10.32.0.0/29",
+      peers: [
+        { name: "alice", targets: [] },
+        { name: "bob", targets: [addressOf(0)] },
+      ],
+    });
+    const [alice, bob] = [w.host("alice"), w.host("bob")];
+    await alice.start();
+    for (const c of ["1", "2", "3", "4", "5", "6"]) expect(await w.answer(alice.add(c))).toBeUndefined();
+    await bob.start();
+    await w.run(3_000);
+    expect(await w.answer(bob.add("b"))).toBe("range-exhausted");
+    for (const c of ["1", "2", "3"]) await w.answer(alice.remove(c));
+    await w.run(6_000); // a denial is remembered for 5 s
+    expect(await w.answer(bob.add("b"))).toBeUndefined();
+  });
+
   it("is refused when the key holds an address already, and changes nothing", async () => {
     const w = await started(pair("10.32.0.0/24"));
     const alice = w.host("alice");

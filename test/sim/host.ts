@@ -80,6 +80,7 @@ export class Host {
         defaultSubnets: [this.options.universe],
         ...(seed === undefined ? {} : { seed }),
         ...(stored.name === undefined ? { targets } : {}),
+        foundCommand: `weave stop && weave launch --ipalloc-init seed=${name}`,
         port: 6783,
         vni: 1,
         vxlanPort: 6784,

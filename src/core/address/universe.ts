@@ -3,7 +3,7 @@
 import { type Cidr, cidrSize, contains, formatAddress, formatCidr, networkOf, parseCidr } from "./cidr.ts";
 
 /** Universes reach at most 2^48 addresses: offsets stay exact integers in a JavaScript number (below 2^53). */
-const MAX_UNIVERSE_BITS = 48;
+export const MAX_UNIVERSE_BITS = 48;
 /** Weave Net's minimum: network, broadcast and two hosts. */
 const MIN_UNIVERSE_SIZE = 4;
 

@@ -26,6 +26,7 @@ const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
   underlay: "192.0.2.1",
   mtu: 1450,
   universes: ["10.32.0.0/12"],
+  ports: [],
   exposed: [],
   peers: new Map([
     ["alice", peer("192.0.2.1")],
@@ -52,6 +53,7 @@ describe("plan", () => {
     expect(state).toEqual({
       bridge: { name: "weave", mac: bridgeMac, mtu: 1450, addresses: ["10.32.0.1/12"] },
       vxlan: { name: "vxlan-6784", vni: 7, port: 6784, local: "192.0.2.1" },
+      ports: [],
       flood: ["192.0.2.2", "192.0.2.3"],
       forwarding: [{ mac: "02:a0:0a:28:00:01", vtep: "192.0.2.2" }],
       neighbours: [

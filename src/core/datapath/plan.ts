@@ -21,6 +21,8 @@ export interface PlanInput {
   /** What our own underlay allows; the plan takes the least over the peers. */
   readonly mtu: number;
   readonly universes: readonly string[];
+  /** Host ends of local containers. */
+  readonly ports: readonly string[];
   readonly exposed: readonly { readonly cidr: string; readonly masquerade: boolean }[];
   readonly peers: ReadonlyMap<string, PeerRecord>;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
@@ -52,6 +54,7 @@ export function plan(input: PlanInput): DatapathState {
       addresses: input.exposed.map(({ cidr }) => cidr),
     },
     vxlan: { name: input.vxlanName, vni: input.vni, port: input.vxlanPort, local: input.underlay },
+    ports: input.ports,
     flood: [...new Set(vteps.values())].sort(),
     forwarding: [...forwarding].map(([mac, vtep]) => ({ mac, vtep })),
     neighbours,

@@ -1,10 +1,12 @@
 // What the kernel should hold, as plain data. The core states the whole of it; src/kernel observes, diffs, adds before
-// it deletes. Nothing here says how. Local containers' veths are not listed: they belong to their attachments.
+// it deletes. Nothing here says how.
 
 /** The whole desired datapath of one host. Asking for the same state twice is free. */
 export interface DatapathState {
   readonly bridge: BridgeState;
   readonly vxlan: VxlanState;
+  /** Host ends of this host's containers: ports of the bridge, wherever they were found. Made and removed by attach and detach. */
+  readonly ports: readonly string[];
   /** Underlay addresses that get a copy of broadcast and unknown frames: one per other peer, sorted, no duplicates. */
   readonly flood: readonly string[];
   /** MAC -> VTEP of every remote endpoint. Becomes two FDB entries each: `self dst` on the device, `master static sticky` on the bridge. */

@@ -28,6 +28,9 @@ export const RING_PATIENCE_MS = 4_000;
 /** And this long for donors, each of which has ASK_TIMEOUT_MS. Below the 10 s the CNI forwarder gives an ADD. */
 export const ASK_PATIENCE_MS = 8_000;
 
+/** A refusal for want of space is told in `status` this long: others may have freed addresses without our knowing. */
+export const FULL_SHOWN_MS = 300_000;
+
 /** Who holds the bridge's own addresses, in messages and in the pools. */
 const EXPOSE = "weave:expose";
 
@@ -42,7 +45,7 @@ export interface DeskHost {
   /** Send a peer the request for space; false when there is no way to it. */
   ask(
     donor: string,
-    body: { k: "ask"; universe: number; start: number; end: number; id: number },
+    body: { k: "ask"; universe: number; start: number; end: number; id: number; young?: boolean },
     out: Effect[],
   ): boolean;
   /** Name of a peer for people. */
@@ -68,8 +71,8 @@ export class Desk {
   readonly #host: DeskHost;
   readonly #book = new Book();
   #exposed: readonly Exposure[];
-  /** The last allocation found no free address anywhere, and nothing was freed or given since. */
-  refusedForSpace = false;
+  /** Allocations were refused for want of any free address: since when, and when the last was. */
+  #full: { readonly since: Instant; readonly last: Instant } | undefined;
   #line: { readonly id: number; readonly request: Waiting; readonly since: Instant }[] = [];
 
   constructor(
@@ -161,7 +164,7 @@ export class Desk {
   stockUp(now: Instant, out: Effect[]): void {
     this.#pools.forEach((pool, index) => {
       if (pool.ring !== undefined && pool.owned.length === 0)
-        this.#ask(pool, index, this.#subnet(pool, index), now, out);
+        this.#ask(pool, index, this.#subnet(pool, index), false, now, out);
     });
   }
 
@@ -220,6 +223,11 @@ export class Desk {
     if (!full) return { ready: true };
     const message = "every address this host owns is in use and no peer is reachable to give more";
     return { ready: false, degraded: false, message, hint: "run: weave status ipam" };
+  }
+
+  /** Since when this host has no address to give; forgotten when nobody asked for one for a while. */
+  fullSince(now: Instant): Instant | undefined {
+    return this.#full !== undefined && now - this.#full.last < FULL_SHOWN_MS ? this.#full.since : undefined;
   }
 
   /** No free address of our own in some default subnet. */
@@ -287,24 +295,37 @@ export class Desk {
     for (const [index, pool] of this.#pools.entries()) {
       const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
       if (subnet === undefined) continue; // of another family
-      let offset = pool.take(subnet, holder, now, false);
-      if (offset === undefined) {
-        // Nothing of our own has rested: ask the others, and when they have nothing, take what has not rested.
-        if (this.#ask(pool, index, subnet, now, out) === "asking") {
-          waiting = true;
-          continue;
-        }
-        offset = pool.take(subnet, holder, now, true);
+      const offset = this.#take(pool, index, subnet, holder, now, out);
+      if (offset === "wait") {
+        waiting = true;
+        continue;
       }
       if (offset === undefined) {
-        this.refusedForSpace ||= wish === undefined;
+        if (wish === undefined) this.#full = { since: this.#full?.since ?? now, last: now };
         return this.#exhausted(pool, subnet);
       }
-      this.refusedForSpace = false;
+      this.#full = undefined;
       const address = pool.universe.addressAt(offset);
       taken.push({ pool, offset, address, cidr: `${address}/${subnet.prefix}` });
     }
     return waiting ? "wait" : "done";
+  }
+
+  /** Our own rested, then others' rested, then our own young, then others' young; an answer is waited for. */
+  #take(
+    pool: Pool,
+    index: number,
+    subnet: Subnet,
+    holder: string,
+    now: Instant,
+    out: Effect[],
+  ): number | "wait" | undefined {
+    for (const evenIfYoung of [false, true]) {
+      const offset = pool.take(subnet, holder, now, evenIfYoung);
+      if (offset !== undefined) return offset;
+      if (this.#ask(pool, index, subnet, evenIfYoung, now, out) === "asking") return "wait";
+    }
+    return undefined;
   }
 
   /** A wish must lie inside a range: a larger one would give a container the network address of others. */
@@ -328,7 +349,7 @@ export class Desk {
     for (const text of manual) {
       const place = this.#locate(text);
       if (place === undefined) {
-        if (request.kind === "expose" && parseCidr(text) !== undefined) continue; // a manual address of the operator's
+        if (request.kind === "expose") continue; // a manual address of the operator's, checked by the daemon
         return refusal("bad-address", `${text} is not an address inside the range`, "run: weave status ipam");
       }
       const { pool, index, offset, address } = place;
@@ -347,7 +368,7 @@ export class Desk {
       } else {
         const one = { start: offset, end: offset + 1 };
         const justThis = { ...subnet, range: one, usable: one };
-        if (this.#ask(pool, index, justThis, now, out) === "asking") return "wait";
+        if (this.#ask(pool, index, justThis, true, now, out) === "asking") return "wait";
         const owner =
           claim.ownedBy === undefined ? "nobody this host knows" : this.#host.label(claim.ownedBy);
         const message = `${address} lies in a range owned by ${owner}, which did not give it`;
@@ -357,13 +378,20 @@ export class Desk {
     return "done";
   }
 
-  #ask(pool: Pool, index: number, subnet: Subnet, now: Instant, out: Effect[]): "asking" | "nobody" {
+  #ask(
+    pool: Pool,
+    index: number,
+    subnet: Subnet,
+    evenIfYoung: boolean,
+    now: Instant,
+    out: Effect[],
+  ): "asking" | "nobody" {
     for (;;) {
-      const next = pool.nextDonor(subnet, this.#host.reachable(), now);
+      const next = pool.nextDonor(subnet, evenIfYoung, this.#host.reachable(), now);
       if (next === "asking" || next === "nobody") return next;
       const { start, end } = subnet.range; // with the ends no host may have: whole aligned blocks travel
-      if (this.#host.ask(next.donor, { k: "ask", universe: index, start, end, id: next.id }, out))
-        return "asking";
+      const body = { k: "ask", universe: index, start, end, id: next.id } as const;
+      if (this.#host.ask(next.donor, evenIfYoung ? { ...body, young: true } : body, out)) return "asking";
       pool.answered(next.id, false, now);
     }
   }
@@ -407,7 +435,7 @@ export class Desk {
     const younger = before?.bootId === record.moment.bootId && before.bootMs < record.moment.bootMs;
     if (younger) return { ok: true };
     this.#book.remove(record);
-    this.refusedForSpace = false;
+    this.#full = undefined;
     const ops: StoreOp[] = [releaseOp(record)];
     for (const cidr of record.addresses) {
       const place = this.#locate(cidr);

@@ -13,8 +13,10 @@ export const MAX_ITEMS_PER_FRAME = 8192;
 /** Levels of a frame's JSON. Reading and writing it recurse: a megabyte of brackets would overflow the stack. */
 const MAX_NESTING = 64;
 
+export const CHANNEL_PATTERN = /^[a-z][a-z0-9-]{0,31}$/;
+
 const name = z.string().regex(NAME_PATTERN);
-const channel = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/);
+const channel = z.string().regex(CHANNEL_PATTERN);
 const count = z.int().min(0);
 const json: z.ZodType<Json> = z.json();
 
@@ -106,6 +108,8 @@ const unicastBody = z.discriminatedUnion("k", [
     start: count,
     end: count,
     id: count,
+    /** Resting addresses, too: nobody had others. */
+    young: z.boolean().optional(),
   }),
   /** The answer. The gift itself also spreads as a ring frame; no gift means none to spare. */
   z.looseObject({

@@ -8,6 +8,7 @@ import type { Effect, Instant } from "../effects.ts";
 import { fingerprint, xor } from "../hash.ts";
 import { combine, type OwnedRange, type Ring } from "../ipam/ring.ts";
 import {
+  CHANNEL_PATTERN,
   encodeFrame,
   entryFromWire,
   entryToWire,
@@ -166,7 +167,12 @@ export class Gossip {
     const link = this.#links.get(conn);
     if (link === undefined) return;
     const first = !link.synced; // a suspended link never is: both sides see each other's ring anew, and may yield later
-    link.theirs = new Map(Object.entries(sums));
+    // What can never be compared (a bad name, one channel too many) must not keep the link from being in sync.
+    link.theirs = new Map(
+      Object.entries(sums).filter(
+        ([name]) => universeOf(name) !== undefined || this.channel(name) !== undefined,
+      ),
+    );
     const differing = this.#differing(link);
     if (differing.length === 0) {
       link.mismatchSince = undefined;
@@ -217,7 +223,7 @@ export class Gossip {
   /** The map of a channel; an unknown one is kept and relayed without being understood, up to a number. */
   channel(name: string): OriginMap | undefined {
     let map = this.#data.channels.get(name);
-    if (map === undefined && !name.startsWith("ring/") && this.#data.channels.size < MAX_CHANNELS) {
+    if (map === undefined && CHANNEL_PATTERN.test(name) && this.#data.channels.size < MAX_CHANNELS) {
       map = new OriginMap(this.#data.self);
       this.#data.channels.set(name, map);
     }

@@ -124,10 +124,15 @@ export class Membership {
   }
 
   /** A peer asks for space. Returns the answer to send, behind the gift's way to disk. */
-  asked(from: string, { universe, start, end, id }: Ask, now: Instant, out: Effect[]): Answer | undefined {
+  asked(
+    from: string,
+    { universe, start, end, id, young }: Ask,
+    now: Instant,
+    out: Effect[],
+  ): Answer | undefined {
     const pool = this.#pools[universe];
     if (pool?.ring === undefined) return undefined;
-    const fresh = pool.give({ start, end }, Number.POSITIVE_INFINITY, from, now);
+    const fresh = pool.give({ start, end }, from, now, young === true);
     // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
     this.ringChanged(universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
     const [gift] = fresh;

@@ -34,7 +34,7 @@ export class Pool {
   #owned: readonly OffsetRange[] = [];
   #ask: Ask | undefined;
   #nextAsk = 1;
-  /** "donor start-end" -> until when: a denial says nothing about other parts of the range. */
+  /** "donor start-end young" -> until when: a denial says nothing about other parts of the range. */
   readonly #denied = new Map<string, Instant>();
 
   constructor(universe: Universe, self: string) {
@@ -107,9 +107,9 @@ export class Pool {
     return this.ring?.isPristine() === true ? this.ring.seal(this.#self) : [];
   }
 
-  /** Give space inside `wanted` to a peer: at most `limit` offsets, at most half of what is free. Empty when there is none. */
-  give(wanted: OffsetRange, limit: number, to: string, now: Instant): readonly OwnedRange[] {
-    const gift = this.space.spare(this.#owned, wanted, limit, now);
+  /** Give space inside `wanted` to a peer: at most half of what is free. Empty when there is none. */
+  give(wanted: OffsetRange, to: string, now: Instant, evenIfYoung: boolean): readonly OwnedRange[] {
+    const gift = this.space.spare(this.#owned, wanted, now, { evenIfYoung });
     if (this.ring === undefined || gift === undefined || to === this.#self) return [];
     const fresh = this.ring.give(gift, this.#self, to);
     this.#ownedChanged();
@@ -125,23 +125,29 @@ export class Pool {
 
   /**
    * Whom to ask for space in the subnet: the reachable owner of the largest part that has not just denied it.
-   * "asking" while an answer is outstanding; "nobody" when all have been asked.
+   * "asking" while an answer is outstanding; "nobody" when all have been asked. `evenIfYoung` asks for resting addresses,
+   * too: another question, which those who denied the first may answer.
    */
   nextDonor(
     subnet: Subnet,
+    evenIfYoung: boolean,
     reachable: ReadonlySet<string>,
     now: Instant,
   ): { readonly donor: string; readonly id: number } | "asking" | "nobody" {
     if (this.#ask !== undefined) return "asking";
     const shares = new Map<string, number>();
     for (const r of this.ring?.within(subnet.usable) ?? []) {
-      if (reachable.has(r.owner) && now >= (this.#denied.get(asked(r.owner, subnet)) ?? 0)) {
+      if (reachable.has(r.owner) && now >= (this.#denied.get(asked(r.owner, subnet, evenIfYoung)) ?? 0)) {
         shares.set(r.owner, (shares.get(r.owner) ?? 0) + r.end - r.start);
       }
     }
     const [donor] = [...shares].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))[0] ?? [];
     if (donor === undefined) return "nobody";
-    this.#ask = { id: this.#nextAsk++, what: asked(donor, subnet), deadline: now + ASK_TIMEOUT_MS };
+    this.#ask = {
+      id: this.#nextAsk++,
+      what: asked(donor, subnet, evenIfYoung),
+      deadline: now + ASK_TIMEOUT_MS,
+    };
     return { donor, id: this.#ask.id };
   }
 
@@ -190,4 +196,5 @@ export class Pool {
   }
 }
 
-const asked = (donor: string, { range }: Subnet): string => `${donor} ${range.start}-${range.end}`;
+const asked = (donor: string, { range }: Subnet, evenIfYoung: boolean): string =>
+  `${donor} ${range.start}-${range.end} ${evenIfYoung}`;

@@ -45,14 +45,23 @@ describe("Space", () => {
     expect(space.take([{ start: 1, end: 2 }], subnet, "c", 5, patient)).toBeUndefined();
   });
 
-  it("spares the largest aligned free block within the limit, from the top, and keeps at least half", () => {
+  it("spares the largest aligned free block, from the top, and keeps at least half", () => {
     const space = new Space();
-    expect(space.spare(whole, { start: 0, end: 16 }, 16, 0)).toEqual({ start: 8, end: 16 });
-    expect(space.spare(whole, { start: 0, end: 16 }, 5, 0)).toEqual({ start: 12, end: 16 });
+    expect(space.spare(whole, { start: 0, end: 16 }, 0, patient)).toEqual({ start: 8, end: 16 });
     space.hold(13, "c");
-    expect(space.spare(whole, { start: 0, end: 16 }, 16, 0)).toEqual({ start: 8, end: 12 });
-    expect(space.spare([{ start: 3, end: 4 }], { start: 0, end: 16 }, 16, 0)).toEqual({ start: 3, end: 4 });
-    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 16, 0)).toBeUndefined();
+    expect(space.spare(whole, { start: 0, end: 16 }, 0, patient)).toEqual({ start: 8, end: 12 });
+    expect(space.spare([{ start: 3, end: 4 }], { start: 0, end: 16 }, 0, patient)).toEqual({
+      start: 3,
+      end: 4,
+    });
+    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 0, patient)).toBeUndefined();
+    space.free(13, 0);
+    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 1, patient)).toBeUndefined();
+    const young = { evenIfYoung: true };
+    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 1, young)).toEqual({
+      start: 13,
+      end: 14,
+    });
   });
 
   it("never spares what is held or resting, and never hands one offset to two", () => {
@@ -72,7 +81,7 @@ describe("Space", () => {
               held.add(got);
             } else if (what === "free" && held.delete(offset)) space.free(offset, now);
             else if (what === "spare") {
-              const gift = space.spare(whole, subnet, 16, now);
+              const gift = space.spare(whole, subnet, now, patient);
               for (const h of held)
                 if (gift !== undefined) expect(h < gift.start || h >= gift.end).toBe(true);
             }

@@ -72,19 +72,20 @@ export class Space {
   }
 
   /**
-   * What to give to a peer that asks: the largest free aligned block inside `wanted`, of at most `limit` offsets and
-   * at most half, or the last free one (else it would be lost to the others). Resting offsets are not given: the taker would not know to let them rest.
+   * What to give to a peer that asks: the largest free aligned block inside `wanted`, of at most half of what is free
+   * there, or the last free one (else it would be lost to the others). Resting offsets count only when the caller says that
+   * nothing else is to be had: the taker would not know to let them rest.
    */
   spare(
     owned: readonly OffsetRange[],
     wanted: OffsetRange,
-    limit: number,
     now: number,
+    options: { readonly evenIfYoung: boolean },
   ): OffsetRange | undefined {
-    const gaps = this.#gaps(clip(owned, wanted), now);
+    const gaps = this.#gaps(clip(owned, wanted), now, options.evenIfYoung);
     const total = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
     let best: OffsetRange | undefined;
-    for (let size = powerAtMost(Math.min(limit, Math.max(1, Math.floor(total / 2)))); size >= 1; size /= 2) {
+    for (let size = powerAtMost(Math.max(1, Math.floor(total / 2))); size >= 1; size /= 2) {
       // From the top: allocation grows from the bottom, so what stays keeps together.
       for (const gap of gaps) {
         const start = Math.floor(gap.end / size) * size - size;
@@ -116,10 +117,11 @@ export class Space {
     return undefined;
   }
 
-  /** Maximal runs that are neither held nor resting. */
-  #gaps(ranges: readonly OffsetRange[], now: number): readonly OffsetRange[] {
+  /** Maximal runs that are not held, and not resting either unless that does not matter. */
+  #gaps(ranges: readonly OffsetRange[], now: number, evenIfYoung: boolean): readonly OffsetRange[] {
     const blocked = [...this.#held.keys()];
-    for (const [offset, at] of this.#freed) if (now - at < REUSE_REST_MS) blocked.push(offset);
+    for (const [offset, at] of this.#freed)
+      if (!evenIfYoung && now - at < REUSE_REST_MS) blocked.push(offset);
     blocked.sort((a, b) => a - b);
     const gaps: OffsetRange[] = [];
     for (const range of ranges) {

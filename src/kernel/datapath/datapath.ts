@@ -13,6 +13,7 @@ import { ensureSysctls, FORWARDING, ipv6Available, readSysctl, UPLINK_ACCEPT_RA 
 import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
 import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
+import { ensurePorts } from "./ports.ts";
 import { Report } from "./report.ts";
 
 interface Known {
@@ -93,6 +94,7 @@ export class Datapath {
         { ...state.bridge, index },
         report,
       );
+      await ensurePorts(this.#socket, { name: state.bridge.name, index }, state.ports, report);
       const devices = { bridge: index, vxlan };
       this.#known = { devices, settings, holding: await observe(this.#socket, devices), forwarding };
       return this.#known;

@@ -12,6 +12,7 @@ const cidr = fc.constantFrom("10.32.0.1/12", "fd32::1/96", "192.0.2.1/24");
 const state: fc.Arbitrary<DatapathState> = fc.record({
   bridge: fc.record({ name: fc.constant("weave"), mac, mtu: fc.constant(1450), addresses: fc.array(cidr) }),
   vxlan: fc.constant({ name: "vxlan-6784", vni: 1, port: 6784, local: "10.99.0.9" }),
+  ports: fc.constant([]),
   flood: fc.array(vtep),
   forwarding: fc.array(fc.record({ mac, vtep })),
   neighbours: fc.array(fc.record({ address, mac })),

@@ -96,6 +96,7 @@ export class World {
     return {
       bridge: { name: BRIDGE, mac: host.bridgeMac, mtu: MTU, addresses: [] },
       vxlan: { name: VXLAN, vni: 6784, port: 6784, local: host.address },
+      ports: host.containers.map((container) => container.hostIfname),
       flood: others.map((other) => other.address),
       forwarding: entries(others).map(({ one, container }) => ({ mac: container.mac, vtep: one.address })),
       neighbours: entries(this.hosts).flatMap(({ container }) =>
