@@ -1,7 +1,7 @@
 // `npm run demo`: the main job on this one machine. Sets the machine up, brings three hosts together, lets containers talk
 // across them, kills a daemon under traffic, and removes everything it made, also when interrupted.
 
-import { makeContainer, makeHost, makeUnderlay, must, removeEverything } from "./demo/hosts.mjs";
+import { close, makeContainer, makeHost, makeUnderlay, must, removeEverything } from "./demo/hosts.mjs";
 import { isMainModule } from "./run.mjs";
 import { prepare } from "./setup-machine.mjs";
 
@@ -164,7 +164,7 @@ async function eventually(what, fact, timeoutMs = 20_000) {
 if (isMainModule(import.meta.url)) {
   let ending;
   const end = (code) => {
-    ending ??= removeEverything().then(
+    ending ??= close().then(
       () => process.exit(code),
       (error) => {
         console.error(`demo: could not remove everything: ${error.message}`);

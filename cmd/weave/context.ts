@@ -14,9 +14,3 @@ export interface Context {
 }
 
 export const MAX_COLUMNS = 100;
-
-/**
- * Exit codes of weave: 0 done; 1 the command was understood and failed (for status: there is a problem);
- * 2 the command line is wrong.
- */
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;

@@ -1,7 +1,8 @@
 // The one place where an error becomes text on stderr and an exit code.
 import { CommanderError } from "commander";
 import { WeaveError } from "../../src/core/errors.ts";
-import { type Context, EXIT, MAX_COLUMNS } from "./context.ts";
+import { EXIT, exitCodeOf } from "../exit-code.ts";
+import { type Context, MAX_COLUMNS } from "./context.ts";
 import { wrap } from "./text.ts";
 
 /** Tells the user what failed and answers the exit code. With WEAVE_DEBUG the stack and causes follow. */
@@ -19,8 +20,7 @@ export function reportFailure(error: unknown, context: Context, debug: boolean):
 
 function describe(error: unknown): { message: string; hint: string | undefined; exitCode: number } {
   if (error instanceof WeaveError) {
-    const usage = error.code === "bad-request" || error.code === "bad-address";
-    return { message: error.message, hint: error.hint, exitCode: usage ? EXIT.usage : EXIT.failed };
+    return { message: error.message, hint: error.hint, exitCode: exitCodeOf(error.code) };
   }
   const code = systemCode(error);
   const message = error instanceof Error ? error.message : String(error);

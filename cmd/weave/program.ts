@@ -1,7 +1,8 @@
 // The command `weave` as a whole: its verbs, and how a wrong command line is answered.
 import { Command } from "commander";
+import { EXIT } from "../exit-code.ts";
 import { addConnect } from "./connect.ts";
-import { type Context, EXIT, MAX_COLUMNS } from "./context.ts";
+import { type Context, MAX_COLUMNS } from "./context.ts";
 import { addExpose } from "./expose.ts";
 import { reportFailure } from "./failure.ts";
 import { addLaunch } from "./launch.ts";

@@ -5,6 +5,7 @@ import { createLogger } from "../../src/adapters/log.ts";
 import type { LaunchReport } from "../../src/api/launch.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import type { LaunchOptions } from "../../src/daemon/options.ts";
+import { exitCodeOf } from "../exit-code.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
 import { runWeaver } from "./weaver.ts";
 
@@ -51,7 +52,8 @@ if (options !== undefined) {
     weaver.onStopRequest(stop);
     report({ kind: "ready", ...weaver.ready, pid: process.pid });
   } catch (error) {
-    log.error("weaver did not start", { error });
+    // In front the message itself is enough; in the background the log is where people look.
+    if (process.send !== undefined) log.error("weaver did not start", { error });
     fail(error);
   }
 }
@@ -69,7 +71,8 @@ function fail(error: unknown): void {
     );
   }
   const hint = known && error.hint !== undefined ? { hint: error.hint } : {};
-  report({ kind: "failed", code: known ? error.code : "internal", message, ...hint }, () => process.exit(1));
+  const code = known ? error.code : "internal";
+  report({ kind: "failed", code, message, ...hint }, () => process.exit(exitCodeOf(code)));
 }
 
 function report(message: LaunchReport, then: () => void = () => {}): void {

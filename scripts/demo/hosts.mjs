@@ -11,9 +11,16 @@ const PREFIX = "weave-demo-";
 const UNDERLAY = `${PREFIX}underlay`;
 const DIRECTORY = "weave-demo.";
 
-/** A command that must succeed; its stdout, trimmed. */
+/** Commands under way: what they make must be there before it can be removed. */
+const underWay = new Set();
+let closed = false;
+
+/** A command that must succeed; its output, trimmed. */
 export async function must(program, args, options = {}) {
-  const { code, output } = await run(program, args, { capture: true, timeoutMs: 60_000, ...options });
+  if (closed) throw new Error("the demo is ending");
+  const running = run(program, args, { capture: true, timeoutMs: 60_000, ...options });
+  underWay.add(running);
+  const { code, output } = await running.finally(() => underWay.delete(running));
   if (code !== 0) throw new Error(`${[program, ...args].join(" ")}\n${output.trimEnd()}`);
   return output.trim();
 }
@@ -108,6 +115,13 @@ function startIn(netns, args) {
     });
   });
   return { ended, soFar: () => output, stop: () => child.kill("SIGINT") };
+}
+
+/** From now on nothing more is made; then everything is removed. */
+export async function close() {
+  closed = true;
+  await Promise.allSettled(underWay);
+  await removeEverything();
 }
 
 /** Programs, daemons, namespaces and directories, by name: also those of a demo that was killed. */

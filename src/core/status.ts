@@ -60,7 +60,13 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   }
   for (const [name, { cluster, since }] of foreign) {
     const message = `${label(name)} belongs to cluster ${cluster}, this host to ${node.cluster ?? "none"}; both allocate from one range`;
-    problems.push({ code: "foreign-cluster", object: name, since, message, command: "weave status peers" });
+    problems.push({
+      code: "foreign-cluster",
+      object: name,
+      since,
+      message,
+      command: "weave status connections",
+    });
   }
   for (const { address, peers } of node.endpoints().conflicts) {
     const message = `${address} is held on ${peers.map(label).join(" and ")}; delete one of the containers`;

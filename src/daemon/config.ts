@@ -5,6 +5,7 @@ import { Universe } from "../core/address/universe.ts";
 import type { NodeConfig } from "../core/config.ts";
 import { VXLAN_OVERHEAD } from "../core/datapath/plan.ts";
 import { WeaveError } from "../core/errors.ts";
+import { MIN_MTU } from "../core/mesh/peer-record.ts";
 import type { StoredState } from "../core/records.ts";
 import type { HostFacts } from "../ports/kernel.ts";
 import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";
@@ -16,9 +17,9 @@ const VXLAN_PORT = 6784;
 /** "wvv" in ASCII as the 24-bit number a VNI is: one overlay, one VNI, unlikely to be another tool's. */
 const VNI = 0x777676;
 
-/** This network, loopback, multicast and reserved addresses (RFC 6890). */
+/** This network, loopback, link-local, multicast and reserved addresses (RFC 6890). */
 const NEVER_HOSTS = {
-  4: ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"],
+  4: ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"],
   6: ["::/8", "ff00::/8", "fe80::/10"],
 } as const;
 
@@ -257,10 +258,10 @@ function chooseUnderlay(
       return { address: options.host, mtu: found?.mtu ?? 65535, pinned: true };
     }
   }
-  const ipv4 = facts.addresses.filter((a) => a.dev !== BRIDGE && parseAddress(a.address)?.family === 4);
-  const chosen =
-    (parseAddress(facts.defaultSource?.address ?? "")?.family === 4 ? facts.defaultSource : undefined) ??
-    ipv4[0];
+  // IPv4 first: that is what most peers have. An underlay without it is used as it is.
+  const own = facts.addresses.filter((a) => a.dev !== BRIDGE);
+  const candidates = [...(facts.defaultSource === undefined ? [] : [facts.defaultSource]), ...own];
+  const chosen = candidates.find((a) => parseAddress(a.address)?.family === 4) ?? candidates[0];
   if (chosen === undefined) {
     warnings.push(
       "this host has no network address yet; the first connection to a peer will tell which to use",
@@ -279,6 +280,15 @@ function chooseMtu(options: LaunchOptions, underlayMtu: number, address: string)
       `--mtu ${options.mtu} is more than the underlay carries: ${underlayMtu} less ${VXLAN_OVERHEAD[family]} for VXLAN is ${possible}`,
       {
         hint: `use --mtu ${possible} or leave it out`,
+      },
+    );
+  }
+  if (possible < MIN_MTU) {
+    throw new WeaveError(
+      "mtu-invalid",
+      `the underlay at ${address} carries ${underlayMtu}, which leaves containers ${possible}`,
+      {
+        hint: `${MIN_MTU} is the least; raise the MTU of that interface, or choose another with --host`,
       },
     );
   }

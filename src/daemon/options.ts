@@ -1,6 +1,7 @@
 // What an operator may say at launch, as data: the same for `weave launch` and for `weaver` under a service manager.
 import { z } from "zod";
 import { NAME_PATTERN } from "../core/crdt/origin-map.ts";
+import { MIN_MTU } from "../core/mesh/peer-record.ts";
 
 export const DEFAULT_PORT = 6783;
 /** Weave Net's range: 1,048,576 addresses. */
@@ -27,7 +28,7 @@ export const launchOptions = z.strictObject({
   /** Names of the founders, the same list on every host. */
   seed: z.array(peerName).min(1).max(1024).optional(),
   /** MTU of containers; absent: what the underlay leaves. */
-  mtu: z.int().min(68).max(65535).optional(),
+  mtu: z.int().min(MIN_MTU).max(65535).optional(),
   logLevel: z.enum(LOG_LEVELS).default("info"),
   /** Absent: the stored targets. */
   peers: z.array(z.string().min(1).max(255)).max(1024).optional(),

@@ -1,6 +1,7 @@
 // Kernel settings under /proc/sys/net: which we set on which of our own devices and why, and how they are written.
 // The tables here are what docs name; nothing else in the project writes a sysctl.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { kernelError } from "./rtnetlink/errors.ts";
 
 /** One setting: `key` under /proc/sys/net with "/" between its parts and DEV for the device. */
@@ -75,13 +76,14 @@ export function ipv6Available(): boolean {
 
 /**
  * Bring the settings of one device to what the table says; returns what was changed, "net.ipv4.conf.weave.rp_filter 2".
- * Keys of IPv6 are passed over where the kernel has none. Synchronous: /proc/sys/net shows the namespace of the thread.
+ * Keys of IPv6 are passed over where there are none: the kernel runs without IPv6, or the device does, which every device
+ * with an MTU below 1280 does (addrconf_notify, IPV6_MIN_MTU). Synchronous: /proc/sys/net shows the namespace of the thread.
  */
 export function ensureSysctls(settings: readonly Sysctl[], device = ""): string[] {
   const changes: string[] = [];
   for (const { key, value } of settings) {
     const name = key.replace("DEV", device);
-    if (name.startsWith("ipv6/") && !ipv6Available()) continue;
+    if (name.startsWith("ipv6/") && !existsSync(dirname(`${ROOT}/${name}`))) continue;
     if (readSysctl(name) === value) continue;
     try {
       writeFileSync(`${ROOT}/${name}`, value);

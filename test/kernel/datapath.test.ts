@@ -213,6 +213,34 @@ describe.skipIf(reason !== undefined)("two hosts", () => {
     await a1.netns.run("ip neigh flush all");
   });
 
+  test("an address that comes back with another MAC is announced to the containers here", async () => {
+    const [address = ""] = b1.addresses;
+    const state = world.state(alice);
+    const without = { ...state, neighbours: state.neighbours.filter((entry) => entry.address !== address) };
+    await alice.kernel.apply(without);
+    const moved = { address, mac: "02:00:5e:00:53:72" };
+    const report = await alice.kernel.apply({ ...without, neighbours: [...without.neighbours, moved] });
+    expect(report.changes).toContain(`announce ${address} ${moved.mac}`);
+    await alice.kernel.apply(state);
+  });
+
+  test("below the least MTU of IPv6 the overlay carries IPv4, and comes back from there", async () => {
+    const mtu = (size: number) => {
+      const state = world.state(alice);
+      return { ...state, bridge: { ...state.bridge, mtu: size } };
+    };
+    const low = await alice.kernel.apply(mtu(1000));
+    expect(low.failures.filter(({ message }) => message.includes("sysctl"))).toEqual([]);
+    expect(await a1.netns.succeeds(`ping -c 1 -W 2 ${b1.addresses[0]}`)).toBe(true);
+    const late = await world.container(alice, { mtu: 1000, addresses: ["10.32.9.9/12"] });
+    expect(await late.netns.succeeds(`ping -c 1 -W 2 ${a1.addresses[0]}`)).toBe(true);
+    alice.containers.pop();
+    await alice.kernel.detach(late.hostIfname);
+    expect((await alice.kernel.apply(mtu(1450))).failures).toEqual([]);
+    expect((await alice.netns.run("cat /proc/sys/net/ipv6/conf/weave/accept_ra")).trim()).toBe("0");
+    await alice.kernel.apply(world.state(alice));
+  });
+
   test("a bridge that was deleted is made anew, and the containers' ports are put back on it", async () => {
     await alice.netns.run(`ip link del ${BRIDGE}`);
     await alice.netns.run(`ip link set ${a2.hostIfname} down`);

@@ -73,3 +73,14 @@ export function contains(outer: Cidr, inner: Cidr): boolean {
   if (outer.family !== inner.family || inner.prefix < outer.prefix) return false;
   return networkOf({ ...inner, prefix: outer.prefix }).value === networkOf(outer).value;
 }
+
+/** What no single host can have: this network, loopback apart, multicast, reserved and broadcast (RFC 6890, RFC 4291). */
+const NOT_UNICAST = ["0.0.0.0/8", "224.0.0.0/3", "::/128", "ff00::/8"].flatMap(
+  (text) => parseCidr(text) ?? [],
+);
+
+/** Whether text is an address (no prefix) that one host can have. */
+export function isUnicast(text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && !NOT_UNICAST.some((range) => contains(range, address));
+}

@@ -30,8 +30,10 @@ export interface PlanInput {
 }
 
 export function plan(input: PlanInput): DatapathState {
+  // A peer that has not found its network yet says a loopback address: nothing can be sent there.
   const others = [...input.peers].filter(
-    ([name, record]) => name !== input.self && record.underlay !== input.underlay,
+    ([name, { underlay }]) =>
+      name !== input.self && underlay !== input.underlay && !/^(127\.|::1$)/.test(underlay),
   );
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));
   const own = new Set(input.exposed.map(({ cidr }) => cidr.split("/")[0]));

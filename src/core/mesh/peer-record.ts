@@ -1,21 +1,24 @@
 // What each peer says of itself to all: its entry in the "peers" channel, key "self".
 import { z } from "zod";
-import { parseAddress } from "../address/cidr.ts";
+import { isUnicast } from "../address/cidr.ts";
 import { MAX_NAME_CHARS } from "../crdt/origin-map.ts";
 
 export const PEERS = "peers";
 export const PEER_KEY = "self";
+
+/** What every IPv4 host must be able to receive (RFC 791, 3.1). One peer's figure lowers everybody's MTU. */
+export const MIN_MTU = 576;
 
 const record = z.looseObject({
   nickname: z.string().max(255),
   uid: z.string().max(64),
   software: z.string().max(64),
   /** Where its VXLAN packets come from and go to. */
-  underlay: z.string().refine((text) => parseAddress(text) !== undefined, "not an address"),
+  underlay: z.string().refine(isUnicast, "not an address a host can have"),
   /** TCP port of its mesh listener. */
   port: z.int().min(1).max(65535),
   /** What its underlay leaves for containers. The overlay runs at the least of all peers. */
-  mtu: z.int().min(68).max(65535),
+  mtu: z.int().min(MIN_MTU).max(65535),
   /** Peers it is connected to now. */
   links: z.array(z.string().max(MAX_NAME_CHARS)).max(256),
 });

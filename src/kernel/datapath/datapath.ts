@@ -30,6 +30,8 @@ export class Datapath {
   readonly #socket: NetlinkSocket;
   readonly #firewall: Firewall;
   readonly #wanted = nothingWanted();
+  /** address -> the MAC containers here were last told. */
+  readonly #told = new Map<string, string>();
   #known: Known | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -106,7 +108,7 @@ export class Datapath {
 
   async #entries(state: DatapathState, known: Known, adds: readonly Step[], report: Report): Promise<void> {
     if (!(await carryOut(this.#socket, known.devices, adds, known.holding, this.#wanted, report))) return;
-    announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, report);
+    announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, this.#told, report);
   }
 
   /** Masquerade before forwarding: no packet leaves with an address the outside cannot answer. */

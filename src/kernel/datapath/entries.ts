@@ -6,7 +6,7 @@ import { errnoOf } from "../rtnetlink/errors.ts";
 import { addFlood, deleteFdb, deleteFlood, listFdb, setFdb } from "../rtnetlink/fdb.ts";
 import { deleteNeighbour, listNeighbours, setNeighbour } from "../rtnetlink/neighbour.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
-import { describe, type Holding, record, type Step, type Wanted } from "./plan.ts";
+import { describe, type Holding, movesIn, record, type Step, type Wanted } from "./plan.ts";
 import type { Report } from "./report.ts";
 
 /** Interface indices of our two devices. */
@@ -65,11 +65,10 @@ export function announceMoves(
   devices: Devices,
   bridgeMac: string,
   steps: readonly Step[],
+  told: Map<string, string>,
   report: Report,
 ): void {
-  const moves = steps.flatMap((step) =>
-    step.kind === "neighbour-set" && step.previous !== undefined ? [step] : [],
-  );
+  const moves = movesIn(steps, told);
   if (moves.length === 0) return;
   try {
     const frames = moves.map((move) => announcement(move.address, move.mac, bridgeMac));

@@ -43,9 +43,12 @@ export async function ensureBridge(
     await changeLink(socket, link, { info: encodeBridge(info) });
     report.changed(`link set ${state.name} stp off mcast_snooping off`);
   }
-  report.changed(...host.run(() => ensureSysctls(BRIDGE_SYSCTLS, state.name)));
   const formerMtu = link.mtu;
-  await ensureCommon(socket, link, { mac: state.mac.toLowerCase(), mtu: state.mtu, up: true }, report);
+  const mac = state.mac.toLowerCase();
+  // The MTU before the sysctls: rising above 1280 it brings those of IPv6, with the kernel's defaults.
+  await ensureCommon(socket, link, { mac, mtu: state.mtu }, report);
+  report.changed(...host.run(() => ensureSysctls(BRIDGE_SYSCTLS, state.name)));
+  await ensureCommon(socket, { ...link, mac, mtu: state.mtu }, { up: true }, report);
   await ensurePortMtus(socket, link.index, formerMtu, state.mtu, report);
   return link.index;
 }
@@ -77,8 +80,8 @@ export async function ensureVxlan(
     await changeLink(socket, link, { info: encodeVxlanChange({ local, learning: false }) });
     report.changed(`link set ${state.name} type vxlan local ${local} nolearning`);
   }
-  report.changed(...host.run(() => ensureSysctls(PORT_SYSCTLS, state.name)));
   await ensureCommon(socket, link, { mac, mtu: bridge.mtu }, report);
+  report.changed(...host.run(() => ensureSysctls(PORT_SYSCTLS, state.name)));
   if (link.master !== bridge.index) {
     await changeLink(socket, link, { master: bridge.index });
     report.changed(`link set ${state.name} master ${bridge.name}`);

@@ -180,6 +180,31 @@ export function describe(step: Step): string {
   }
 }
 
+/** How many addresses are remembered with their last MAC; the oldest are forgotten first. */
+const MAX_TOLD = 65_536;
+
+/**
+ * Addresses whose MAC is another than the one told before, also when the address was gone in between: containers may still
+ * have the former in their caches. `told` is brought up to date.
+ */
+export function movesIn(
+  steps: readonly Step[],
+  told: Map<string, string>,
+): readonly { readonly address: string; readonly mac: string }[] {
+  return steps.flatMap((step) => {
+    if (step.kind !== "neighbour-set") return [];
+    const { address, mac } = step;
+    const former = step.previous ?? told.get(address);
+    told.delete(address);
+    told.set(address, mac);
+    for (const oldest of told.keys()) {
+      if (told.size <= MAX_TOLD) break;
+      told.delete(oldest);
+    }
+    return former === undefined || former === mac ? [] : [{ address, mac }];
+  });
+}
+
 /** Text that is no address stays as it is: the step about it then fails, and is reported, alone. */
 function canonical(address: string): string {
   if (!address.includes(":")) return address;

@@ -3,7 +3,7 @@
 import type { DatapathState } from "../../core/datapath/state.ts";
 import { WeaveError } from "../../core/errors.ts";
 import type { HostFacts, Kernel } from "../../ports/kernel.ts";
-import { describe, type Holding, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
+import { describe, type Holding, movesIn, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
 import { hostEndMac } from "../mac.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
 import { changeFirewall, changeLinks } from "./links.ts";
@@ -41,6 +41,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     forwarding: new Set(),
   };
   let wanted = nothingWanted();
+  let told = new Map<string, string>();
   let applied = 0;
   let fresh = true;
 
@@ -64,11 +65,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     const changes = changeLinks(host, state);
     const steps = plan(state, host.holding, wanted);
     carryOut(steps.adds, changes);
-    for (const step of steps.adds) {
-      if (step.kind === "neighbour-set" && step.previous !== undefined) {
-        changes.push(`announce ${step.address} ${step.mac}`);
-      }
-    }
+    for (const { address, mac } of movesIn(steps.adds, told)) changes.push(`announce ${address} ${mac}`);
     changes.push(...changeFirewall(host, state.firewall, fresh));
     fresh = false;
     for (const address of state.bridge.addresses) {
@@ -137,6 +134,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     close: () =>
       act("close", () => {
         wanted = nothingWanted();
+        told = new Map();
         fresh = true;
       }),
 
