@@ -88,6 +88,19 @@ describe("allocation", () => {
     expect(alice.containers.get("a6")).toMatch(/^10\.32\.0\.[12]\/30$/);
   });
 
+  it("refuses a second container with one MAC, which the bridge could not tell apart", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const { runner } = w.host("alice");
+    await w.answer(w.host("alice").add("a"));
+    await w.answer(w.host("alice").add("b"));
+    const [first, second] = w.host("alice").node?.attachments() ?? [];
+    if (runner === undefined || first?.mac === undefined || second === undefined)
+      throw new Error("not attached");
+    const facts = { mac: first.mac, netns: "b", hostIfname: "b" };
+    const reply = await w.answer(runner.request({ kind: "commit", key: second, facts }));
+    expect(reply).toMatchObject({ ok: false, code: "address-taken" });
+  });
+
   it("a release journalled before the key was used again frees nothing", async () => {
     const w = await started(pair("10.32.0.0/24"));
     const alice = w.host("alice");

@@ -417,6 +417,11 @@ export class Desk {
         `${holderOf(key)} holds no address here (it was deleted meanwhile)`,
       );
     }
+    const twin = facts && [...this.#book.all()].find((other) => other.mac === facts.mac && other !== held);
+    if (twin !== undefined) {
+      const message = `the MAC ${facts?.mac} is in use by ${holderOf(twin)}`;
+      return refusal("address-taken", message, "choose another, or let weave choose one");
+    }
     const record = this.#book.commit(held, facts);
     out.push(persist([allocationOp(record)], false));
     this.#publish(record, now, out);
