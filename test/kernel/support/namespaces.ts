@@ -116,6 +116,7 @@ export function whyNot(): string | undefined {
 
 /** A capture on an interface; `stop` gives the lines tcpdump printed. */
 export interface Capture {
+  /** The lines of everything that crossed until now. */
   stop(): Promise<readonly string[]>;
 }
 
@@ -146,6 +147,13 @@ export async function capture(ns: TestNamespace, dev: string, filter = ""): Prom
   await eventually(`tcpdump on ${dev} listens: ${stderr}`, () => stderr.includes("listening on"));
   return {
     async stop() {
+      // Ended at once, tcpdump leaves behind what the kernel has captured and it has not read.
+      await eventually("tcpdump has read all that was captured", () => {
+        child.kill("SIGUSR1"); // makes it tell its counts
+        const [, captured, received] =
+          [...stderr.matchAll(/(\d+) packets? captured, (\d+) packets? received by filter/g)].at(-1) ?? [];
+        return captured !== undefined && Number(captured) >= Number(received);
+      });
       const closed = new Promise((resolve) => child.once("close", resolve));
       child.kill("SIGINT");
       await closed;
