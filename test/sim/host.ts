@@ -5,7 +5,8 @@ import { createMemoryStore, type MemoryDisk, type MemoryStore } from "../../src/
 import type { MemoryEndpoint, MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { macForAddress } from "../../src/core/address/mac.ts";
 import { Universe } from "../../src/core/address/universe.ts";
-import type { OwnedRange } from "../../src/core/ipam/ring.ts";
+import { decodeBody, decodeFrame, rangeFromWire } from "../../src/core/gossip/frames.ts";
+import { combine, type OwnedRange } from "../../src/core/ipam/ring.ts";
 import { Node } from "../../src/core/node.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
@@ -164,6 +165,25 @@ export class Host {
     });
   }
 
+  /** Persist before send: whatever a ring frame or a gift tells must be on the disk when it leaves. */
+  #checkPersisted(text: string): void {
+    const frame = decodeFrame(text);
+    if (frame === "unknown" || "refused" in frame) return;
+    const told =
+      frame.t === "ring"
+        ? frame
+        : frame.t === "to" && frame.from === this.options.name
+          ? giftOf(frame.body)
+          : undefined;
+    if (told === undefined) return;
+    const stored = readState(this.disk.records()).rings.get(told.universe);
+    const isOurs = stored?.founding.cluster === told.founding.cluster;
+    const { fresh } = combine(isOurs ? stored.ranges : [], told.ranges.map(rangeFromWire));
+    if (fresh.length > 0) {
+      throw new Error(`${this.options.name} told ${ringText(fresh)} before it was on its disk`);
+    }
+  }
+
   #burn(): boolean {
     if (this.runner === undefined) return false;
     if (--this.#fuse > 0) return true;
@@ -175,7 +195,11 @@ export class Host {
     return {
       onEvent: (listener) => inner.onEvent(listener),
       dial: (dial, target) => this.#burn() && inner.dial(dial, target),
-      send: (conn, text, options) => this.#burn() && inner.send(conn, text, options),
+      send: (conn, text, options) => {
+        if (!this.#burn()) return;
+        this.#checkPersisted(text);
+        inner.send(conn, text, options);
+      },
       close: (conn, reason) => this.#burn() && inner.close(conn, reason),
       shutdown: () => inner.shutdown(),
     };
@@ -204,6 +228,12 @@ export class Host {
       },
     };
   }
+}
+
+function giftOf(body: unknown) {
+  const answer = decodeBody(body);
+  if (answer?.k !== "answer" || answer.gift === undefined) return undefined;
+  return { universe: answer.universe, founding: answer.founding, ranges: [answer.gift] };
 }
 
 export const ringText = (ranges: readonly OwnedRange[] | undefined): string =>
