@@ -69,6 +69,20 @@ export default defineConfig({
         fileParallelism: false,
         globalSetup: ["./scripts/vitest/build.mjs"],
       }),
+      project("cni", {
+        include: ["test/cni/**/*.test.ts"],
+        timeoutMs: 120_000,
+        groupOrder: group.e2e,
+        fileParallelism: false,
+        globalSetup: ["./scripts/vitest/build.mjs"],
+      }),
+      project("runtimes", {
+        include: ["test/runtimes/**/*.test.ts"],
+        timeoutMs: 180_000,
+        groupOrder: group.e2e,
+        fileParallelism: false,
+        globalSetup: ["./scripts/vitest/build.mjs"],
+      }),
     ],
   },
 });

@@ -26,6 +26,10 @@ const packages = [
     proof: "/usr/lib/cni/loopback",
     reason: "the plugins a runtime calls beside weave's",
   },
+  { name: "containerd", proof: "containerd", reason: "a container runtime that calls the plugin" },
+  { name: "runc", proof: "runc", reason: "what containerd and podman start containers with" },
+  { name: "podman", proof: "podman", reason: "another runtime that calls the plugin" },
+  { name: "busybox-static", proof: "/bin/busybox", reason: "the images of the test containers" },
   { name: "gcc", proof: "gcc", reason: "compiling the CNI executable" },
   { name: "libc6-dev", proof: "/usr/include/stdio.h", reason: "the static C library of the CNI executable" },
 ];

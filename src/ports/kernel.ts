@@ -29,11 +29,44 @@ export interface AttachSpec {
   readonly addresses: readonly string[];
   readonly routes: readonly RouteSpec[];
   readonly hairpin: boolean;
+  /** Absent: as fast as it goes. */
+  readonly bandwidth?: Bandwidth;
+}
+
+/**
+ * Limits of one container as it sees them: ingress is what it receives. Rates in bit/s, bursts in bits, as in the CNI
+ * convention for the capability "bandwidth". A direction without a rate is not limited.
+ */
+export interface Bandwidth {
+  readonly ingress?: { readonly rate: number; readonly burst: number };
+  readonly egress?: { readonly rate: number; readonly burst: number };
 }
 
 export interface Attached {
   readonly hostMac: string;
   readonly bridgeMac: string;
+}
+
+/** A container's interface as it is now. */
+export interface ContainerLink {
+  readonly up: boolean;
+  readonly mac: string;
+  readonly mtu: number;
+  /** With prefix, canonical; link-local IPv6 left out. */
+  readonly addresses: readonly string[];
+  /** Routes of the main table over this interface, connected ones included, canonical. */
+  readonly routes: readonly RouteSpec[];
+  /** Name of the other end of the pair on this host; absent when it is no veth, or its other end is elsewhere. */
+  readonly hostIfname?: string;
+}
+
+/** The host end of a container's pair. */
+export interface HostEnd {
+  /** Name of the bridge it is a port of. */
+  readonly bridge?: string;
+  readonly up: boolean;
+  /** What the container's end has now; absent when it could not be asked. */
+  readonly containerMac?: string;
 }
 
 export interface HostRoute {
@@ -73,9 +106,13 @@ export interface Kernel {
   closeNetns(netns: Netns): Promise<void>;
   /** Create the veth pair and configure it. On failure nothing of it is left. */
   attach(spec: AttachSpec): Promise<Attached>;
-  /** Delete a host interface by name. False when there was none. */
+  /** Delete a host end by name, and what shaped its traffic. False when there was nothing. */
   detach(hostIfname: string): Promise<boolean>;
-  /** Names of the bridge's ports other than the VXLAN device. */
-  ports(bridge: string): Promise<readonly string[]>;
+  /** An interface inside a namespace; undefined when there is none of that name. */
+  look(netns: Netns, ifname: string): Promise<ContainerLink | undefined>;
+  /** All veth interfaces of this host that bear a name of ours ("vw" and 12 hexadecimal digits), by name. */
+  hostEnds(): Promise<ReadonlyMap<string, HostEnd>>;
+  /** Those of `ids` (Netns.id) whose namespace is known to exist no more. One that cannot be judged is not among them. */
+  deadNetns(ids: readonly string[]): Promise<ReadonlySet<string>>;
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ export interface DatapathState {
   readonly bridge: BridgeState;
   readonly vxlan: VxlanState;
   /** Host ends of this host's containers: ports of the bridge, wherever they were found. Made and removed by attach and detach. */
-  readonly ports: readonly string[];
+  readonly ports: readonly PortState[];
   /** Underlay addresses that get a copy of broadcast and unknown frames: one per other peer, sorted, no duplicates. */
   readonly flood: readonly string[];
   /** MAC -> VTEP of every remote endpoint. Becomes two FDB entries each: `self dst` on the device, `master static sticky` on the bridge. */
@@ -16,6 +16,11 @@ export interface DatapathState {
   readonly firewall: FirewallState;
   /** False until gossip has fully synced once after a start: entries the kernel holds beyond this state are then kept. */
   readonly prune: boolean;
+}
+
+export interface PortState {
+  readonly name: string;
+  readonly hairpin: boolean;
 }
 
 export interface BridgeState {
@@ -52,4 +57,18 @@ export interface FirewallState {
   readonly overlay: readonly string[];
   /** Sources whose packets leaving the overlay are masqueraded, and destinations for which traffic from outside is. CIDR. */
   readonly masquerade: readonly string[];
+  /** Subnets, also inside those of `masquerade`, from and to which nothing is masqueraded. CIDR. */
+  readonly exempt: readonly string[];
+  readonly portMaps: readonly PortMap[];
+}
+
+/** What arrives at a port of this host goes to a container here. No two share protocol, host address and port. */
+export interface PortMap {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** One address of the host; absent: any of it, of the family of `address`. */
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  /** The container's, without prefix. */
+  readonly address: string;
+  readonly port: number;
 }
