@@ -2,7 +2,9 @@
 #include "answer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,19 +27,27 @@ void answer_in_version(const char *version) {
     error_version = version;
 }
 
-static void write_all(int fd, const char *bytes, size_t len) {
+static bool write_all(int fd, const char *bytes, size_t len) {
     while (len > 0) {
         ssize_t n = write(fd, bytes, len);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) _exit(1); // nobody reads the answer: then the exit code must not say success
+        if (n <= 0) return false;
         bytes += n;
         len -= (size_t)n;
     }
+    return true;
+}
+
+void answer_warnings(const char *bytes, size_t len) {
+    if (len == 0) return;
+    // A reader that has closed stderr must still get its answer on stdout.
+    signal(SIGPIPE, SIG_IGN);
+    write_all(STDERR_FILENO, bytes, len);
 }
 
 _Noreturn void answer_exactly(const char *bytes, size_t len, int exit_code) {
-    write_all(STDOUT_FILENO, bytes, len);
-    _exit(exit_code);
+    // When nobody reads the answer, the exit code must not say success.
+    _exit(write_all(STDOUT_FILENO, bytes, len) ? exit_code : 1);
 }
 
 _Noreturn void answer_error(enum cni_code code, const char *details, size_t details_len, const char *format,

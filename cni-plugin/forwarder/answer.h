@@ -1,5 +1,5 @@
-// What goes to stdout: exactly one JSON document per call. Knows the CNI versions and error codes, nothing of
-// the daemon.
+// What goes to stdout: exactly one JSON document per call; and to stderr, for people. Knows the CNI versions and
+// error codes, nothing of the daemon.
 #ifndef WEAVE_ANSWER_H
 #define WEAVE_ANSWER_H
 
@@ -34,7 +34,9 @@ void answer_in_version(const char *version);
 // Print the error object and exit 1. `details` may be NULL.
 __attribute__((format(printf, 4, 5))) _Noreturn void answer_error(enum cni_code code, const char *details,
                                                                  size_t details_len, const char *format, ...);
-// Print `bytes` as they are and exit.
+// Print `bytes` on stderr. Whether anybody reads them does not matter.
+void answer_warnings(const char *bytes, size_t len);
+// Print `bytes` on stdout as they are and exit.
 _Noreturn void answer_exactly(const char *bytes, size_t len, int exit_code);
 // The answer to VERSION.
 _Noreturn void answer_versions(void);

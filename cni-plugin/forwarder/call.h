@@ -5,6 +5,7 @@
 #define WEAVE_CALL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "text.h"
 
@@ -16,6 +17,9 @@ struct call {
     bool ipam;
     enum verb verb;
     const char *verb_name;
+    // When this process started: CLOCK_BOOTTIME in milliseconds. Tells the daemon which of two calls for one
+    // attachment the runtime made first, however late they arrive
+    int64_t boot_ms;
     // "" when absent
     const char *container_id;
     const char *ifname;

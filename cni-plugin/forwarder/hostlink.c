@@ -22,8 +22,8 @@ uint64_t hostlink_hash(const char *network, const char *container_id, const char
     return fnv1a(hash, ifname, strlen(ifname));
 }
 
-void hostlink_name(uint64_t hash, char name[HOSTLINK_NAME_BYTES]) {
-    snprintf(name, HOSTLINK_NAME_BYTES, "vw%012llx", (unsigned long long)(hash >> 16));
+void hostlink_name(const char *prefix, uint64_t hash, char name[HOSTLINK_NAME_BYTES]) {
+    snprintf(name, HOSTLINK_NAME_BYTES, "%s%012llx", prefix, (unsigned long long)(hash >> 16));
 }
 
 // The errno in the kernel's answer, 0 for success.

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "hostlink.h"
@@ -24,7 +23,7 @@ static void add_boot_id(struct text *out) {
     text_add_quoted(out, id, n > 0 ? (size_t)n : 0);
 }
 
-static void add_entry(struct text *out, const struct call *call, int64_t boot_ms) {
+static void add_entry(struct text *out, const struct call *call) {
     text_addz(out, "{\"network\":");
     text_add_quoted(out, call->network, strlen(call->network));
     text_addz(out, ",\"containerId\":");
@@ -33,7 +32,7 @@ static void add_entry(struct text *out, const struct call *call, int64_t boot_ms
     text_add_quoted(out, call->ifname, strlen(call->ifname));
     text_addz(out, ",\"bootId\":");
     add_boot_id(out);
-    text_addf(out, ",\"bootMs\":%lld}\n", (long long)boot_ms);
+    text_addf(out, ",\"bootMs\":%lld}\n", (long long)call->boot_ms);
 }
 
 // mkdir -p, 0700 for every directory it makes. Returns 0 or an errno.
@@ -65,17 +64,14 @@ int journal_release(const char *socket_path, const struct call *call, struct tex
     int dir = open(what->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) return error != 0 ? error : errno;
 
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    int64_t boot_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
     uint64_t hash = hostlink_hash(call->network, call->container_id, call->ifname);
     char temporary[96];
-    snprintf(temporary, sizeof temporary, ".%016llx-%lld-%d.json", (unsigned long long)hash, (long long)boot_ms,
-             getpid());
+    snprintf(temporary, sizeof temporary, ".%016llx-%lld-%d.json", (unsigned long long)hash,
+             (long long)call->boot_ms, getpid());
     const char *final = temporary + 1;
 
     struct text entry = {0};
-    add_entry(&entry, call, boot_ms);
+    add_entry(&entry, call);
     error = write_whole(dir, temporary, &entry);
     if (error == 0 && (renameat(dir, temporary, dir, final) != 0 || fsync(dir) != 0)) error = errno;
     if (error != 0) unlinkat(dir, temporary, 0);

@@ -6,8 +6,8 @@
 #include "text.h"
 
 // Write `journal/<hash>-<boot time>-<pid>.json` beside the socket:
-// {"network","containerId","ifname","bootId","bootMs"}. The boot id and the boot-time clock (milliseconds)
-// let the daemon apply it only to allocations that are older. On disk when this returns 0; else an errno,
+// {"network","containerId","ifname","bootId","bootMs"}. The boot id and the moment this process started let the
+// daemon apply it only to allocations that are older. On disk when this returns 0; else an errno,
 // with what failed in `what` (NUL-terminated).
 int journal_release(const char *socket_path, const struct call *call, struct text *what);
 

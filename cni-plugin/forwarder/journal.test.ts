@@ -3,7 +3,15 @@
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildForwarder, ENVIRONMENT, type Forwarder, type Run, run } from "../testing/forwarder.ts";
+import {
+  bootMs,
+  buildForwarder,
+  ENVIRONMENT,
+  type Forwarder,
+  type Run,
+  run,
+  runDelayed,
+} from "../testing/forwarder.ts";
 
 let forwarder: Forwarder;
 beforeAll(() => {
@@ -17,9 +25,6 @@ const del = (runDir: string, env: Record<string, string> = {}, stdin?: string): 
     { ...ENVIRONMENT, CNI_COMMAND: "DEL", WEAVE_SOCKET: join(runDir, "weave.sock"), ...env },
     stdin,
   );
-
-/** Milliseconds since boot, the time asleep included: what the journal's clock shows. */
-const bootMs = (): number => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;
 
 test("one whole file for each release, private, in directories that are made when missing", async () => {
   const runDir = join(forwarder.dir, "run", "weave");
@@ -40,12 +45,21 @@ test("one whole file for each release, private, in directories that are made whe
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
       bootMs: expect.any(Number),
     });
-    // /proc/uptime counts hundredths.
-    expect(entry.bootMs).toBeGreaterThanOrEqual(before - 10);
+    expect(entry.bootMs).toBeGreaterThanOrEqual(before);
     expect(entry.bootMs).toBeLessThanOrEqual(bootMs() + 10);
   }
   expect(statSync(runDir).mode & 0o777).toBe(0o700);
   expect(statSync(journal).mode & 0o777).toBe(0o700);
+});
+
+test("a release bears the moment its call was made, not that of its writing", async () => {
+  const runDir = mkdtempSync(join(forwarder.dir, "run-"));
+  const env = { ...ENVIRONMENT, CNI_COMMAND: "DEL", WEAVE_SOCKET: join(runDir, "weave.sock") };
+  const { exit, waitingAt } = await runDelayed(join(forwarder.dir, "weave-ipam"), env);
+  expect(exit).toBe(0);
+  const [name = ""] = readdirSync(join(runDir, "journal"));
+  const entry = JSON.parse(readFileSync(join(runDir, "journal", name), "utf8"));
+  expect(entry.bootMs).toBeLessThanOrEqual(waitingAt);
 });
 
 test("names are quoted as JSON wants", async () => {

@@ -119,7 +119,7 @@ static void write_request(struct text *request, const struct call *call) {
     struct text body = {0};
     text_addf(&body, "{\"program\":\"%s\",\"env\":{", call->program);
     add_environment(&body);
-    text_addf(&body, "},\"pid\":%d", getpid());
+    text_addf(&body, "},\"pid\":%d,\"bootMs\":%lld", getpid(), (long long)call->boot_ms);
     if (call->netns_fd >= 0) text_addf(&body, ",\"netnsFd\":%d", call->netns_fd);
     if (call->netns_error != NULL) text_addf(&body, ",\"netnsError\":\"%s\"", call->netns_error);
     text_addz(&body, ",\"stdin\":");
@@ -189,8 +189,18 @@ static enum parsed parse_reply(const struct text *in, struct reply *reply, struc
             text_addz(why, "its answer lacks Content-Length or weave-exit");
             return NONSENSE;
         }
+        const char *given = header(at, head_end + 2, "weave-warnings");
+        long warnings = given == NULL ? 0 : number(given, length);
+        if (warnings < 0) {
+            text_addz(why, "weave-warnings is not within its answer");
+            return NONSENSE;
+        }
         if (end - body < length) return INCOMPLETE;
-        *reply = (struct reply){body, (size_t)length, (int)exit_code};
+        *reply = (struct reply){.warnings = body,
+                                .warnings_len = (size_t)warnings,
+                                .out = body + warnings,
+                                .out_len = (size_t)(length - warnings),
+                                .exit_code = (int)exit_code};
         return PARSED;
     }
 }

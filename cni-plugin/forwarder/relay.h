@@ -8,7 +8,10 @@
 #include "text.h"
 
 struct reply {
-    // What goes to stdout, byte for byte
+    // What goes to stderr and to stdout, byte for byte: the body of the answer, in this order. The header
+    // "weave-warnings" has the length of the first part, which is empty without it
+    const char *warnings;
+    size_t warnings_len;
     const char *out;
     size_t out_len;
     int exit_code;

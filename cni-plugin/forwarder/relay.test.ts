@@ -1,9 +1,12 @@
 // The forwarder and a daemon that answers, answers badly, works slowly or hangs.
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
+  bootMs,
   buildForwarder,
   CONFIG,
   ENVIRONMENT,
@@ -11,6 +14,7 @@ import {
   type Run,
   respond,
   run,
+  runDelayed,
   type StandInDaemon,
   standInDaemon,
 } from "../testing/forwarder.ts";
@@ -56,6 +60,32 @@ describe("what is relayed", () => {
     );
   });
 
+  test("warnings to stderr before the answer to stdout", async () => {
+    const [stdout, stderr] = ['{"ä":1}', "weave-net: ü\nweave-net: two\n"];
+    await beside(
+      (response) => respond(response, 3, stdout, stderr),
+      async (_, call) => expect(await call()).toMatchObject({ exit: 3, stdout, stderr }),
+    );
+  });
+
+  test("the answer, when nobody reads the warnings", async () => {
+    const plugin = join(forwarder.dir, "weave-net");
+    let child: ChildProcessWithoutNullStreams | undefined;
+    await beside(
+      async (response) => {
+        child?.stderr.destroy();
+        await once(child?.stderr ?? response, "close");
+        respond(response, 3, "answer", "warning");
+      },
+      async (daemon) => {
+        child = spawn(plugin, { env: { ...ENVIRONMENT, WEAVE_SOCKET: daemon.socket } });
+        child.stdin.end(CONFIG);
+        const [stdout, [exit]] = await Promise.all([text(child.stdout), once(child, "close")]);
+        expect({ exit, stdout }).toEqual({ exit: 3, stdout: "answer" });
+      },
+    );
+  });
+
   test("program, CNI variables and stdin, and nothing else", async () => {
     const stdin = '{"name":"n","x":"tab\\t \\"q\\" \\\\ ü 😀 \u007f",\r\n\t"y":1}';
     const args = 'K8S_POD_NAME=a"b\\c\u0001\u001fü';
@@ -70,12 +100,29 @@ describe("what is relayed", () => {
             env: { ...cni, CNI_ARGS: args, CNI_NETNS_OVERRIDE: "1" },
             stdin,
             pid: expect.any(Number),
+            bootMs: expect.any(Number),
             netnsFd: expect.any(Number),
           },
         ]);
         await run([join(forwarder.dir, "weave-ipam")], { ...ENVIRONMENT, WEAVE_SOCKET: daemon.socket });
         expect(daemon.requests[1]).toMatchObject({ program: "weave-ipam" });
         expect(daemon.requests[1]).not.toHaveProperty("netnsFd");
+      },
+    );
+  });
+
+  test("when the call was made, however slowly its configuration arrives", async () => {
+    await beside(
+      (response) => respond(response, 0, ""),
+      async (daemon) => {
+        const before = bootMs();
+        const delayed = await runDelayed(join(forwarder.dir, "weave-net"), {
+          ...ENVIRONMENT,
+          WEAVE_SOCKET: daemon.socket,
+        });
+        expect(delayed.exit).toBe(0);
+        expect(daemon.requests[0]?.["bootMs"]).toBeGreaterThanOrEqual(before);
+        expect(daemon.requests[0]?.["bootMs"]).toBeLessThanOrEqual(delayed.waitingAt);
       },
     );
   });
@@ -146,6 +193,13 @@ describe("a daemon that talks nonsense counts as away: code 11", () => {
     ],
     ["lacks", (response) => void response.writeHead(200, { "weave-exit": "256", "content-length": 0 }).end()],
     ["lacks", (response) => void response.writeHead(200, { "weave-exit": "-1", "content-length": 0 }).end()],
+    ...["3", "-1", "", "1x"].map((warnings): [string, Parameters<typeof standInDaemon>[1]] => [
+      "weave-warnings",
+      (response) =>
+        void response
+          .writeHead(200, { "weave-exit": "0", "content-length": 2, "weave-warnings": warnings })
+          .end("{}"),
+    ]),
     ["without an answer", (_, request) => void request.socket.destroy()],
     [
       "without an answer",

@@ -2,7 +2,7 @@
 // without a stand-in daemon.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { linkSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { linkSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -92,6 +92,45 @@ async function feed(to: NodeJS.WritableStream, stdin: Stdin): Promise<void> {
   to.end();
 }
 
+/** CLOCK_BOOTTIME in whole milliseconds, at most 10 late. */
+export function bootMs(): number {
+  return Math.round(Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000);
+}
+
+/**
+ * Runs `plugin` and lets it wait for its configuration. `waitingAt`: a moment (bootMs) at which it had been seen waiting,
+ * at least 100 ms before the configuration came.
+ */
+export async function runDelayed(
+  plugin: string,
+  env: Record<string, string>,
+): Promise<{ exit: number | null; waitingAt: number }> {
+  const child = spawn(plugin, { env });
+  child.stdout.resume();
+  const closed = once(child, "close");
+  await until(() => isWaiting(child.pid, plugin));
+  const waitingAt = bootMs() + CLOCK_STEP_MS;
+  await until(() => bootMs() > waitingAt + 100);
+  child.stdin.end(CONFIG);
+  const [exit] = await closed;
+  return { exit, waitingAt };
+}
+
+/** Steps of /proc/uptime. */
+const CLOCK_STEP_MS = 10;
+
+/** Whether the process has become `plugin` and sleeps: then it has nothing to read. */
+function isWaiting(pid: number | undefined, plugin: string): boolean {
+  return readlinkSync(`/proc/${pid}/exe`) === plugin && / S /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+}
+
+async function until(fact: () => boolean): Promise<void> {
+  for (const deadline = performance.now() + 10_000; !fact(); ) {
+    if (performance.now() > deadline) throw new Error(`not within 10 s: ${fact}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 function decode(stdout: string): Record<string, unknown> {
   try {
     return Object.fromEntries(Object.entries(Object(JSON.parse(stdout))));
@@ -134,7 +173,9 @@ export async function standInDaemon(
 }
 
 /** The daemon's good answer. */
-export function respond(response: ServerResponse, exit: number, stdout: string): void {
-  response.writeHead(200, { "weave-exit": String(exit), "content-length": Buffer.byteLength(stdout) });
-  response.end(stdout);
+export function respond(response: ServerResponse, exit: number, stdout: string, stderr = ""): void {
+  const warnings = stderr === "" ? {} : { "weave-warnings": Buffer.byteLength(stderr) };
+  const body = stderr + stdout;
+  response.writeHead(200, { "weave-exit": exit, "content-length": Buffer.byteLength(body), ...warnings });
+  response.end(body);
 }

@@ -64,6 +64,17 @@ test("again, and for a container that never was: success", async () => {
   for (let i = 0; i < 3; i++) expect((await del()).exit).toBe(0);
 });
 
+test("the ifb that shaped what the container sent goes, too", async () => {
+  const name = hostIfname({ network: "net1", containerId: "c-1", ifname: "eth0" });
+  const other = hostIfname({ network: "net1", containerId: "c-1", ifname: "eth1" });
+  const ifb = (veth: string): string => veth.replace(/^vw/, "vi");
+  attach(name, "eth0");
+  for (const one of [name, other]) ip("-n", HOST, "link", "add", ifb(one), "type", "ifb");
+  expect((await del()).exit).toBe(0);
+  expect(links(HOST)).toEqual([ifb(other), "lo"].sort());
+  expect(readdirSync(join(runDir, "journal"))).toHaveLength(1);
+});
+
 test("links of other attachments stay", async () => {
   const others = ["eth1", "eth2"].map((ifname) =>
     hostIfname({ network: "net1", containerId: "c-1", ifname }),

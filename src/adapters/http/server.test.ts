@@ -254,6 +254,15 @@ describe("a CNI call", () => {
     expect(heard).toEqual([{ env: {}, stdin: "é" }]);
   });
 
+  it("has what goes to stderr in front of its body, and how many bytes that is in a header", async () => {
+    await serve({ cni: async () => ({ exit: 0, stdout: "{}", stderr: "ü\n" }) });
+    const { text, headers } = await post("/v1/cni", {});
+    expect({ text, bytes: headers["weave-warnings"] }).toEqual({ text: "ü\n{}", bytes: "3" });
+    await server?.close();
+    await serve({ cni: async () => ({ exit: 0, stdout: "{}", stderr: "" }) });
+    expect((await post("/v1/cni", {})).headers).not.toHaveProperty("weave-warnings");
+  });
+
   it("that takes long gets a sign of life every two seconds, and none after its answer", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
     let finish = (): void => {};

@@ -21,7 +21,14 @@ export interface ControlHandlers {
   /** Answers first; the daemon ends afterwards. */
   stop(): { pid: number };
   /** One call of the CNI plugin; `signal` fires when its caller is gone. */
-  cni(body: unknown, signal: AbortSignal): Promise<{ exit: number; stdout: string }>;
+  cni(body: unknown, signal: AbortSignal): Promise<PluginAnswer>;
+}
+
+/** What the plugin's process is to print and to exit with; what it writes to stderr is for people. */
+export interface PluginAnswer {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr?: string;
 }
 
 /** Stdin of the plugin is at most 8 MiB; escaped as JSON it can double. */
@@ -80,8 +87,11 @@ async function relayCni(
 ): Promise<FastifyReply> {
   const progress = setInterval(() => reply.raw.writeProcessing(), PROGRESS_INTERVAL_MS);
   try {
-    const { exit, stdout } = await handlers.cni(request.body, gone(reply));
-    return await reply.header("weave-exit", String(exit)).type("application/octet-stream").send(stdout);
+    const { exit, stdout, stderr = "" } = await handlers.cni(request.body, gone(reply));
+    reply.header("weave-exit", String(exit)).type("application/octet-stream");
+    // One body for both: the forwarder (cni-plugin/forwarder/relay.h) takes this many bytes of it for stderr.
+    if (stderr !== "") reply.header("weave-warnings", String(Buffer.byteLength(stderr)));
+    return await reply.send(stderr + stdout);
   } finally {
     clearInterval(progress);
   }
