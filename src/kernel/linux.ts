@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import type { Kernel } from "../ports/kernel.ts";
 import { attach } from "./attach.ts";
 import { Datapath } from "./datapath/datapath.ts";
+import { deadNetns } from "./dead-netns.ts";
 import { Detacher } from "./detach.ts";
 import { Firewall } from "./firewall.ts";
 import { Host } from "./host.ts";
+import { hostEnds } from "./host-ends.ts";
 import { inspect } from "./inspect.ts";
+import { look } from "./look.ts";
 import { openNetns, warmThreadPool } from "./netns.ts";
-import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
-import { getLink, listLinks } from "./rtnetlink/link.ts";
+import { errnoOf } from "./rtnetlink/errors.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
 
 /** Plain data: it crosses to the worker thread. */
@@ -72,12 +74,15 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     async detach(hostIfname) {
       return (await parts()).detacher.detach(hostIfname);
     },
-    async ports(bridge) {
-      const { links } = await parts();
-      const link = await getLink(links, bridge);
-      if (link === undefined) throw kernelError({ operation: "link get", object: bridge }, "ENODEV");
-      const ports = await listLinks(links, link.index);
-      return ports.filter((port) => port.info.kind !== "vxlan").map((port) => port.name);
+    async look(netns, ifname) {
+      return look(host, (await parts()).links, netns, ifname);
+    },
+    async hostEnds() {
+      return hostEnds((await parts()).links);
+    },
+    async deadNetns(ids) {
+      await parts();
+      return deadNetns(ids);
     },
     async close() {
       const { links, table } = await parts();

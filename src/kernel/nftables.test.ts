@@ -5,7 +5,12 @@ import { blocks, renderTable } from "./nftables.ts";
 
 test("the table of a host that masquerades both families", () => {
   const text = renderTable(
-    { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: ["10.32.0.0/16", "fd32::/112"] },
+    {
+      overlay: ["10.32.0.0/12", "fd32::/96"],
+      masquerade: ["10.32.0.0/16", "fd32::/112"],
+      exempt: [],
+      portMaps: [],
+    },
     "weave",
   );
   expect(text).toBe(`table inet weave {}
@@ -43,10 +48,13 @@ table inet weave {
 });
 
 test("the rules are the same with and without sources", () => {
-  const none = renderTable({ overlay: [], masquerade: [] }, "weave");
+  const none = renderTable({ overlay: [], masquerade: [], exempt: [], portMaps: [] }, "weave");
   expect(none).not.toContain("elements");
   expect(none.split("\tchain")[1]).toBe(
-    renderTable({ overlay: ["10.0.0.0/8"], masquerade: ["10.0.0.0/8"] }, "weave").split("\tchain")[1],
+    renderTable(
+      { overlay: ["10.0.0.0/8"], masquerade: ["10.0.0.0/8"], exempt: [], portMaps: [] },
+      "weave",
+    ).split("\tchain")[1],
   );
 });
 
@@ -65,7 +73,7 @@ test.each([
 
 test("what is no CIDR, or no interface name, never reaches the text", () => {
   expect(() => blocks(["10.0.0.0/8; flush ruleset"], 4)).toThrow("not a CIDR");
-  expect(() => renderTable({ overlay: [], masquerade: [] }, 'weave" accept')).toThrow(
-    "not an interface name",
-  );
+  expect(() =>
+    renderTable({ overlay: [], masquerade: [], exempt: [], portMaps: [] }, 'weave" accept'),
+  ).toThrow("not an interface name");
 });

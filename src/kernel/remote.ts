@@ -63,7 +63,9 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
     closeNetns: (netns) => call("closeNetns", netns),
     attach: (spec) => call("attach", spec),
     detach: (hostIfname) => call("detach", hostIfname),
-    ports: (bridge) => call("ports", bridge),
+    look: (netns, ifname) => call("look", netns, ifname),
+    hostEnds: () => call("hostEnds"),
+    deadNetns: (ids) => call("deadNetns", ids),
     close() {
       closing ??= (async () => {
         try {

@@ -38,8 +38,12 @@ function call(request: Request): Promise<unknown> {
       return kernel.attach(...request.args);
     case "detach":
       return kernel.detach(...request.args);
-    case "ports":
-      return kernel.ports(...request.args);
+    case "look":
+      return kernel.look(...request.args);
+    case "hostEnds":
+      return kernel.hostEnds();
+    case "deadNetns":
+      return kernel.deadNetns(...request.args);
     case "close":
       return kernel.close();
   }

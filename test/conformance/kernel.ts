@@ -36,7 +36,7 @@ function stateWith(overrides: Partial<DatapathState> = {}): DatapathState {
       { address: "10.32.0.5", mac: M1 },
       { address: "fd32::5", mac: M1 },
     ],
-    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [] },
+    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [], exempt: [], portMaps: [] },
     prune: true,
     ...overrides,
   };
@@ -73,13 +73,17 @@ export function kernelConformance(name: string, create: () => Promise<KernelHarn
       return changes;
     };
 
+    /** Names of the containers' host ends on the bridge. */
+    const ports = async (): Promise<string[]> =>
+      [...(await harness.kernel.hostEnds())].flatMap(([name, end]) => (end.bridge === "weave" ? [name] : []));
+
     const attach = async (path: string, overrides: Partial<AttachSpec> = {}) => {
       const netns = await harness.kernel.openNetns({ path });
       try {
         return await harness.kernel.attach({
           netns,
           ifname: "eth0",
-          hostIfname: "vethwe1",
+          hostIfname: "vw000000000001",
           bridge: "weave",
           mac: M2,
           mtu: 1450,
@@ -207,13 +211,13 @@ address 10.32.0.6/12 dev eth0
 route 0.0.0.0/0 via 10.32.0.1 dev eth0
 `,
       );
-      expect(await harness.kernel.ports("weave")).toEqual(["vethwe1"]);
+      expect(await ports()).toEqual(["vw000000000001"]);
       expect(await harness.render()).toContain(
-        "link vethwe1 veth mtu 1450 master weave learning on hairpin on up\n",
+        "link vw000000000001 veth mtu 1450 master weave learning on hairpin on up\n",
       );
-      expect(await harness.kernel.detach("vethwe1")).toBe(true);
-      expect(await harness.kernel.detach("vethwe1")).toBe(false);
-      expect(await harness.kernel.ports("weave")).toEqual([]);
+      expect(await harness.kernel.detach("vw000000000001")).toBe(true);
+      expect(await harness.kernel.detach("vw000000000001")).toBe(false);
+      expect(await ports()).toEqual([]);
       expect(await harness.renderNetns(path)).toBe("");
     });
 
@@ -222,10 +226,17 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       const path = harness.addNetns();
       await attach(path);
       const before = [await harness.render(), await harness.renderNetns(path)];
-      await expect(attach(path, { hostIfname: "vethwe2" })).rejects.toMatchObject({ code: "ifname-exists" });
+      await expect(attach(path, { hostIfname: "vw000000000002" })).rejects.toMatchObject({
+        code: "ifname-exists",
+      });
       expect([await harness.render(), await harness.renderNetns(path)]).toEqual(before);
-      await attach(path, { hostIfname: "vethwe2", ifname: "eth1", addresses: ["10.32.0.7/12"], routes: [] });
-      expect(await harness.kernel.ports("weave")).toEqual(["vethwe1", "vethwe2"]);
+      await attach(path, {
+        hostIfname: "vw000000000002",
+        ifname: "eth1",
+        addresses: ["10.32.0.7/12"],
+        routes: [],
+      });
+      expect(await ports()).toEqual(["vw000000000001", "vw000000000002"]);
     });
 
     test("attach without a bridge, or with a host name in use, is refused and leaves nothing", async () => {
@@ -236,7 +247,7 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       await attach(other);
       await expect(attach(path)).rejects.toMatchObject({ code: "kernel", fields: { errno: "EEXIST" } });
       expect(await harness.renderNetns(path)).toBe("");
-      expect(await harness.kernel.ports("weave")).toEqual(["vethwe1"]);
+      expect(await ports()).toEqual(["vw000000000001"]);
     });
 
     test("a namespace that goes takes its interfaces with it", async () => {
@@ -244,7 +255,7 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       const path = harness.addNetns();
       await attach(path);
       harness.removeNetns(path);
-      await expect.poll(() => harness.kernel.ports("weave"), { timeout: 10_000 }).toEqual([]);
+      await expect.poll(() => ports(), { timeout: 10_000 }).toEqual([]);
     });
 
     test("the MTU falls for every container, and rises for those that had the former one", async () => {
@@ -252,13 +263,13 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       const [one, two] = [harness.addNetns(), harness.addNetns()];
       await attach(one);
       await attach(two, {
-        hostIfname: "vethwe2",
+        hostIfname: "vw000000000002",
         mac: "02:a0:0a:20:00:07",
         addresses: ["10.32.0.7/12"],
         mtu: 1300,
       });
       const bridge = { ...stateWith().bridge, mtu: 1350 };
-      expect(await apply({ bridge })).toContain("link set vethwe1 mtu 1350");
+      expect(await apply({ bridge })).toContain("link set vw000000000001 mtu 1350");
       expect(await harness.renderNetns(one)).toContain("mtu 1350");
       expect(await harness.renderNetns(two)).toContain("mtu 1300");
       await apply();
@@ -299,7 +310,7 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       await Promise.all(
         numbers.map((number, i) =>
           attach(paths[i] ?? "", {
-            hostIfname: `vethwe${number}`,
+            hostIfname: `vw0000000000${number}`,
             mac: `02:a0:0a:20:01:${number}`,
             addresses: [`10.32.1.${number}/12`],
           }),
@@ -310,12 +321,12 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
           `address 10.32.1.${number}/12 dev eth0\n`,
         );
       }
-      expect((await harness.kernel.ports("weave")).length).toBe(20);
+      expect((await ports()).length).toBe(20);
       const gone = await Promise.all(
-        [...numbers, 99].map((number) => harness.kernel.detach(`vethwe${number}`)),
+        [...numbers, 99].map((number) => harness.kernel.detach(`vw0000000000${number}`)),
       );
       expect(gone).toEqual([...numbers.map(() => true), false]);
-      expect(await harness.kernel.ports("weave")).toEqual([]);
+      expect(await ports()).toEqual([]);
     });
   });
 }

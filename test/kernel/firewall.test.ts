@@ -19,7 +19,7 @@ describe.skipIf(whyNot() !== undefined)("firewall", () => {
     return {
       ...state,
       bridge: { ...state.bridge, addresses: [`${bridgeAddress}/12`] },
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [OVERLAY, OVERLAY6] },
+      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [OVERLAY, OVERLAY6], exempt: [], portMaps: [] },
     };
   };
 

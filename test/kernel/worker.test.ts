@@ -34,7 +34,7 @@ describe.skipIf(whyNot() !== undefined)("kernel thread", () => {
     await kernel.apply(world.state(alice));
     const [one, two] = containers;
     expect(await one?.netns.run(`ping -c 1 -W 2 ${two?.addresses[0]}`)).toContain(" 0% packet loss");
-    expect((await kernel.ports("weave")).length).toBe(5);
+    expect((await kernel.hostEnds()).size).toBe(5);
     const gone = await Promise.all(containers.map((container) => kernel.detach(container.hostIfname)));
     expect(gone).toEqual([true, true, true, true, true]);
     alice.containers.length = 0;
@@ -49,10 +49,7 @@ describe.skipIf(whyNot() !== undefined)("kernel thread", () => {
       code: "netns-host",
       hint: expect.stringContaining("host network"),
     });
-    await expect(kernel.ports("nosuch")).rejects.toMatchObject({
-      code: "kernel",
-      fields: { operation: "link get", object: "nosuch", errno: "ENODEV" },
-    });
+    await expect(kernel.look({ fd: 0, id: "" }, "eth0")).rejects.toMatchObject({ code: "netns-invalid" });
   });
 
   test("inspect tells routes, addresses and the default source of the host", async () => {
@@ -96,7 +93,7 @@ describe.skipIf(whyNot() !== undefined)("kernel thread", () => {
       onDeath: (error) => deaths.push(error),
     });
     await expect(doomed.inspect()).rejects.toThrow("the kernel thread ended with 3");
-    await expect(doomed.ports("weave")).rejects.toThrow("the kernel thread ended with 3");
+    await expect(doomed.hostEnds()).rejects.toThrow("the kernel thread ended with 3");
     expect(deaths.length).toBe(1);
     await doomed.close();
   });

@@ -16,7 +16,7 @@ const state: fc.Arbitrary<DatapathState> = fc.record({
   flood: fc.array(vtep),
   forwarding: fc.array(fc.record({ mac, vtep })),
   neighbours: fc.array(fc.record({ address, mac })),
-  firewall: fc.constant({ overlay: [], masquerade: [] }),
+  firewall: fc.constant({ overlay: [], masquerade: [], exempt: [], portMaps: [] }),
   prune: fc.boolean(),
 });
 

@@ -1,8 +1,9 @@
 // A Kernel in memory, for tests of everything above it. It plans with the real planner and keeps what the real kernel
 // would hold; the conformance suite proves both print the same facts after the same calls.
+import { formatCidr, networkOf, parseCidr } from "../../core/address/cidr.ts";
 import type { DatapathState } from "../../core/datapath/state.ts";
 import { WeaveError } from "../../core/errors.ts";
-import type { HostFacts, Kernel } from "../../ports/kernel.ts";
+import type { HostFacts, Kernel, RouteSpec } from "../../ports/kernel.ts";
 import { describe, type Holding, movesIn, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
 import { hostEndMac } from "../mac.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
@@ -125,12 +126,40 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         veth.inside.delete(veth.ifname);
         return host.veths.delete(hostIfname);
       }),
-    ports: (bridge) =>
-      act("ports", () => {
-        if (host.links?.bridge.name !== bridge)
-          throw kernelError({ operation: "link get", object: bridge }, "ENODEV");
-        return [...host.veths.keys()];
+    look: (netns, ifname) =>
+      act("look", () => {
+        const inside = namespaces.interfaces(netns);
+        const link = inside.get(ifname);
+        if (link === undefined) return undefined;
+        const [hostIfname] =
+          [...host.veths].find(([, veth]) => veth.inside === inside && veth.ifname === ifname) ?? [];
+        return {
+          up: true,
+          mac: link.mac,
+          mtu: link.mtu,
+          addresses: [...link.addresses],
+          routes: [...connected(link.addresses), ...link.routes],
+          ...(hostIfname === undefined ? {} : { hostIfname }),
+        };
       }),
+    hostEnds: () =>
+      act("hostEnds", () => {
+        const bridge = host.links?.bridge.name;
+        return new Map(
+          [...host.veths].map(([name, veth]) => {
+            const containerMac = veth.inside.get(veth.ifname)?.mac;
+            return [
+              name,
+              {
+                up: true,
+                ...(bridge === undefined ? {} : { bridge }),
+                ...(containerMac === undefined ? {} : { containerMac }),
+              },
+            ];
+          }),
+        );
+      }),
+    deadNetns: (ids) => act("deadNetns", () => new Set(ids.filter((id) => namespaces.isDead(id)))),
     close: () =>
       act("close", () => {
         wanted = nothingWanted();
@@ -159,6 +188,16 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
       return applied;
     },
   };
+}
+
+/** The routes the kernel makes of addresses. */
+function connected(addresses: readonly string[]): RouteSpec[] {
+  return addresses.flatMap((address) => {
+    const cidr = parseCidr(address);
+    return cidr === undefined || cidr.prefix === (cidr.family === 4 ? 32 : 128)
+      ? []
+      : [{ dst: formatCidr(networkOf(cidr)) }];
+  });
 }
 
 function nothingHeld(): Holding {

@@ -19,6 +19,8 @@ export type MemoryNetns =
 
 export class MemoryNamespaces {
   readonly #paths = new Map<string, MemoryNetns>();
+  /** Ids of namespaces that were taken away. */
+  readonly #removed = new Set<string>();
   readonly #open = new Map<number, MemoryNetns & { kind: "netns" }>();
   #serial = 0;
 
@@ -34,6 +36,7 @@ export class MemoryNamespaces {
   remove(path: string): MemoryNetns | undefined {
     const netns = this.#paths.get(path);
     this.#paths.delete(path);
+    if (netns?.kind === "netns") this.#removed.add(netns.id);
     return netns;
   }
 
@@ -57,6 +60,11 @@ export class MemoryNamespaces {
 
   close(netns: Netns): void {
     this.#open.delete(netns.fd);
+  }
+
+  /** Whether a namespace was here and is gone. */
+  isDead(id: string): boolean {
+    return this.#removed.has(id) && ![...this.#open.values()].some((one) => one.id === id);
   }
 
   /** How many opened namespaces nobody closed. */

@@ -17,7 +17,11 @@ const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_GROUP = 27;
+const IFLA_EXT_MASK = 29;
 const IFLA_LINK_NETNSID = 37;
+const IFLA_TARGET_NETNSID = 46;
+/** RTEXT_FILTER_SKIP_STATS (linux/rtnetlink.h): nobody here reads counters, and they are most of an answer. */
+const SKIP_STATS = 8;
 
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
@@ -89,12 +93,21 @@ export function deleteGroup(socket: NetlinkSocket, group: number): Promise<boole
   return deleteWhat(socket, `group ${group}`, { group });
 }
 
-/** A link by name or index, or undefined. The kernel finishes pending carrier work of the device before it answers. */
-export async function getLink(socket: NetlinkSocket, which: string | number): Promise<Link | undefined> {
+/**
+ * A link by name or index, or undefined. The kernel finishes pending carrier work of the device before it answers.
+ * `netnsId`: in the namespace the socket's knows by that id (Link.peerNetnsId); EINVAL when it knows none.
+ */
+export async function getLink(
+  socket: NetlinkSocket,
+  which: string | number,
+  netnsId?: number,
+): Promise<Link | undefined> {
   const [index, change] = typeof which === "number" ? [which, {}] : [0, { name: which }];
   const subject = { operation: "link get", object: String(which) };
+  const payload = [encodeLink(index, change), attribute(IFLA_EXT_MASK, u32(SKIP_STATS))];
+  if (netnsId !== undefined) payload.push(attribute(IFLA_TARGET_NETNSID, u32(netnsId)));
   try {
-    const [reply] = await socket.request(subject, RTM_GETLINK, encodeLink(index, change));
+    const [reply] = await socket.request(subject, RTM_GETLINK, Buffer.concat(payload));
     if (reply === undefined) throw kernelError(subject, "EPROTO");
     return decodeLink(reply.data);
   } catch (error) {
@@ -106,11 +119,9 @@ export async function getLink(socket: NetlinkSocket, which: string | number): Pr
 /** All links, or the ports of one bridge, in interface order. */
 export async function listLinks(socket: NetlinkSocket, master?: number): Promise<readonly Link[]> {
   const subject = { operation: "link list", object: master === undefined ? "all" : `master ${master}` };
-  const parts = await socket.dump(
-    subject,
-    RTM_GETLINK,
-    encodeLink(0, master === undefined ? {} : { master }),
-  );
+  const filter = encodeLink(0, master === undefined ? {} : { master });
+  const payload = Buffer.concat([filter, attribute(IFLA_EXT_MASK, u32(SKIP_STATS))]);
+  const parts = await socket.dump(subject, RTM_GETLINK, payload);
   // Kernels that do not know the filter send everything.
   return parts
     .filter((part) => part.type === RTM_NEWLINK)

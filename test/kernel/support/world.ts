@@ -96,13 +96,13 @@ export class World {
     return {
       bridge: { name: BRIDGE, mac: host.bridgeMac, mtu: MTU, addresses: [] },
       vxlan: { name: VXLAN, vni: 6784, port: 6784, local: host.address },
-      ports: host.containers.map((container) => container.hostIfname),
+      ports: host.containers.map((container) => ({ name: container.hostIfname, hairpin: true })),
       flood: others.map((other) => other.address),
       forwarding: entries(others).map(({ one, container }) => ({ mac: container.mac, vtep: one.address })),
       neighbours: entries(this.hosts).flatMap(({ container }) =>
         container.addresses.map((address) => ({ address, mac: container.mac })),
       ),
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [] },
+      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [], exempt: [], portMaps: [] },
       prune: true,
       ...overrides,
     };
@@ -125,7 +125,7 @@ export class World {
       `fd32::${(number + 9).toString(16)}/96`,
     ];
     const mac = overrides.mac ?? macForAddress(addresses[0]?.split("/")[0] ?? "");
-    const hostIfname = `vethwe${number}`;
+    const hostIfname = hostEndName(number);
     const open = await host.kernel.openNetns({ path: netns.path });
     try {
       const attached = await host.kernel.attach({
@@ -158,6 +158,11 @@ export class World {
     for (const host of this.hosts) await host.kernel.close();
     for (const netns of this.#namespaces) netns.remove();
   }
+}
+
+/** A name as the plugin gives it, for the container of that number. */
+export function hostEndName(number: number): string {
+  return `vw${number.toString(16).padStart(12, "0")}`;
 }
 
 function ip(ns: TestNamespace, line: string): void {
