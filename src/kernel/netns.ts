@@ -72,11 +72,20 @@ export function openNetns(source: NetnsSource, host: number = own): Netns {
         hint: "containers on the host network need no attachment",
       });
     }
-    return { fd, id: `${here.ino}-${inNetns(fd, cookie)}` };
+    const { inode, cookie } = netnsIdentity(fd);
+    return { fd, id: `${inode}-${cookie}` };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+/**
+ * What tells a namespace from every other of this boot. An inode number is given again once its namespace is gone, a
+ * cookie never; "0" where the kernel has none (the inode then has to do). Throws when `fd` is no network namespace.
+ */
+export function netnsIdentity(fd: number): { readonly inode: string; readonly cookie: string } {
+  return { inode: String(fstatSync(fd).ino), cookie: inNetns(fd, cookieHere) };
 }
 
 /** Descriptor of the namespace this thread belongs to. Never close it. */
@@ -108,8 +117,7 @@ function openNsfs(path: string): number {
   }
 }
 
-/** SO_NETNS_COOKIE of the current namespace; 0 where the kernel has none (the inode then has to do). */
-function cookie(): string {
+function cookieHere(): string {
   const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
   if (fd < 0) throw kernelError({ operation: "socket", object: "unix" }, errnoName(errno()));
   try {

@@ -204,7 +204,7 @@ nft set overlay6 { fd32::/96 }
     test("attach makes a configured interface; detach takes it away, once", async () => {
       await apply();
       const path = harness.addNetns();
-      expect(await attach(path)).toEqual({ hostMac: "02:d0:f5:64:a6:04", bridgeMac: ALICE });
+      expect(await attach(path)).toEqual({ hostMac: "02:d0:64:24:46:84", bridgeMac: ALICE });
       expect(await harness.renderNetns(path)).toBe(
         `link eth0 address ${M2} mtu 1450 up
 address 10.32.0.6/12 dev eth0
