@@ -1,0 +1,85 @@
+// A Mesos agent on a host of the lab: directories of its own, search path of plugins as on DC/OS, and the isolator.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestNamespace } from "../../kernel/support/namespaces.ts";
+import type { Host } from "../host.ts";
+import type { Lab } from "../lab.ts";
+import { type Launched, MesosIsolator } from "./isolator.ts";
+import { networksOf, type Service } from "./network-info.ts";
+import { installPortMapper } from "./port-mapper.ts";
+
+/** Where Debian has the reference plugins; a delegate such as host-local is found there. */
+const REFERENCE_PLUGINS = "/usr/lib/cni";
+
+export class MesosAgent {
+  readonly host: Host;
+  readonly binDir: string;
+  readonly configDir: string;
+  readonly isolator: MesosIsolator;
+  readonly #lab: Lab;
+  readonly #rootDir: string;
+  readonly #pluginsDir: string;
+
+  /** Nothing of weave is installed yet. */
+  constructor(lab: Lab, host: Host) {
+    const dir = join(lab.dir, `${host.nickname}-mesos`);
+    this.#lab = lab;
+    this.host = host;
+    this.binDir = join(dir, "active/cni");
+    this.configDir = join(dir, "etc/cni");
+    for (const made of [this.binDir, this.configDir]) mkdirSync(made, { recursive: true });
+    const libexec = join(dir, "libexec/mesos");
+    installPortMapper(libexec);
+    this.#rootDir = join(dir, "run/isolators/network/cni");
+    this.#pluginsDir = [this.binDir, libexec, REFERENCE_PLUGINS].join(":");
+    this.isolator = this.#newIsolator();
+  }
+
+  /** Plugins and the network `weave`. */
+  async install(): Promise<void> {
+    await this.host.weaveOk("setup", "--cni-bin-dir", this.binDir, "--cni-conf-dir", this.host.cniConfDir);
+    this.write("weave.conf", {
+      cniVersion: "0.2.0",
+      name: "weave",
+      type: "weave-net",
+      ipam: { type: "weave-ipam" },
+    });
+  }
+
+  /** A file of the configuration directory. */
+  write(file: string, content: unknown): void {
+    writeFileSync(join(this.configDir, file), JSON.stringify(content));
+  }
+
+  /** A namespace for an executor; the lab removes it. */
+  executor(label = "task"): TestNamespace {
+    return this.#lab.container(this.host, label).namespace;
+  }
+
+  /** Run a task of the service. */
+  launch(service: Service, options: { id?: string; namespace?: TestNamespace } = {}): Promise<Launched> {
+    return this.isolator.launch({
+      ...(options.id === undefined ? {} : { id: options.id }),
+      namespace: options.namespace ?? this.executor(),
+      networks: networksOf(service),
+    });
+  }
+
+  /** What a new agent process on this machine has. */
+  restarted(): MesosIsolator {
+    return this.#newIsolator();
+  }
+
+  remove(): void {
+    this.isolator.remove();
+  }
+
+  #newIsolator(): MesosIsolator {
+    return new MesosIsolator({
+      namespace: this.host.namespace,
+      configDir: this.configDir,
+      pluginsDir: this.#pluginsDir,
+      rootDir: this.#rootDir,
+    });
+  }
+}
