@@ -17,6 +17,7 @@ kernelConformance("in memory", async () => {
       return path;
     },
     removeNetns: (path) => kernel.removeNetns(path),
+    setMac: async (path, ifname, mac) => kernel.setMac(path, ifname, mac),
     restart: () => kernel.close(),
     render: async () => kernel.render(),
     renderNetns: async (path) => kernel.renderNetns(path),

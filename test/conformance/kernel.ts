@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { macForName } from "../../src/core/address/mac.ts";
 import type { DatapathState } from "../../src/core/datapath/state.ts";
-import type { AttachSpec, Kernel } from "../../src/ports/kernel.ts";
+import type { AttachSpec, Kernel, RouteSpec } from "../../src/ports/kernel.ts";
 
 /** A host of its own for one test. */
 export interface KernelHarness {
@@ -13,6 +13,8 @@ export interface KernelHarness {
   /** A new container namespace; its path. */
   addNetns(): string;
   removeNetns(path: string): void;
+  /** Another plugin gives a container's interface another MAC. */
+  setMac(path: string, ifname: string, mac: string): Promise<void>;
   /** The same host with a new process. */
   restart(): Promise<void>;
   /** The facts the host holds. */
@@ -219,6 +221,51 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       expect(await harness.kernel.detach("vw000000000001")).toBe(false);
       expect(await ports()).toEqual([]);
       expect(await harness.renderNetns(path)).toBe("");
+    });
+
+    test("an interface is looked at as it is, its host end with the MAC the other end has now", async () => {
+      await apply();
+      const path = harness.addNetns();
+      const addresses = ["10.32.0.6/12", "fd32::6/96"];
+      const routes = [
+        { dst: "0.0.0.0/0", gw: "10.32.0.1" },
+        { dst: "::/0", gw: "fd32::1" },
+      ];
+      await attach(path, { addresses, routes });
+      const end = { bridge: "weave", up: true, containerMac: M2 };
+      expect(await harness.kernel.hostEnds()).toEqual(new Map([["vw000000000001", end]]));
+      const netns = await harness.kernel.openNetns({ path });
+      const link = await harness.kernel.look(netns, "eth0");
+      const sorted = (list: readonly RouteSpec[] = []) =>
+        list.map((route) => `${route.dst} ${route.gw}`).sort();
+      expect({ ...link, routes: sorted(link?.routes) }).toEqual({
+        up: true,
+        mac: M2,
+        mtu: 1450,
+        addresses,
+        routes: sorted([...routes, { dst: "10.32.0.0/12" }, { dst: "fd32::/96" }]),
+        hostIfname: "vw000000000001",
+      });
+      expect(await harness.kernel.look(netns, "eth1")).toBeUndefined();
+      await harness.setMac(path, "eth0", M1);
+      expect(await harness.kernel.hostEnds()).toEqual(
+        new Map([["vw000000000001", { ...end, containerMac: M1 }]]),
+      );
+      expect((await harness.kernel.look(netns, "eth0"))?.mac).toBe(M1);
+      await harness.kernel.closeNetns(netns);
+    });
+
+    test("only a namespace that is gone is dead", async () => {
+      const [kept, removed] = [harness.addNetns(), harness.addNetns()];
+      const ids: string[] = [];
+      for (const path of [kept, removed]) {
+        const netns = await harness.kernel.openNetns({ path });
+        ids.push(netns.id);
+        await harness.kernel.closeNetns(netns);
+      }
+      expect(await harness.kernel.deadNetns(ids)).toEqual(new Set());
+      harness.removeNetns(removed);
+      await expect.poll(() => harness.kernel.deadNetns(ids), { timeout: 10_000 }).toEqual(new Set([ids[1]]));
     });
 
     test("a second interface of the same name is refused and changes nothing", async () => {

@@ -22,6 +22,9 @@ describe.skipIf(whyNot() !== undefined)("linux", () => {
         return netns.path;
       },
       removeNetns: (path) => containers.get(path)?.remove(),
+      async setMac(path, ifname, mac) {
+        await containers.get(path)?.run(`ip link set ${ifname} address ${mac}`);
+      },
       restart: () => host.restart(),
       render: () => renderHost(host.netns),
       async renderNetns(path) {

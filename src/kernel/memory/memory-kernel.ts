@@ -19,6 +19,8 @@ export interface MemoryKernel extends Kernel {
   addNetns(path: string, kind?: MemoryNetns["kind"]): void;
   /** The runtime removes a namespace: its interfaces, and their host ends, go with it. */
   removeNetns(path: string): void;
+  /** Give an interface another MAC, as a plugin behind us may. */
+  setMac(path: string, ifname: string, mac: string): void;
   /** The next call of an operation rejects with `error` and does nothing. */
   failNext(operation: keyof Kernel, error: Error): void;
   /** Everything held, one fact a line, sorted within its kind. */
@@ -172,6 +174,11 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
       const netns = namespaces.remove(path);
       if (netns?.kind !== "netns") return;
       for (const [name, veth] of host.veths) if (veth.inside === netns.interfaces) host.veths.delete(name);
+    },
+    setMac(path, ifname, mac) {
+      const netns = namespaces.get(path);
+      const link = netns?.kind === "netns" ? netns.interfaces.get(ifname) : undefined;
+      if (link !== undefined) link.mac = mac;
     },
     failNext(operation, error) {
       failures.set(operation, [...(failures.get(operation) ?? []), error]);

@@ -5,7 +5,7 @@ import type { AttachSpec, Netns, NetnsSource } from "../../ports/kernel.ts";
 /** A container's end of a veth pair. */
 export interface MemoryInterface {
   readonly name: string;
-  readonly mac: string;
+  mac: string;
   mtu: number;
   readonly addresses: readonly string[];
   readonly routes: AttachSpec["routes"];
