@@ -8,21 +8,29 @@ import { afterAll, beforeAll } from "vitest";
 import type { Status } from "../../src/api/status.ts";
 import { TestNamespace, whyNot } from "../kernel/support/namespaces.ts";
 import { Container } from "./container.ts";
-import { Host } from "./host.ts";
+import { Host, type HostPlace } from "./host.ts";
 import { Underlay } from "./underlay.ts";
+
+/** For hosts that are more than a network namespace. */
+type MakeHost = (place: HostPlace) => Host;
 
 export class Lab {
   readonly dir = mkdtempSync(join(tmpdir(), "weave-e2e-"));
   readonly underlay = new Underlay();
   readonly hosts: Host[] = [];
   readonly #namespaces: TestNamespace[] = [this.underlay.namespace];
+  readonly #makeHost: MakeHost;
+
+  constructor(makeHost: MakeHost = (place) => new Host(place)) {
+    this.#makeHost = makeHost;
+  }
 
   /** One more host, set up and not launched. */
   async addHost(options: { readonly nickname?: string } = {}): Promise<Host> {
     const nickname = options.nickname ?? `h${this.hosts.length + 1}`;
     const namespace = this.#keep(new TestNamespace(nickname));
     const address = await this.underlay.join(namespace, { gateway: true });
-    const host = new Host({ nickname, namespace, address, dir: join(this.dir, nickname) });
+    const host = this.#makeHost({ nickname, namespace, address, dir: join(this.dir, nickname) });
     this.hosts.push(host);
     await host.setup();
     return host;
@@ -121,10 +129,10 @@ function killInside(name: string): void {
 }
 
 /** Registers the making and removal of a lab with `count` hosts around the tests of a file. */
-export function useLab(count: number): Lab {
+export function useLab(count: number, makeHost?: MakeHost): Lab {
   const lacking = whyNot();
   if (lacking !== undefined) throw new Error(`these tests cannot run here: ${lacking}`);
-  const lab = new Lab();
+  const lab = new Lab(makeHost);
   const remove = (): void => lab.remove();
   process.once("exit", remove);
   beforeAll(async () => {

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Process 1 of a test machine. Gives it directories of its own where container runtimes look, then waits and reaps.
+#
+#   machine-init.sh DIR CONF BIN CACHE     DIR: for what is covered; the others: what /etc/cni/net.d, /opt/cni/bin
+#                                          and /var/lib/cni are here
+#
+# Says "ready" when everything is in place. All mounts are private to the machine and end with it.
+set -eu
+dir=$1
+covered=0
+
+# A directory whose entries are links to what was there, and in which the machine may make others.
+cover() {
+    covered=$((covered + 1))
+    below=$dir/covered-$covered
+    mkdir -p "$below"
+    mount --rbind "$1" "$below"
+    mount -t tmpfs -o mode=755 tmpfs "$1"
+    for entry in "$below"/* "$below"/.[!.]*; do
+        if [ -e "$entry" ] || [ -L "$entry" ]; then ln -s "$entry" "$1/"; fi
+    done
+}
+
+# Show directory $1 at $2, which need not exist.
+place() {
+    if [ ! -d "$2" ]; then
+        parent=$(dirname "$2")
+        while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
+        cover "$parent"
+        mkdir -p "$2"
+    fi
+    mount --bind "$1" "$2"
+}
+
+# Named namespaces, runc's and the shims' state. Those of others are let go: mounted here, they would outlive them.
+umount --recursive --lazy /run/netns 2>/dev/null || true
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/netns
+place "$2" /etc/cni/net.d
+place "$3" /opt/cni/bin
+place "$4" /var/lib/cni
+
+echo ready
+# The shell collects every orphan while it waits.
+sleep infinity &
+wait
