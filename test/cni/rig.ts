@@ -1,0 +1,192 @@
+// The stage of the contract's cases: a daemon on each host, libcni as a runtime of the first host would use it, and
+// what every case asks of errors and of what is left behind.
+import { beforeAll, expect } from "vitest";
+import { isObject, type JsonObject } from "../kernel/support/namespaces.ts";
+import type { Container, PluginAnswer } from "../support/container.ts";
+import type { Host } from "../support/host.ts";
+import { type Lab, useLab } from "../support/lab.ts";
+import {
+  type Attachment,
+  Libcni,
+  type Network,
+  PluginFailure,
+  parseNetwork,
+} from "../support/libcni/libcni.ts";
+import { journalOf } from "../support/traces.ts";
+
+/** Where Debian puts the reference plugins. */
+export const DEBIAN = "/usr/lib/cni";
+
+/** What a container asks for beside a name and a namespace. */
+export type Wishes = Pick<Attachment, "args" | "capabilityArgs">;
+
+export class Rig {
+  readonly lab: Lab;
+  readonly #libraries = new Map<Host, Libcni>();
+
+  constructor(lab: Lab) {
+    this.lab = lab;
+  }
+
+  get host(): Host {
+    return this.lab.host(1);
+  }
+
+  /** The library of the first host's runtime. */
+  get cni(): Libcni {
+    return this.cniOf(this.host);
+  }
+
+  cniOf(host: Host): Libcni {
+    const known = this.#libraries.get(host);
+    if (known !== undefined) return known;
+    const cacheDir = `${host.runDir}-libcni`;
+    const library = new Libcni({
+      netns: host.namespace.path,
+      binDirs: [host.cniBinDir, DEBIAN],
+      cacheDir,
+    });
+    this.#libraries.set(host, library);
+    return library;
+  }
+
+  /** weave-net alone; `config` holds its fields, `cniVersion` and `name` included. */
+  network(config: JsonObject = {}): Network {
+    return parseNetwork({ name: "weave", cniVersion: "1.0.0", type: "weave-net", ...config });
+  }
+
+  /** weave-net with others behind it, or around it. */
+  chain(cniVersion: string, plugins: readonly JsonObject[]): Network {
+    return parseNetwork({ name: "weave", cniVersion, plugins });
+  }
+
+  pod(label = "c"): Container {
+    return this.lab.container(this.host, label);
+  }
+
+  /** A pod attached by libcni. */
+  async attached(network: Network = this.network(), wishes: Wishes = {}, label = "c"): Promise<Attached> {
+    const pod = this.pod(label);
+    return this.attach(pod, network, wishes);
+  }
+
+  async attach(pod: Container, network: Network = this.network(), wishes: Wishes = {}): Promise<Attached> {
+    const attachment = attachmentOf(pod, "eth0", wishes);
+    const result = await this.cniOf(pod.host).add(network, attachment);
+    return { pod, network, attachment, result, address: addressOf(result) };
+  }
+
+  async detach({ pod, network, attachment }: Attached): Promise<void> {
+    await this.cniOf(pod.host).del(network, attachment);
+  }
+}
+
+export interface Attached {
+  readonly pod: Container;
+  readonly network: Network;
+  readonly attachment: Attachment;
+  readonly result: JsonObject;
+  /** The first one, without prefix. */
+  readonly address: string;
+}
+
+/** Registers the making of `hosts` hosts, daemons running and bridges exposed, around the tests of a file. */
+export function useRig({
+  hosts = 1,
+  launch = [],
+  expose = true,
+}: {
+  readonly hosts?: number;
+  /** Options of every `weave launch`. */
+  readonly launch?: readonly string[];
+  /** So that the first container changes nothing that later ones do not. */
+  readonly expose?: boolean;
+} = {}): Rig {
+  const rig = new Rig(useLab(hosts));
+  beforeAll(async () => {
+    const [first, ...others] = rig.lab.hosts;
+    await first?.launch(...launch);
+    await Promise.all(others.map((host) => host.launch(...launch, first?.address ?? "")));
+    await rig.lab.untilAllOk();
+    if (expose) for (const host of rig.lab.hosts) await host.weaveOk("expose");
+  });
+  return rig;
+}
+
+export function attachmentOf(pod: Container, ifname = "eth0", wishes: Wishes = {}): Attachment {
+  return { containerId: pod.id, netns: pod.namespace.path, ifname, ...wishes };
+}
+
+/** The first address of a result, without prefix. */
+export function addressOf(result: JsonObject): string {
+  const [first] = listOf(result, "ips");
+  const family = isObject(result["ip4"]) ? result["ip4"]["ip"] : undefined;
+  return String(first?.["address"] ?? family).split("/")[0] ?? "";
+}
+
+/** A list of objects in a result. */
+export function listOf(result: JsonObject, key: string): readonly JsonObject[] {
+  const value = result[key];
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+/** What a call that must fail failed with. */
+export async function failureOf(call: Promise<unknown>): Promise<PluginFailure> {
+  const outcome = await call.then(
+    (value) => new Error(`it succeeded: ${JSON.stringify(value)}`),
+    (error: unknown) => error,
+  );
+  if (outcome instanceof PluginFailure) return outcome;
+  throw outcome;
+}
+
+/** Case 17 for every error: one JSON object on stdout, numeric code, a message of one line, a failing exit. */
+export function expectError(
+  answer: Pick<PluginAnswer, "exit" | "stdout" | "json">,
+  code: number | readonly number[],
+  ...says: readonly string[]
+): void {
+  expect(answer.exit, answer.stdout).toBeGreaterThan(0);
+  expect(answer.exit).toBeLessThan(126);
+  const parsed: unknown = JSON.parse(answer.stdout);
+  expect(parsed).toMatchObject({
+    cniVersion: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+    code: expect.any(Number),
+    msg: expect.stringMatching(/^[^\n]*\w[^\n]*$/),
+  });
+  expect(answer.stdout).not.toMatch(/ at .*\.[jt]s:\d+/);
+  expect([code].flat(), answer.stdout).toContain(answer.json["code"]);
+  const said = `${String(answer.json["msg"])} ${String(answer.json["details"] ?? "")}`;
+  for (const text of says) expect(said).toContain(text);
+}
+
+/** Everything an attachment may leave on its host. */
+export interface Remains {
+  readonly links: readonly string[];
+  readonly journal: readonly string[];
+  /** `nft list table inet weave`: masquerade, port maps. */
+  readonly firewall: string;
+  readonly used: number;
+  readonly endpoints: readonly string[];
+}
+
+export async function remainsOf(host: Host): Promise<Remains> {
+  const links = await host.namespace.json("ip -j link show");
+  const status = await host.status();
+  return {
+    links: links.map((link) => String(link["ifname"])).sort(),
+    journal: journalOf(host),
+    firewall: await host.namespace.run("nft list table inet weave"),
+    used: status.ipam.reduce((sum, { used }) => sum + used, 0),
+    endpoints: status.endpoints
+      .filter((endpoint) => endpoint.local)
+      .map((endpoint) => endpoint.address)
+      .sort(),
+  };
+}
+
+/** The container side: nothing but `lo`. */
+export async function expectEmpty(pod: Container): Promise<void> {
+  const links = await pod.namespace.json("ip -j link show");
+  expect(links.map((link) => link["ifname"])).toEqual(["lo"]);
+}
