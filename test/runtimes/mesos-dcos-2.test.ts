@@ -1,7 +1,7 @@
 // The sample configuration of the DC/OS documents with its `type` changed to weave-net, on two agents: `bridge` of
 // another name, host-local addresses outside the overlay's range, no masquerade, an MTU that may be too large.
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
@@ -24,6 +24,9 @@ describe("the DC/OS sample", () => {
       agents.push(agent);
       await agent.install();
     }
+  });
+  afterEach(async () => {
+    for (const agent of agents) await agent.isolator.destroyAll();
   });
   afterAll(() => {
     for (const agent of agents) agent.remove();

@@ -1,6 +1,6 @@
 // Port mappings of Mesos tasks, which arrive in `args` and not in runtimeConfig: mapped by weave-net itself, and by
 // mesos-cni-port-mapper with weave-net as its delegate.
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { TestNamespace } from "../kernel/support/namespaces.ts";
 import { askGreeting, serveGreeting, type Transport } from "../support/greeter.ts";
 import type { Host } from "../support/host.ts";
@@ -26,6 +26,7 @@ describe("port mappings of Mesos", () => {
     outside = (await lab.addOutsider()).namespace;
     before = await tracesOf(host);
   });
+  afterEach(() => agent?.isolator.destroyAll());
   afterAll(() => agent?.remove());
 
   const service = (

@@ -2,7 +2,7 @@
 // it ends, when its agent restarts and when its machine has rebooted.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
@@ -27,6 +27,7 @@ describe("a Mesos agent", () => {
     await agent.install();
     before = await tracesOf(host);
   });
+  afterEach(() => agent?.isolator.destroyAll());
   afterAll(() => agent?.remove());
 
   it("loads the network that setup brought, and nothing else of it", () => {

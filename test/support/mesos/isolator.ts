@@ -123,6 +123,11 @@ export class MesosIsolator {
     return orphans;
   }
 
+  /** The containers that a test which failed has left. */
+  async destroyAll(): Promise<void> {
+    for (const id of this.checkpoints.containers()) await this.destroy(id);
+  }
+
   /** Unmounts what is left of containers that a test did not destroy. */
   remove(): void {
     process.off("exit", this.#unmountAll);
