@@ -1,46 +1,58 @@
-// ADD: an address, a veth pair, an endpoint; all of it or nothing. The order matters: what can be refused
-// without a change is refused first, the address is reserved before the link exists, and the endpoint is
-// published only when the link carries it.
+// ADD: addresses, a veth pair, an endpoint; all of it or nothing. The order matters: what can be refused without a change
+// is refused first, the addresses are reserved before the link exists, and the endpoint is published only when the link
+// carries it.
 
 import { macForAddress } from "../src/core/address/mac.ts";
 import { WeaveError } from "../src/core/errors.ts";
-import type { Attachment, Attachments } from "../src/ports/attachments.ts";
+import type { AddressWish, Attachment, AttachmentTerms } from "../src/ports/attachments.ts";
 import type { Attached, Netns } from "../src/ports/kernel.ts";
-import { type NetworkConfig, parseIpamConfig, parseNetworkConfig, unsupported } from "./config.ts";
-import { type CniDeps, keyOf, openNetns } from "./deps.ts";
+import { type Addresses, delegatedAddresses, ownAddresses } from "./addresses.ts";
+import type { Call } from "./call.ts";
+import { type Dns, type NetworkConfig, parseIpamConfig, parseNetworkConfig } from "./config.ts";
+import { delegateOf } from "./delegate.ts";
+import { beganOf, keyOf, openNetns } from "./deps.ts";
 import { CniCode, CniError } from "./errors.ts";
-import { gatewayFor, needsBridgeGateway, routesFor } from "./gateway.ts";
+import { gatewayFor, routesFor } from "./gateway.ts";
 import { hostIfname } from "./host-ifname.ts";
 import { type AddResult, renderResult } from "./render.ts";
-import type { CniRequest } from "./request.ts";
-import { parseCniArgs, parseWishes, type Wishes } from "./wishes.ts";
+import { type Undo, undoOnFailure } from "./undo.ts";
+import { addressWish, parseCniArgs, parseWishes, type Wishes } from "./wishes.ts";
 
 /** ADD of weave-net. Returns stdout. */
-export async function addToNetwork(request: CniRequest, deps: CniDeps, signal: AbortSignal): Promise<string> {
+export async function addToNetwork(call: Call): Promise<string> {
+  const { request, deps } = call;
   const config = parseNetworkConfig(request.config);
-  const wishes = wishesOf(request);
-  const bridge = deps.attachments.bridge();
-  if (config.bridge !== undefined && config.bridge !== bridge) throw unsupported("bridge", config.bridge);
-  const mtu = mtuFor(config, deps.attachments.mtu());
+  const wishes = wishesOf(call);
+  if (config.ipam.delegate !== undefined && request.cniPath === "") {
+    const message = `required env variables [CNI_PATH] missing: ipam.type names the plugin ${config.ipam.delegate}`;
+    throw new CniError(CniCode.badEnvironment, message);
+  }
   const netns = await openNetns(request, deps.kernel);
   try {
-    return await addInside(request, { config, wishes, bridge, mtu, netns }, deps, signal);
+    refuseSecond(call);
+    const bridge = bridgeFor(call, config);
+    const mtu = mtuFor(call, config);
+    return await undoOnFailure(call, (undo) => attach(call, { config, wishes, bridge, mtu, netns }, undo));
   } finally {
-    await logged(deps, "cannot close a network namespace", request, deps.kernel.closeNetns(netns));
+    await deps.kernel.closeNetns(netns).catch((error: unknown) => {
+      deps.log?.error("cannot close a network namespace", { ...keyOf(request), error: String(error) });
+    });
   }
 }
 
 /** ADD of weave-ipam: an address for whatever plugin called it. Touches no interface. */
-export async function addAddress(request: CniRequest, deps: CniDeps, signal: AbortSignal): Promise<string> {
+export async function addAddress(call: Call): Promise<string> {
+  const { request, deps } = call;
   const ipam = parseIpamConfig(request.config);
-  refuseSecond(request, deps.attachments);
-  const allocated = await allocate(request, ipam.subnet, wishesOf(request), deps, signal);
-  const ips = allocated.addresses.map((address) => ({
-    address,
-    ...gatewayMember(gatewayFor(address, ipam, [])),
-  }));
-  return keepOrUndo(request, deps, signal, async () => {
-    await deps.attachments.commit(keyOf(request), undefined);
+  const wishes = wishesOf(call);
+  refuseSecond(call);
+  return undoOnFailure(call, async (undo) => {
+    const allocated = await reserve(call, addressWish(ipam.subnet, wishes), {}, undo);
+    const ips = allocated.addresses.map((address) => {
+      const gateway = gatewayFor(address, ipam, []);
+      return { address, ...(gateway === undefined ? {} : { gateway }) };
+    });
+    await deps.attachments.commit(keyOf(request), await namespaceOf(call));
     return renderResult({ interfaces: [], ips, routes: ipam.routes ?? [] }, request.version);
   });
 }
@@ -53,59 +65,59 @@ interface Plan {
   readonly netns: Netns;
 }
 
-async function addInside(
-  request: CniRequest,
-  plan: Plan,
-  deps: CniDeps,
-  signal: AbortSignal,
-): Promise<string> {
+async function attach(call: Call, plan: Plan, undo: Undo): Promise<string> {
   const { config, wishes, bridge, mtu, netns } = plan;
-  const { attachments, kernel } = deps;
-  refuseSecond(request, attachments);
-  const bridgeAddresses = needsBridgeGateway(config)
-    ? await attachments.gateways(config.ipam.subnet, signal)
-    : [];
-  const allocated = await allocate(request, config.ipam.subnet, wishes, deps, signal);
-  return keepOrUndo(request, deps, signal, async (made) => {
-    const ips = allocated.addresses.map((address) => ({
-      address,
-      ...gatewayMember(gatewayFor(address, config.ipam, bridgeAddresses)),
-    }));
-    const routes = routesFor(config, ips);
-    const link = {
-      ifname: request.ifname,
-      hostIfname: hostIfname(keyOf(request)),
-      mac: wishes.mac ?? defaultMac(allocated.addresses),
-      mtu,
-    };
-    signal.throwIfAborted();
-    const attached = await kernel.attach({
-      ...link,
-      netns,
-      bridge,
-      addresses: allocated.addresses,
-      routes,
-      hairpin: config.hairpin,
-    });
-    made.link = link.hostIfname;
-    signal.throwIfAborted();
-    await attachments.commit(keyOf(request), { mac: link.mac, netns: netns.id, hostIfname: link.hostIfname });
-    const result: AddResult = {
-      interfaces: interfacesOf(request, bridge, link, attached),
-      ips: ips.map((ip) => ({ ...ip, interface: CONTAINER_INTERFACE })),
-      routes,
-      ...(config.dns === undefined ? {} : { dns: config.dns }),
-      ...(config.prevResult === undefined ? {} : { prevResult: config.prevResult }),
-    };
-    return renderResult(result, request.version);
+  const { request, deps, signal } = call;
+  const { delegate } = config.ipam;
+  const terms: AttachmentTerms = {
+    ...(wishes.ports.length === 0 ? {} : { ports: wishes.ports }),
+    ...(config.ipMasq === undefined ? {} : { masquerade: config.ipMasq }),
+    ...(delegate === undefined ? {} : { delegate: delegateOf(call, delegate) }),
+  };
+  const given: Addresses =
+    delegate === undefined
+      ? await ownAddresses(call, config, wishes, (wish) => reserve(call, wish, terms, undo))
+      : await delegatedAddresses(call, config, delegate, (wish) => reserve(call, wish, terms, undo), undo);
+  const routes = routesFor(given.routes, given.ips);
+  const link = {
+    ifname: request.ifname,
+    hostIfname: hostIfname(keyOf(request)),
+    mac: wishes.mac ?? defaultMac(given.ips),
+    mtu,
+  };
+  signal.throwIfAborted();
+  const attached = await deps.kernel.attach({
+    ...link,
+    netns,
+    bridge,
+    addresses: given.ips.map(({ address }) => address),
+    routes,
+    hairpin: config.hairpin,
+    ...(wishes.bandwidth === undefined ? {} : { bandwidth: wishes.bandwidth }),
   });
+  undo("remove the interface", () => deps.kernel.detach(link.hostIfname));
+  signal.throwIfAborted();
+  const { mac, hostIfname: name } = link;
+  await deps.attachments.commit(keyOf(request), {
+    netns: netns.id,
+    link: { mac, hostIfname: name, hairpin: config.hairpin },
+  });
+  const dns = dnsFor(config, wishes, given.dns);
+  const result: AddResult = {
+    interfaces: interfacesOf(call, bridge, link, attached),
+    ips: given.ips.map((ip) => ({ ...ip, interface: CONTAINER_INTERFACE })),
+    routes,
+    ...(dns === undefined ? {} : { dns }),
+    ...(config.prevResult === undefined ? {} : { prevResult: config.prevResult }),
+  };
+  return renderResult(result, request.version);
 }
 
 /** Place of the container's interface in interfacesOf. */
 const CONTAINER_INTERFACE = 2;
 
 function interfacesOf(
-  request: CniRequest,
+  { request }: Call,
   bridge: string,
   link: { ifname: string; hostIfname: string; mac: string; mtu: number },
   attached: Attached,
@@ -117,56 +129,32 @@ function interfacesOf(
   ];
 }
 
-/**
- * Runs `work` with an address reserved. When it fails, or the caller is gone at its end, link and address go
- * again.
- */
-async function keepOrUndo(
-  request: CniRequest,
-  deps: CniDeps,
-  signal: AbortSignal,
-  work: (made: { link?: string }) => Promise<string>,
-): Promise<string> {
-  const made: { link?: string } = {};
+async function reserve(
+  { request, deps, signal }: Call,
+  wish: AddressWish,
+  terms: AttachmentTerms,
+  undo: Undo,
+): Promise<Attachment> {
+  const key = keyOf(request);
+  const attachment = await deps.attachments.allocate(key, wish, terms, beganOf(request, deps), signal);
+  undo("release the addresses", () => deps.attachments.release(key));
+  return attachment;
+}
+
+/** The namespace of a container that another plugin connects: known to be gone, its address is free. */
+async function namespaceOf({ request, deps }: Call): Promise<{ netns?: string }> {
   try {
-    const stdout = await work(made);
-    signal.throwIfAborted();
-    return stdout;
+    const netns = await openNetns(request, deps.kernel);
+    await deps.kernel.closeNetns(netns);
+    return { netns: netns.id };
   } catch (error) {
-    // Only a link this call made: one that was there before belongs to somebody else.
-    if (made.link !== undefined)
-      await logged(
-        deps,
-        "cannot remove the interface of a failed ADD",
-        request,
-        deps.kernel.detach(made.link),
-      );
-    await logged(
-      deps,
-      "cannot release the address of a failed ADD",
-      request,
-      deps.attachments.release(keyOf(request)),
-    );
-    throw cancelled(signal) ?? error;
+    if (error instanceof WeaveError) return {};
+    throw error;
   }
 }
 
-async function allocate(
-  request: CniRequest,
-  subnet: string | undefined,
-  wishes: Wishes,
-  deps: CniDeps,
-  signal: AbortSignal,
-): Promise<Attachment> {
-  const wish = {
-    ...(subnet === undefined ? {} : { subnet }),
-    ...(wishes.addresses.length === 0 ? {} : { addresses: wishes.addresses }),
-  };
-  return deps.attachments.allocate(keyOf(request), wish, signal);
-}
-
-function refuseSecond(request: CniRequest, attachments: Attachments): void {
-  if (attachments.find(keyOf(request)) === undefined) return;
+function refuseSecond({ request, deps }: Call): void {
+  if (deps.attachments.find(keyOf(request)) === undefined) return;
   const { containerId, ifname, network } = request;
   throw new CniError(
     CniCode.ifnameExists,
@@ -174,43 +162,34 @@ function refuseSecond(request: CniRequest, attachments: Attachments): void {
   );
 }
 
-function wishesOf(request: CniRequest): Wishes {
+function wishesOf({ request }: Call): Wishes {
   return parseWishes(parseCniArgs(request.cniArgs), request.config["args"], request.config["runtimeConfig"]);
 }
 
 /** Derived from the IPv4 address where there is one. */
-function defaultMac(addresses: readonly string[]): string {
-  const address = addresses.find((one) => !one.includes(":")) ?? addresses[0];
-  if (address === undefined) throw new WeaveError("internal", "an allocation without addresses");
-  return macForAddress(address);
+function defaultMac(ips: Addresses["ips"]): string {
+  const ip = ips.find(({ address }) => !address.includes(":")) ?? ips[0];
+  if (ip === undefined) throw new WeaveError("internal", "an allocation without addresses");
+  return macForAddress(ip.address);
 }
 
-function mtuFor(config: NetworkConfig, overlay: number): number {
-  if (config.mtu === undefined) return overlay;
-  if (config.mtu > overlay) {
-    throw new CniError(
-      CniCode.badConfig,
-      `mtu ${config.mtu} is more than the overlay carries: at most ${overlay}; leave mtu out to follow it`,
-    );
-  }
-  return config.mtu;
+/** There is one bridge, whatever name a configuration made for another plugin has for it. */
+function bridgeFor({ deps, warn }: Call, config: NetworkConfig): string {
+  const bridge = deps.attachments.bridge();
+  if (config.bridge !== undefined && config.bridge !== bridge)
+    warn(`bridge "${config.bridge}": containers join the overlay's bridge ${bridge}; no other is made`);
+  return bridge;
 }
 
-const gatewayMember = (gateway: string | undefined): { gateway?: string } =>
-  gateway === undefined ? {} : { gateway };
+function mtuFor({ deps, warn }: Call, config: NetworkConfig): number {
+  const overlay = deps.attachments.mtu();
+  if (config.mtu === undefined || config.mtu <= overlay) return config.mtu ?? overlay;
+  warn(`mtu ${config.mtu} is more than the overlay carries and was lowered to ${overlay}`);
+  return overlay;
+}
 
-const cancelled = (signal: AbortSignal): WeaveError | undefined =>
-  signal.aborted ? new WeaveError("cancelled", "the call was given up before it was finished") : undefined;
-
-async function logged(
-  deps: CniDeps,
-  message: string,
-  request: CniRequest,
-  undo: Promise<unknown>,
-): Promise<void> {
-  try {
-    await undo;
-  } catch (error) {
-    deps.log?.error(message, { ...keyOf(request), error: String(error) });
-  }
+/** The configuration's members replace those of the other plugin as a whole, the runtime's replace single ones. */
+function dnsFor(config: NetworkConfig, wishes: Wishes, delegated: Dns | undefined): Dns | undefined {
+  const dns = { ...(config.dns ?? delegated), ...wishes.dns };
+  return Object.keys(dns).length === 0 ? undefined : dns;
 }

@@ -1,47 +1,68 @@
-// CHECK and STATUS: questions that change nothing.
+// CHECK and STATUS: questions that change nothing, except that CHECK learns a MAC another plugin gave the container.
 //
-// CHECK looks at what the daemon knows and at the bridge: reservation, sandbox, prevResult's addresses, the
-// host end being a port. It does not yet look at links, addresses and routes inside the namespace.
+// CHECK compares what ADD made with what there is: the reservation, prevResult, the interface inside the namespace with its
+// addresses and routes, the host end and its bridge. Plugins behind us in the chain may have added to it, and may have
+// changed the MAC. The MACs of bridge and host end are not compared: NetworkManager and systemd rewrite them.
 
+import { formatCidr, networkOf, parseCidr } from "../src/core/address/cidr.ts";
+import type { Attachment } from "../src/ports/attachments.ts";
+import type { ContainerLink, RouteSpec } from "../src/ports/kernel.ts";
+import type { Call } from "./call.ts";
 import { type PrevResult, parseIpamConfig, parseNetworkConfig } from "./config.ts";
-import { type CniDeps, keyOf, openNetns } from "./deps.ts";
+import { delegated } from "./delegate.ts";
+import { keyOf, openNetns } from "./deps.ts";
 import { CniCode, CniError } from "./errors.ts";
-import type { CniRequest } from "./request.ts";
+import { isInside } from "./gateway.ts";
+import { followMac } from "./reconcile.ts";
 
 /** Succeeds when ADD would be served: code 50 when not, 51 when existing containers may be cut off too. */
-export function status(request: CniRequest, deps: CniDeps): string {
-  if (request.program === "weave-net") parseNetworkConfig(request.config);
-  else parseIpamConfig(request.config);
+export async function status(call: Call): Promise<string> {
+  const { request, deps } = call;
+  const ipam =
+    request.program === "weave-net"
+      ? parseNetworkConfig(request.config).ipam
+      : parseIpamConfig(request.config);
   const readiness = deps.attachments.readiness();
-  if (readiness.ready) return "";
-  throw new CniError(
-    readiness.degraded ? CniCode.degraded : CniCode.notAvailable,
-    `${readiness.message}; ${readiness.hint}`,
-  );
+  if (!readiness.ready) {
+    throw new CniError(
+      readiness.degraded ? CniCode.degraded : CniCode.notAvailable,
+      `${readiness.message}; ${readiness.hint}`,
+    );
+  }
+  if (ipam.delegate !== undefined) await delegated(call, ipam.delegate);
+  return "";
 }
 
 /** Code 105 says what is not as ADD left it. */
-export async function check(request: CniRequest, deps: CniDeps): Promise<string> {
+export async function check(call: Call): Promise<string> {
+  const { request, deps } = call;
   const attachment = deps.attachments.find(keyOf(request));
   const who = `${request.ifname} of container ${request.containerId} on network ${request.network}`;
   if (attachment === undefined) throw failed(`no address is reserved for ${who}`);
+  if (!attachment.committed) throw failed(`ADD of ${who} has not finished`);
   if (request.program === "weave-ipam") return "";
 
-  const { prevResult } = parseNetworkConfig(request.config);
+  const { prevResult, ipam } = parseNetworkConfig(request.config);
   if (prevResult === undefined)
     throw new CniError(CniCode.badConfig, "CHECK needs prevResult, the result of ADD");
-  checkResult(request, attachment.addresses, prevResult);
-  await deps.kernel.closeNetns(await openNetns(request, deps.kernel));
-  const bridge = deps.attachments.bridge();
-  const port = attachment.hostIfname;
-  if (port === undefined) throw failed(`ADD of ${who} has not finished`);
-  if (!(await deps.kernel.ports(bridge)).includes(port))
-    throw failed(`${port}, the host end of ${who}, is no port of the bridge ${bridge}`);
+  checkResult(call, attachment, prevResult);
+  const link = await lookInside(call, attachment);
+  for (const address of attachment.addresses)
+    if (!link.addresses.includes(canonical(address)))
+      throw failed(`${request.ifname} has no address ${address}`);
+  const routes = new Set(link.routes.map(({ dst }) => dst));
+  for (const { dst } of ownRoutesIn(prevResult, attachment))
+    if (!routes.has(dst)) throw failed(`there is no route to ${dst} over ${request.ifname}`);
+  await checkHostEnd(call, attachment);
+  const readiness = deps.attachments.readiness();
+  if (!readiness.ready && readiness.degraded) throw failed(`${readiness.message}; ${readiness.hint}`);
+  await followMac(call, attachment, link.mac);
+  if (ipam.delegate !== undefined) await delegated(call, ipam.delegate);
   return "";
 }
 
 /** Only what we made: plugins behind us in the chain may have added to it. */
-function checkResult(request: CniRequest, addresses: readonly string[], prevResult: PrevResult): void {
+function checkResult({ request }: Call, { addresses }: Attachment, prevResult: PrevResult): void {
   const link = prevResult.interfaces.find((one) => one["name"] === request.ifname && Boolean(one["sandbox"]));
   if (link === undefined) throw failed(`prevResult has no interface ${request.ifname} in a namespace`);
   if (link["sandbox"] !== request.netnsPath) {
@@ -49,9 +70,55 @@ function checkResult(request: CniRequest, addresses: readonly string[], prevResu
       `prevResult has ${request.ifname} in ${String(link["sandbox"])}, CNI_NETNS is ${request.netnsPath}`,
     );
   }
-  const told = new Set(prevResult.ips.map((ip) => ip["address"]));
+  const told = new Set(prevResult.ips.map((ip) => canonical(String(ip["address"]))));
   for (const address of addresses)
-    if (!told.has(address)) throw failed(`${address} is reserved but not in prevResult`);
+    if (!told.has(canonical(address))) throw failed(`${address} is reserved but not in prevResult`);
+}
+
+async function lookInside({ request, deps }: Call, attachment: Attachment): Promise<ContainerLink> {
+  const { ifname } = request;
+  const netns = await openNetns(request, deps.kernel);
+  try {
+    if (attachment.netns !== undefined && attachment.netns !== netns.id)
+      throw failed(`${request.netnsPath} is not the namespace that ADD attached`);
+    const link = await deps.kernel.look(netns, ifname);
+    if (link === undefined) throw failed(`there is no interface ${ifname} in ${request.netnsPath}`);
+    if (!link.up) throw failed(`${ifname} in ${request.netnsPath} is down`);
+    if (link.hostIfname !== attachment.hostIfname) {
+      throw failed(
+        `${ifname} in ${request.netnsPath} is not the other end of ${attachment.hostIfname ?? "any pair of ours"}`,
+      );
+    }
+    return link;
+  } finally {
+    await deps.kernel.closeNetns(netns);
+  }
+}
+
+async function checkHostEnd({ deps }: Call, { hostIfname }: Attachment): Promise<void> {
+  const name = hostIfname ?? "";
+  const end = (await deps.kernel.hostEnds()).get(name);
+  const bridge = deps.attachments.bridge();
+  if (end === undefined) throw failed(`there is no interface ${name} on the host`);
+  if (end.bridge !== bridge) throw failed(`${name}, the host end, is no port of the bridge ${bridge}`);
+  if (!end.up) throw failed(`${name}, the host end, is down`);
+}
+
+/** Routes that lead over our interface: their gateway is in a subnet of it, or was ours. */
+function ownRoutesIn(prevResult: PrevResult, { addresses }: Attachment): readonly RouteSpec[] {
+  const gateways = new Set(prevResult.ips.map((ip) => ip["gateway"]));
+  return prevResult.routes.flatMap(({ dst, gw }) => {
+    const cidr = parseCidr(String(dst));
+    if (cidr === undefined || typeof gw !== "string") return [];
+    const ours = gateways.has(gw) || addresses.some((address) => isInside(address, gw));
+    return ours ? [{ dst: formatCidr(networkOf(cidr)), gw }] : [];
+  });
+}
+
+/** As the kernel layer writes it; what does not parse stays and matches nothing. */
+function canonical(text: string): string {
+  const cidr = parseCidr(text);
+  return cidr === undefined ? text : formatCidr(cidr);
 }
 
 const failed = (message: string): CniError => new CniError(CniCode.checkFailed, message);

@@ -11,7 +11,7 @@ import {
   parseCidr,
 } from "../src/core/address/cidr.ts";
 import type { RouteSpec } from "../src/ports/kernel.ts";
-import { CniCode, CniError } from "./errors.ts";
+import { CniCode, CniError, unsupported } from "./errors.ts";
 
 /**
  * Address management of our own needs no other executable; this is its name where a configuration must give
@@ -26,8 +26,10 @@ const dnsSchema = z.looseObject({
   options: z.array(z.string()).nullish(),
 });
 
-const ipamSchema = z.looseObject({
-  type: z.string().nullish(),
+/** What a foreign plugin wants in its own part is its own affair. */
+const ipamTypeSchema = z.looseObject({ type: z.string().nullish() });
+
+const ipamSchema = ipamTypeSchema.extend({
   subnet: z.string().nullish(),
   gateway: z.string().nullish(),
   routes: z.array(z.looseObject({ dst: z.string(), gw: z.string().nullish() })).nullish(),
@@ -38,9 +40,10 @@ const configSchema = z.looseObject({
   bridge: z.string().nullish(),
   isGateway: z.boolean().nullish(),
   isDefaultGateway: z.boolean().nullish(),
+  ipMasq: z.boolean().nullish(),
   hairpinMode: z.boolean().nullish(),
   mtu: z.int().nullish(),
-  ipam: ipamSchema.nullish(),
+  ipam: z.looseObject({}).nullish(),
   dns: dnsSchema.nullish(),
   prevResult: z
     .looseObject({ interfaces: listed, ips: listed, routes: listed, dns: dnsSchema.nullish() })
@@ -59,6 +62,8 @@ export interface PrevResult {
 }
 
 export interface IpamConfig {
+  /** Another plugin's name: it chooses the addresses, and the members below are its own. */
+  readonly delegate?: string;
   /** Allocate inside this CIDR; absent: the default subnet. */
   readonly subnet?: string;
   /** Without prefix. */
@@ -72,6 +77,8 @@ export interface NetworkConfig {
   /** The host must have an address on the bridge even if no route needs one. */
   readonly isGateway: boolean;
   readonly isDefaultGateway: boolean;
+  /** Absent: as the bridge's exposure has it; for addresses another plugin chose, no masquerade. */
+  readonly ipMasq?: boolean;
   readonly hairpin: boolean;
   /** Absent: the overlay's. */
   readonly mtu?: number;
@@ -89,13 +96,17 @@ const REFUSED_KEYS = [
   "disableContainerInterface",
   "portIsolation",
   "forceAddress",
+  "enabledad",
 ];
+/** The same inside `ipam`: what host-local and static understand and we do not. */
+const REFUSED_IPAM_KEYS = ["ranges", "rangeStart", "rangeEnd", "addresses", "resolvConf"];
 
 const isOff = (value: unknown): boolean =>
   value === undefined ||
   value === null ||
   value === false ||
   value === 0 ||
+  value === "" ||
   (Array.isArray(value) && value.length === 0);
 
 /** Top level and ipam, for weave-net. Codes 2 and 7. */
@@ -110,6 +121,7 @@ export function parseNetworkConfig(config: Readonly<Record<string, unknown>>): N
     ...(parsed.bridge ? { bridge: parsed.bridge } : {}),
     isGateway: parsed.isGateway ?? false,
     isDefaultGateway: parsed.isDefaultGateway ?? false,
+    ...(typeof parsed.ipMasq === "boolean" ? { ipMasq: parsed.ipMasq } : {}),
     hairpin: parsed.hairpinMode ?? true,
     ...(mtu === 0 ? {} : { mtu }),
     ipam: parseIpam(parsed.ipam ?? {}),
@@ -120,21 +132,29 @@ export function parseNetworkConfig(config: Readonly<Record<string, unknown>>): N
 
 /** ipam alone, for weave-ipam: the rest of the configuration belongs to the plugin that called it. */
 export function parseIpamConfig(config: Readonly<Record<string, unknown>>): IpamConfig {
-  return parseIpam(check(z.looseObject({ ipam: ipamSchema.nullish() }), config).ipam ?? {});
+  const ipam = parseIpam(check(z.looseObject({ ipam: z.looseObject({}).nullish() }), config).ipam ?? {});
+  if (ipam.delegate !== undefined) throw unsupported("ipam.type", ipam.delegate);
+  return ipam;
 }
 
-/** Code 2; the message must have key and value. */
-export function unsupported(key: string, value: unknown): CniError {
-  return new CniError(
-    CniCode.unsupportedField,
-    `unsupported field in the network configuration: ${key}=${JSON.stringify(value)}`,
-  );
+/**
+ * The other plugin's name, if any, in a configuration of whatever quality: DEL and GC must not fail on what ADD would
+ * refuse.
+ */
+export function foreignIpam(config: Readonly<Record<string, unknown>>): string | undefined {
+  const type = z.looseObject({ ipam: ipamTypeSchema }).safeParse(config).data?.ipam.type;
+  return type && type !== OWN_IPAM && !type.includes("/") ? type : undefined;
 }
 
-function parseIpam(ipam: z.infer<typeof ipamSchema>): IpamConfig {
-  // A foreign plugin would be called here; until that exists it is refused rather than replaced by our own
-  // addresses.
-  if (ipam.type && ipam.type !== OWN_IPAM) throw unsupported("ipam.type", ipam.type);
+function parseIpam(given: Readonly<Record<string, unknown>>): IpamConfig {
+  const { type } = check(ipamTypeSchema, given, "ipam.");
+  if (type && type !== OWN_IPAM) {
+    if (type.includes("/"))
+      throw new CniError(CniCode.badConfig, `ipam.type: "${type}" is not a plugin's name`);
+    return { delegate: type };
+  }
+  for (const key of REFUSED_IPAM_KEYS) if (!isOff(given[key])) throw unsupported(`ipam.${key}`, given[key]);
+  const ipam = check(ipamSchema, given, "ipam.");
   const subnet = ipam.subnet ? formatCidr(networkOf(cidr("ipam.subnet", ipam.subnet))) : undefined;
   const gateway = ipam.gateway ? address("ipam.gateway", ipam.gateway) : undefined;
   const routes = ipam.routes?.map((route, index) => parseRoute(`ipam.routes[${index}]`, route));
@@ -165,13 +185,13 @@ function parsePrevResult(prev: NonNullable<z.infer<typeof configSchema>["prevRes
   return { interfaces: interfaces ?? [], ips: ips ?? [], routes: routes ?? [], rest: withoutNulls(rest) };
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown): T {
+function check<T>(schema: z.ZodType<T>, value: unknown, where = ""): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new CniError(
     CniCode.badConfig,
-    `invalid network configuration: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`,
+    `invalid network configuration: ${where}${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`,
   );
 }
 

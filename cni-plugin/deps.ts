@@ -1,21 +1,33 @@
 // What every verb works with: the daemon's side, the host's side, and the names a request gives to them.
 import { WeaveError } from "../src/core/errors.ts";
-import type { AttachmentKey, Attachments } from "../src/ports/attachments.ts";
+import type { AttachmentKey, Attachments, BootMoment } from "../src/ports/attachments.ts";
 import type { Kernel, Netns } from "../src/ports/kernel.ts";
 import type { Logger } from "../src/ports/logger.ts";
+import type { Plugins } from "../src/ports/plugins.ts";
 import type { CniRequest } from "./request.ts";
 
 /** What the verbs ask of the kernel. */
-export type CniKernel = Pick<Kernel, "openNetns" | "closeNetns" | "attach" | "detach" | "ports">;
+export type CniKernel = Pick<
+  Kernel,
+  "openNetns" | "closeNetns" | "attach" | "detach" | "look" | "hostEnds" | "deadNetns"
+>;
 
 export interface CniDeps {
   readonly attachments: Attachments;
   readonly kernel: CniKernel;
+  readonly plugins: Plugins;
+  readonly boot: { moment(): BootMoment };
   readonly log?: Logger;
 }
 
-export function keyOf(request: CniRequest): AttachmentKey {
+export function keyOf(request: AttachmentKey): AttachmentKey {
   return { network: request.network, containerId: request.containerId, ifname: request.ifname };
+}
+
+/** When the call began: as its executable says, else now. */
+export function beganOf(request: CniRequest, { boot }: CniDeps): BootMoment {
+  const now = boot.moment();
+  return request.bootMs === undefined ? now : { bootId: now.bootId, bootMs: request.bootMs };
 }
 
 /** netns-missing, netns-invalid, netns-host; also for what the forwarder met when it opened the path. */

@@ -24,6 +24,7 @@ export const CniCode = {
   addressUnavailable: 103,
   kernel: 104,
   checkFailed: 105,
+  portTaken: 106,
   internal: 999,
 } as const;
 
@@ -43,6 +44,14 @@ export class CniError extends Error {
   }
 }
 
+/** Code 2; the message must have key and value. */
+export function unsupported(key: string, value: unknown): CniError {
+  return new CniError(
+    CniCode.unsupportedField,
+    `unsupported field in the network configuration: ${key}=${JSON.stringify(value)}`,
+  );
+}
+
 const CODE_OF: Record<ErrorCode, number> = {
   "bad-request": CniCode.badConfig,
   "bad-address": CniCode.badConfig,
@@ -51,6 +60,7 @@ const CODE_OF: Record<ErrorCode, number> = {
   "range-exhausted": CniCode.rangeExhausted,
   "address-taken": CniCode.addressUnavailable,
   "address-elsewhere": CniCode.addressUnavailable,
+  "port-taken": CniCode.portTaken,
   "netns-missing": CniCode.netnsMissing,
   "netns-invalid": CniCode.badNetns,
   "netns-host": CniCode.badNetns,

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { parseNetworkConfig } from "./config.ts";
-import { gatewayFor, needsBridgeGateway, routesFor } from "./gateway.ts";
+import { gatewayFor, needsBridgeGateway, ownRoutes, routesFor } from "./gateway.ts";
 
 const ip = { address: "10.32.0.5/12", gateway: "10.32.0.1" };
 const routes = (
   config: Record<string, unknown>,
   ips: { address: string; gateway?: string }[] = [ip],
-): unknown => routesFor(parseNetworkConfig(config), ips);
+): unknown => routesFor(ownRoutes(parseNetworkConfig(config)), ips);
 
 describe("the bridge is asked for its address", () => {
   test.each<[boolean, string, Record<string, unknown>]>([

@@ -27,19 +27,31 @@ export function gatewayFor(
   return chosen?.split("/")[0];
 }
 
+/** Which routes a container is to have: those given, and a default route of each family it has a gateway for. */
+export interface RouteWish {
+  readonly routes: readonly RouteSpec[];
+  readonly byDefault: boolean;
+}
+
+/** Without routes given, a default route; an empty list means none. */
+export const ownRoutes = ({ ipam, isDefaultGateway }: NetworkConfig): RouteWish => ({
+  routes: ipam.routes ?? [],
+  byDefault: ipam.routes === undefined || isDefaultGateway,
+});
+
 /**
  * Routes in the order they must be made. A gateway outside the container's subnet gets a route of its own
  * first: the kernel refuses a next hop it cannot reach.
  */
 export function routesFor(
-  config: NetworkConfig,
+  wish: RouteWish,
   ips: readonly { address: string; gateway?: string }[],
 ): RouteSpec[] {
-  const wanted: RouteSpec[] = (config.ipam.routes ?? []).map((route) => {
+  const wanted: RouteSpec[] = wish.routes.map((route) => {
     const gw = route.gw ?? ips.find((ip) => sameFamily(ip.address, route.dst))?.gateway;
     return { dst: route.dst, ...(gw === undefined ? {} : { gw }) };
   });
-  if (config.ipam.routes === undefined || config.isDefaultGateway) {
+  if (wish.byDefault) {
     for (const ip of ips) {
       const dst = ip.address.includes(":") ? "::/0" : "0.0.0.0/0";
       if (ip.gateway !== undefined && !wanted.some((route) => route.dst === dst))
@@ -52,7 +64,8 @@ export function routesFor(
   return [...[...outside].map((gw) => ({ dst: `${gw}/${gw.includes(":") ? 128 : 32}` })), ...wanted];
 }
 
-function isInside(address: string, candidate: string): boolean {
+/** Whether an address lies in the subnet of another, which has its prefix. */
+export function isInside(address: string, candidate: string): boolean {
   const subnet = parseCidr(address);
   const inner = parseCidr(candidate.split("/")[0] ?? "");
   return (

@@ -1,64 +1,108 @@
-// The door of the CNI plugin inside the daemon: one request of the forwarder in, exit code and stdout out.
+// The door of the CNI plugin inside the daemon: one request of the forwarder in, exit code, stdout and stderr out.
 // Nothing is thrown.
+import type { AttachmentKey, BootMoment } from "../src/ports/attachments.ts";
 import { addAddress, addToNetwork } from "./add.ts";
+import type { Call } from "./call.ts";
 import { check, status } from "./check.ts";
-import { del, gc } from "./del.ts";
-import { type CniDeps, keyOf } from "./deps.ts";
+import { del, gc, remove } from "./del.ts";
+import { Departures } from "./departures.ts";
+import { beganOf, type CniDeps, keyOf } from "./deps.ts";
 import { CniCode, renderError, toCniError } from "./errors.ts";
+import { reconcile } from "./reconcile.ts";
 import { type CniRequest, parseRequest, versionOf } from "./request.ts";
 import { AttachmentTurns } from "./turns.ts";
 
 export type { CniDeps } from "./deps.ts";
 
-/** What the executable does next: print `stdout` byte for byte and exit with `exit`. */
+/** What the executable does next: print `stdout` and `stderr` byte for byte and exit with `exit`. */
 export interface CniAnswer {
   readonly exit: number;
   readonly stdout: string;
+  readonly stderr: string;
 }
 
-/** `signal` fires when the caller is gone: an ADD under way is then undone. `body` is not trusted. */
-export type CniHandler = (body: unknown, signal: AbortSignal) => Promise<CniAnswer>;
+export interface CniPlugin {
+  /** `signal` fires when the caller is gone: an ADD under way is then undone. `body` is not trusted. */
+  handle(body: unknown, signal: AbortSignal): Promise<CniAnswer>;
+  /** A DEL that the executable journalled at `began` because nobody was here. */
+  replay(key: AttachmentKey, began: BootMoment): Promise<void>;
+  /** Remove what no runtime will ask to remove, and follow containers that changed their MAC. */
+  reconcile(): Promise<void>;
+}
 
-/** One handler per daemon: it remembers which attachments have a call under way. */
-export function cniHandler(deps: CniDeps): CniHandler {
+/** One per daemon: it remembers which attachments have a call under way. `added` is told of every ADD that succeeded. */
+export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): CniPlugin {
   const turns = new AttachmentTurns();
-  return async (body, signal) => {
-    let request: CniRequest | undefined;
-    try {
-      request = parseRequest(body);
-      return { exit: 0, stdout: await dispatch(request, deps, turns, signal) };
-    } catch (thrown) {
-      const error = toCniError(thrown);
-      const data = request === undefined ? {} : { verb: request.verb, ...keyOf(request) };
-      if (error.code === CniCode.internal)
-        deps.log?.error("CNI call failed on a bug", { ...data, error: stackOf(thrown) });
-      else deps.log?.info("CNI call failed", { ...data, code: error.code, error: error.message });
-      return { exit: 1, stdout: renderError(error, request?.version ?? versionOf(body)) };
+  const departures = new Departures();
+
+  const dispatch = async (call: Call): Promise<string> => {
+    const { request, signal } = call;
+    const key = keyOf(request);
+    const began = beganOf(request, deps);
+    switch (request.verb) {
+      case "ADD": {
+        const add = request.program === "weave-net" ? addToNetwork : addAddress;
+        const stdout = await turns.add(key, signal, (either) => {
+          departures.refuseEarlier(key, began);
+          return add({ ...call, signal: either });
+        });
+        added();
+        return stdout;
+      }
+      case "DEL":
+        departures.note(key, began);
+        return turns.remove(key, () => del(call));
+      case "GC": {
+        const stdout = await gc(call, turns);
+        await reconcile(deps, turns);
+        return stdout;
+      }
+      case "CHECK":
+        return check(call);
+      case "STATUS":
+        return status(call);
     }
   };
-}
 
-async function dispatch(
-  request: CniRequest,
-  deps: CniDeps,
-  turns: AttachmentTurns,
-  signal: AbortSignal,
-): Promise<string> {
-  const key = keyOf(request);
-  switch (request.verb) {
-    case "ADD": {
-      const add = request.program === "weave-net" ? addToNetwork : addAddress;
-      return turns.add(key, signal, (either) => add(request, deps, either));
-    }
-    case "DEL":
-      return turns.remove(key, () => del(request, deps));
-    case "GC":
-      return gc(request, deps, turns);
-    case "CHECK":
-      return check(request, deps);
-    case "STATUS":
-      return status(request, deps);
-  }
+  return {
+    async handle(body, signal) {
+      let request: CniRequest | undefined;
+      const warnings: string[] = [];
+      const answer = (exit: number, stdout: string): CniAnswer => ({
+        exit,
+        stdout,
+        stderr: warnings.map((line) => `${request?.program ?? "weave-net"}: ${line}\n`).join(""),
+      });
+      try {
+        request = parseRequest(body);
+        const about = { verb: request.verb, ...keyOf(request) };
+        const warn = (line: string): void => {
+          warnings.push(line);
+          deps.log?.warn("CNI call", { ...about, warning: line });
+        };
+        return answer(0, await dispatch({ request, deps, signal, warn }));
+      } catch (thrown) {
+        const error = toCniError(thrown);
+        const data = request === undefined ? {} : { verb: request.verb, ...keyOf(request) };
+        if (error.code === CniCode.internal)
+          deps.log?.error("CNI call failed on a bug", { ...data, error: stackOf(thrown) });
+        else deps.log?.info("CNI call failed", { ...data, code: error.code, error: error.message });
+        return answer(1, renderError(error, request?.version ?? versionOf(body)));
+      }
+    },
+    async replay(key, began) {
+      departures.note(key, began);
+      const warn = (line: string): void => deps.log?.warn("journalled release", { ...key, warning: line });
+      await turns.remove(key, async () => {
+        const attachment = deps.attachments.find(key);
+        const { bootId } = deps.boot.moment();
+        // Written down before this boot, it is not about what was attached since.
+        if (attachment?.moment.bootId === bootId && began.bootId !== bootId) return;
+        if (attachment !== undefined) await remove({ deps, warn }, attachment, began);
+      });
+    },
+    reconcile: () => reconcile(deps, turns),
+  };
 }
 
 const stackOf = (thrown: unknown): string =>

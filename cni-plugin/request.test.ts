@@ -99,7 +99,7 @@ test("a body that is not the forwarder's is an error with a cure, not a crash", 
     { program: "other" },
     { program: "weave-net", env: { CNI_COMMAND: 5 } },
   ]) {
-    const answer = await daemon.handle(body, new AbortController().signal);
+    const answer = await daemon.plugin.handle(body, new AbortController().signal);
     expect(answer.exit).toBe(1);
     expect(JSON.parse(answer.stdout)).toMatchObject({ code: 5, msg: expect.stringContaining("weave setup") });
   }

@@ -17,6 +17,8 @@ const cniRequestSchema = z.object({
   pid: z.int().positive(),
   netnsFd: z.int().nonnegative().optional(),
   netnsError: z.string().max(32).optional(),
+  /** CLOCK_BOOTTIME in ms when the executable started. */
+  bootMs: z.number().nonnegative().optional(),
 });
 
 /** VERSION is not here: the forwarder answers it alone. */
@@ -36,8 +38,14 @@ export interface CniRequest {
   readonly netns: NetnsSource | { readonly error: string };
   /** CNI_ARGS, not yet parsed: DEL must not fail on it. */
   readonly cniArgs: string;
+  /** CNI_PATH; empty when absent. */
+  readonly cniPath: string;
+  /** When the executable started, CLOCK_BOOTTIME in ms. */
+  readonly bootMs?: number;
   /** The configuration, only known to be an object with a good name and version. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** The same, byte for byte. */
+  readonly stdin: string;
 }
 
 /** The rule for container ids and network names. */
@@ -70,7 +78,7 @@ export function parseRequest(body: unknown): CniRequest {
       `the CNI executable and weaver do not understand each other (${reason}); run: weave setup`,
     );
   }
-  const { program, env, stdin, pid, netnsFd, netnsError } = parsed.data;
+  const { program, env, stdin, pid, netnsFd, netnsError, bootMs } = parsed.data;
   const command = env["CNI_COMMAND"] ?? "";
   const containerId = env["CNI_CONTAINERID"] ?? "";
   const ifname = env["CNI_IFNAME"] ?? "";
@@ -95,8 +103,21 @@ export function parseRequest(body: unknown): CniRequest {
       : netnsFd === undefined
         ? { path: netnsPath }
         : { pid, fd: netnsFd };
-  const cniArgs = env["CNI_ARGS"] ?? "";
-  return { program, verb, version, network, containerId, ifname, netnsPath, netns, cniArgs, config };
+  return {
+    program,
+    verb,
+    version,
+    network,
+    containerId,
+    ifname,
+    netnsPath,
+    netns,
+    cniArgs: env["CNI_ARGS"] ?? "",
+    cniPath: env["CNI_PATH"] ?? "",
+    ...(bootMs === undefined ? {} : { bootMs }),
+    config,
+    stdin,
+  };
 }
 
 function checkEnvironment(command: string, containerId: string, ifname: string, netnsPath: string): void {

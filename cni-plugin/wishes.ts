@@ -2,12 +2,23 @@
 // and runtimeConfig.
 import { formatAddress, formatCidr, parseCidr } from "../src/core/address/cidr.ts";
 import { isUnicastMac } from "../src/core/address/mac.ts";
+import type { AddressWish, PublishedPort } from "../src/ports/attachments.ts";
+import type { Bandwidth } from "../src/ports/kernel.ts";
+import { parseBandwidth } from "./bandwidth.ts";
+import type { Dns } from "./config.ts";
 import { CniCode, CniError } from "./errors.ts";
+import { field, list } from "./fields.ts";
+import { parsePorts } from "./port-mappings.ts";
 
 export interface Wishes {
   /** Exactly these addresses, canonical text, with the prefix when one was given. No duplicates. */
   readonly addresses: readonly string[];
   readonly mac?: string;
+  /** No two collide. */
+  readonly ports: readonly PublishedPort[];
+  readonly bandwidth?: Bandwidth;
+  /** Members given here replace those of the configuration. */
+  readonly dns: Dns;
 }
 
 /**
@@ -78,28 +89,37 @@ export function parseWishes(
     parseMac(CniCode.badConfig, "runtimeConfig.mac", field(runtimeConfig, "mac")) ??
     parseMac(CniCode.badConfig, "args.cni.mac", field(meta, "mac")) ??
     parseMac(CniCode.badEnvironment, "CNI_ARGS MAC", cniArgs.get("MAC"));
-  return { addresses: [...addresses.values()], ...(mac === undefined ? {} : { mac }) };
+  const bandwidth = parseBandwidth(field(runtimeConfig, "bandwidth"));
+  return {
+    addresses: [...addresses.values()],
+    ...(mac === undefined ? {} : { mac }),
+    ports: parsePorts(args, runtimeConfig),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+    dns: parseDns(field(runtimeConfig, "dns")),
+  };
 }
 
-/**
- * A member of an object by name, without regard to case when it is not there exactly: containerd sends the
- * members of runtimeConfig capitalised, and decoders written in Go do not notice. undefined for null and for
- * what is no object.
- */
-function field(object: unknown, name: string): unknown {
-  if (typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
-  const entries = Object.entries(object);
-  const found =
-    entries.find(([key]) => key === name) ??
-    entries.find(([key]) => key.toLowerCase() === name.toLowerCase());
-  return found?.[1] ?? undefined;
-}
+/** What is asked of our own ring. */
+export const addressWish = (subnet: string | undefined, { addresses }: Wishes): AddressWish => ({
+  ...(subnet === undefined ? {} : { subnet }),
+  ...(addresses.length === 0 ? {} : { addresses }),
+});
 
-function list(where: string, value: unknown): readonly unknown[] {
-  if (value === undefined) return [];
-  if (!Array.isArray(value))
-    throw new CniError(CniCode.badConfig, `${where}: a list of addresses was expected`);
-  return value;
+/** The capability's members bear other names than those of the configuration's `dns`. */
+function parseDns(given: unknown): Dns {
+  const members = [
+    ["servers", "nameservers"],
+    ["searches", "search"],
+    ["options", "options"],
+  ] as const;
+  return Object.fromEntries(
+    members.flatMap(([theirs, ours]) => {
+      const values = list(`runtimeConfig.dns.${theirs}`, field(given, theirs));
+      if (!values.every((value) => typeof value === "string"))
+        throw new CniError(CniCode.badConfig, `runtimeConfig.dns.${theirs}: a list of texts was expected`);
+      return values.length === 0 ? [] : [[ours, values]];
+    }),
+  );
 }
 
 function parseMac(code: number, where: string, value: unknown): string | undefined {

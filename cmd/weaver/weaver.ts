@@ -4,13 +4,13 @@ import { rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cniHandler } from "../../cni-plugin/handle.ts";
-import { hostIfname } from "../../cni-plugin/host-ifname.ts";
+import { type CniPlugin, createCniPlugin } from "../../cni-plugin/handle.ts";
 import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
 import { type ControlHandlers, serveControl } from "../../src/adapters/http/server.ts";
 import { statusAnswer } from "../../src/adapters/http/status.ts";
 import { checkMarker, writeMarker } from "../../src/adapters/peer-marker.ts";
+import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
 import { createWsTransport } from "../../src/adapters/transport-ws.ts";
@@ -21,10 +21,10 @@ import { checkExposed, checkTarget, resolveConfig } from "../../src/daemon/confi
 import { type Daemon, type DaemonPorts, startDaemon } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
-import type { Kernel } from "../../src/ports/kernel.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
+import { startRounds } from "./rounds.ts";
 
 export interface Weaver {
   readonly ready: {
@@ -73,29 +73,34 @@ export async function runWeaver(
     const host = options.host === undefined ? {} : { host: options.host };
     const transport = await createWsTransport({ ...host, port: options.port, log });
     opened(transport, () => transport.shutdown());
-    const ports = { transport, store, kernel, clock: createClock(), boot: createBootClock(), log, onFatal };
+    const ports = { transport, store, kernel, clock: createClock(), log, onFatal };
     const daemon = await startDaemon(config, stored, seededRandom(randomInt(2 ** 32)), ports);
     closers.length = 0; // the daemon closes them all from here on
     opened(daemon, () => daemon.stop());
     writeMarker(options.dataDir, config.name);
     for (const { object, message } of daemon.follower.failures()) warnings.push(`${object}: ${message}`);
-    await freeLeftBehind(daemon, kernel, ports.boot.moment().bootId, log);
+    const { attachments } = daemon;
+    const cniDeps = { attachments, kernel, plugins: createPlugins(), boot: createBootClock(), log };
+    const cni = createCniPlugin(cniDeps, () => rounds.added());
     const journal = await followJournal(
       join(options.runDir, JOURNAL_DIR),
       async ({ network, containerId, ifname, bootId, bootMs }) => {
         const key = { network, containerId, ifname };
         log.info("journalled release applied", key);
-        accepted(await daemon.runner.request({ kind: "release", key, before: { bootId, bootMs } }));
+        await cni.replay(key, { bootId, bootMs });
       },
       log,
     );
     opened(journal, () => journal.close());
+    await cni.reconcile();
+    const rounds = startRounds(() => cni.reconcile());
+    opened(rounds, () => rounds.stop());
     let requestStop = (): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const facts = { version, pid: process.pid, listen: { host: options.host ?? "*", port: options.port } };
     const control = await serveControl(
       socket,
-      handlers(daemon, ports, facts, () => requestStop()),
+      handlers(daemon, ports, cni, facts, () => requestStop()),
       log,
     );
     opened(control, () => control.close());
@@ -125,26 +130,14 @@ async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> 
   for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
 }
 
-/**
- * An ADD that a crash cut short was never answered: nobody knows the address. What an earlier boot attached ended with
- * its namespace. Link and address go.
- */
-async function freeLeftBehind(daemon: Daemon, kernel: Kernel, bootId: string, log: Logger): Promise<void> {
-  for (const key of daemon.node.leftBehind(bootId)) {
-    log.info("attachment left behind is removed", { ...key });
-    await kernel.detach(hostIfname(key));
-    await daemon.attachments.release(key);
-  }
-}
-
 function handlers(
   daemon: Daemon,
-  { kernel, clock, log }: DaemonPorts,
+  { kernel, clock }: DaemonPorts,
+  cni: CniPlugin,
   facts: { version: string; pid: number; listen: { host: string; port: number } },
   stop: () => void,
 ): ControlHandlers {
-  const { node, runner, follower, attachments } = daemon;
-  const cni = cniHandler({ attachments, kernel, log });
+  const { node, runner, follower } = daemon;
   return {
     status: () =>
       statusAnswer(
@@ -176,7 +169,7 @@ function handlers(
       setImmediate(stop); // after this answer is on its way
       return { pid: process.pid };
     },
-    cni,
+    cni: (body, signal) => cni.handle(body, signal),
   };
 }
 

@@ -1,8 +1,26 @@
 // A working daemon side and host side in memory for the tests of the verbs. `before` lets a test fail or
 // delay any operation.
 import { WeaveError } from "../../src/core/errors.ts";
-import type { Attachment, AttachmentKey, Attachments, Readiness } from "../../src/ports/attachments.ts";
-import type { Attached, AttachSpec, Netns, NetnsSource } from "../../src/ports/kernel.ts";
+import {
+  type AddressWish,
+  type Attachment,
+  type AttachmentKey,
+  type Attachments,
+  type AttachmentTerms,
+  type BootMoment,
+  type EndpointFacts,
+  isBefore,
+  type Readiness,
+} from "../../src/ports/attachments.ts";
+import type {
+  Attached,
+  AttachSpec,
+  ContainerLink,
+  HostEnd,
+  Netns,
+  NetnsSource,
+} from "../../src/ports/kernel.ts";
+import type { PluginCall, PluginOutcome, Plugins } from "../../src/ports/plugins.ts";
 import type { CniKernel } from "../deps.ts";
 
 /** Called with the name of each operation as it begins. */
@@ -14,6 +32,8 @@ export class FakeAttachments implements Attachments {
   readonly held = new Map<string, Attachment>();
   /** Whether somebody asked for the bridge's address, and in which subnet. */
   readonly exposed: (string | undefined)[] = [];
+  /** What the bridge was given for other plugins' gateways. */
+  readonly given: string[] = [];
   ready: Readiness = { ready: true };
   /**
    * Addresses given to each container, taken in turn from 10.32.0.2 on; with `v6` one of fd00::/64 as well.
@@ -39,13 +59,15 @@ export class FakeAttachments implements Attachments {
     return this.held.get(idOf(key));
   }
 
-  list(network: string): readonly Attachment[] {
-    return [...this.held.values()].filter((one) => one.network === network);
+  all(): readonly Attachment[] {
+    return [...this.held.values()];
   }
 
   async allocate(
     key: AttachmentKey,
-    wish: { subnet?: string; addresses?: readonly string[] },
+    wish: AddressWish,
+    terms: AttachmentTerms,
+    began: BootMoment,
     signal: AbortSignal,
   ): Promise<Attachment> {
     await this.before("allocate");
@@ -55,12 +77,12 @@ export class FakeAttachments implements Attachments {
       [...this.held.values()].flatMap((one) => one.addresses.map((address) => address.split("/")[0])),
     );
     const addresses: string[] = [];
-    for (const wanted of wish.addresses ?? []) {
+    for (const wanted of wish.chosen ?? wish.addresses ?? []) {
       const bare = wanted.split("/")[0] ?? "";
       if (used.has(bare)) throw new WeaveError("address-taken", `${bare} is in use`);
       addresses.push(wanted.includes("/") ? wanted : `${bare}/12`);
     }
-    if (wish.addresses === undefined) {
+    if (wish.addresses === undefined && wish.chosen === undefined) {
       const network = (wish.subnet ?? "10.32.0.0/12").split("/");
       const start = (network[0] ?? "").replace(/\.0$/, "");
       const n = Array.from({ length: this.size }, (_, i) => i + 2).find((i) => !used.has(`${start}.${i}`));
@@ -68,7 +90,8 @@ export class FakeAttachments implements Attachments {
       addresses.push(`${start}.${n}/${network[1] ?? ""}`);
       if (this.v6) addresses.push(`fd00::${n}/64`);
     }
-    const attachment = { network: key.network, containerId: key.containerId, ifname: key.ifname, addresses };
+    const { network, containerId, ifname } = key;
+    const attachment = { network, containerId, ifname, ...terms, addresses, moment: began, committed: false };
     this.held.set(idOf(key), attachment);
     return attachment;
   }
@@ -79,21 +102,43 @@ export class FakeAttachments implements Attachments {
     return this.bridgeAddresses;
   }
 
-  async commit(
-    key: AttachmentKey,
-    facts: { mac: string; netns: string; hostIfname: string } | undefined,
-  ): Promise<void> {
+  async expose(addresses: readonly string[]): Promise<void> {
+    await this.before("expose");
+    this.given.push(...addresses);
+  }
+
+  async commit(key: AttachmentKey, { netns, link }: EndpointFacts): Promise<void> {
     await this.before("commit");
     const attachment = this.held.get(idOf(key));
     if (attachment === undefined) throw new WeaveError("unknown-attachment", "commit without allocate");
-    this.held.set(idOf(key), { ...attachment, ...facts });
+    const facts = { ...(netns === undefined ? {} : { netns }), ...link };
+    this.held.set(idOf(key), { ...attachment, ...facts, committed: true });
   }
 
-  async release(key: AttachmentKey): Promise<Attachment | undefined> {
+  async release(key: AttachmentKey, before?: BootMoment): Promise<Attachment | undefined> {
     await this.before(`release ${key.containerId}`);
     const attachment = this.held.get(idOf(key));
+    if (attachment !== undefined && before !== undefined && isBefore(before, attachment.moment)) return;
     this.held.delete(idOf(key));
     return attachment;
+  }
+}
+
+/** Plugins of others: every call is noted, and answered by the function of its name. */
+export class FakePlugins implements Plugins {
+  readonly calls: PluginCall[] = [];
+  readonly installed = new Map<string, (call: PluginCall) => PluginOutcome>();
+
+  async run(call: PluginCall): Promise<PluginOutcome> {
+    this.calls.push(call);
+    const plugin = this.installed.get(call.type);
+    if (plugin === undefined) throw new WeaveError("feature-missing", `there is no plugin ${call.type}`);
+    return plugin(call);
+  }
+
+  /** The verbs a plugin was called with, in order. */
+  verbs(): string[] {
+    return this.calls.map(({ type, env }) => `${type} ${env["CNI_COMMAND"]}`);
   }
 }
 
@@ -101,6 +146,10 @@ export class FakeAttachments implements Attachments {
 export class FakeKernel implements CniKernel {
   readonly links = new Map<string, AttachSpec>();
   readonly netns = new Map<string, string>([["/run/netns/c1", "ns-1"]]);
+  /** MACs that changed after attach, by host end. */
+  readonly macs = new Map<string, string>();
+  /** Ids of namespaces that exist no more. */
+  readonly dead = new Set<string>();
   open = 0;
   before: Before = () => undefined;
 
@@ -132,7 +181,26 @@ export class FakeKernel implements CniKernel {
     return this.links.delete(hostIfname);
   }
 
-  async ports(): Promise<readonly string[]> {
-    return [...this.links.keys()];
+  async look(netns: Netns, ifname: string): Promise<ContainerLink | undefined> {
+    await this.before("look");
+    const spec = [...this.links.values()].find((one) => one.netns.id === netns.id && one.ifname === ifname);
+    if (spec === undefined) return undefined;
+    const { mtu, addresses, routes, hostIfname } = spec;
+    return { up: true, mac: this.macs.get(hostIfname) ?? spec.mac, mtu, addresses, routes, hostIfname };
+  }
+
+  async hostEnds(): Promise<ReadonlyMap<string, HostEnd>> {
+    await this.before("hostEnds");
+    const end = ({ bridge, hostIfname, mac }: AttachSpec): HostEnd => ({
+      bridge,
+      up: true,
+      containerMac: this.macs.get(hostIfname) ?? mac,
+    });
+    return new Map([...this.links].map(([name, spec]) => [name, end(spec)]));
+  }
+
+  async deadNetns(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    await this.before("deadNetns");
+    return new Set(ids.filter((id) => this.dead.has(id)));
   }
 }

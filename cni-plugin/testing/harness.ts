@@ -1,6 +1,6 @@
 // One daemon's worth of fakes behind a handler, and calls written as a runtime would make them.
-import { type CniHandler, cniHandler } from "../handle.ts";
-import { FakeAttachments, FakeKernel } from "./fakes.ts";
+import { type CniPlugin, createCniPlugin } from "../handle.ts";
+import { FakeAttachments, FakeKernel, FakePlugins } from "./fakes.ts";
 
 export interface Call {
   readonly program?: "weave-net" | "weave-ipam";
@@ -18,6 +18,7 @@ export interface Call {
 export interface Answer {
   readonly exit: number;
   readonly stdout: string;
+  readonly stderr: string;
   /** stdout decoded; {} when empty. */
   readonly json: Record<string, unknown>;
 }
@@ -25,14 +26,20 @@ export interface Answer {
 export class Harness {
   readonly attachments = new FakeAttachments();
   readonly kernel = new FakeKernel();
+  readonly plugins = new FakePlugins();
   readonly logged: string[] = [];
-  readonly handle: CniHandler;
+  /** Milliseconds since boot. */
+  now = 1_000;
+  bootId = "boot-1";
+  readonly plugin: CniPlugin;
 
   constructor() {
     const log = (message: string): void => void this.logged.push(message);
-    this.handle = cniHandler({
+    this.plugin = createCniPlugin({
       attachments: this.attachments,
       kernel: this.kernel,
+      plugins: this.plugins,
+      boot: { moment: () => ({ bootId: this.bootId, bootMs: this.now }) },
       log: { debug: log, info: log, warn: log, error: log },
     });
   }
@@ -57,7 +64,7 @@ export class Harness {
       pid: 4711,
       ...call.body,
     };
-    const answer = await this.handle(body, call.signal ?? new AbortController().signal);
+    const answer = await this.plugin.handle(body, call.signal ?? new AbortController().signal);
     const json: unknown = answer.stdout === "" ? {} : JSON.parse(answer.stdout);
     return { ...answer, json: Object.fromEntries(Object.entries(Object(json))) };
   }

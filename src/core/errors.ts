@@ -15,6 +15,7 @@ export const ERROR_CODES = [
   "range-exhausted", // every address of the subnet is in use or owned by peers that cannot give any
   "address-taken", // the requested address is held by another container
   "address-elsewhere", // the requested address lies in a range another peer owns
+  "port-taken", // the requested port of the host leads to another container, or is weave's own
   // kernel and host
   "netns-missing", // the network namespace path does not exist
   "netns-invalid", // it exists and is not a network namespace

@@ -21,6 +21,7 @@ import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachmen
 import { toAttachment } from "./endpoints/book.ts";
 import { Desk } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
+import { masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
 import {
   decodeBody,
   decodeFrame,
@@ -97,6 +98,11 @@ export class Node {
         this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
       label: (peer) => this.#neighbourhood.label(peer),
       whyNoRing: () => this.#whyNoRing(),
+      foreignEndpoints: () => [...this.endpoints().byAddress].filter(([, { peer }]) => peer !== config.name),
+      ownPorts: [
+        { protocol: "tcp", hostPort: config.port, containerPort: config.port },
+        { protocol: "udp", hostPort: config.vxlanPort, containerPort: config.vxlanPort },
+      ],
       mayAllocate: () => !this.#membership.joinedNow || this.#gossip.isSynced(),
     });
   }
@@ -184,7 +190,11 @@ export class Node {
       underlay: this.#underlay,
       mtu: this.config.mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
-      ports: [...this.#desk.book.all()].flatMap((record) => record.hostIfname ?? []),
+      ports: [...this.#desk.book.all()].flatMap(({ hostIfname: name, hairpin = true }) =>
+        name === undefined ? [] : [{ name, hairpin }],
+      ),
+      portMaps: portMapsOf(this.#desk.book.all()),
+      ...masqueradeOf(this.#desk.book.all()),
       exposed: this.#desk.exposed,
       peers: this.peers(),
       endpoints: this.endpoints().byAddress,
@@ -211,15 +221,6 @@ export class Node {
 
   attachments(): readonly Attachment[] {
     return [...this.#desk.book.all()].map(toAttachment);
-  }
-
-  /**
-   * At start: attachments whose ADD a crash cut short, and those of an earlier boot, whose namespaces ended with it.
-   */
-  leftBehind(bootId: string): readonly AttachmentKey[] {
-    return [...this.#desk.book.all()].filter(
-      (record) => !record.committed || record.moment.bootId !== bootId,
-    );
   }
 
   exposed(): readonly Exposure[] {

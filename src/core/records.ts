@@ -28,6 +28,22 @@ const ringRecord = z.object({
   ranges: z.array(z.tuple([z.int(), z.int(), z.int(), name])),
 });
 
+const port = z.int().min(1).max(65_535);
+const publishedPort = z.object({
+  protocol: z.enum(["tcp", "udp", "sctp"]),
+  hostAddress: z.string().exactOptional(),
+  hostPort: port,
+  containerPort: port,
+});
+
+const delegate = z.object({
+  type: z.string(),
+  path: z.string(),
+  args: z.string(),
+  netns: z.string(),
+  config: z.string(),
+});
+
 const allocationRecord = z.object({
   network: z.string(),
   containerId: z.string(),
@@ -38,9 +54,13 @@ const allocationRecord = z.object({
   moment,
   /** False while ADD is under way: after a crash nobody was told of the address, and it is freed. */
   committed: z.boolean(),
-  mac: z.string().optional(),
-  netns: z.string().optional(),
-  hostIfname: z.string().optional(),
+  mac: z.string().exactOptional(),
+  netns: z.string().exactOptional(),
+  hostIfname: z.string().exactOptional(),
+  hairpin: z.boolean().exactOptional(),
+  ports: z.array(publishedPort).exactOptional(),
+  masquerade: z.boolean().exactOptional(),
+  delegate: delegate.exactOptional(),
 });
 export type AllocationRecord = z.infer<typeof allocationRecord>;
 

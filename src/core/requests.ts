@@ -1,34 +1,38 @@
 // What the host's own users (CLI, CNI plugin) ask of the core, and the answers. A request that cannot be answered yet
 // stays inside the core until it can, until its deadline, or until its caller goes away.
-import type { Attachment, AttachmentKey } from "./endpoints/attachment.ts";
+import type { Attachment, AttachmentKey, AttachmentTerms, BootMoment } from "./endpoints/attachment.ts";
 import type { ErrorCode } from "./errors.ts";
-
-/** When something was done, comparable within one boot: CLOCK_BOOTTIME in ms. */
-export interface BootMoment {
-  readonly bootId: string;
-  readonly bootMs: number;
-}
 
 /** What ADD found out: enough to publish the endpoint and to find the interface again. */
 export interface EndpointFacts {
-  readonly mac: string;
-  /** Netns.id of the kernel port. */
-  readonly netns: string;
-  readonly hostIfname: string;
+  /** Netns.id of the kernel port; absent where the namespace could not be looked at. */
+  readonly netns?: string;
+  /** Absent: the address went to another network plugin, and nothing is published. */
+  readonly link?: { readonly mac: string; readonly hostIfname: string; readonly hairpin: boolean };
+}
+
+/** What addresses a container is to have. */
+export interface AddressWish {
+  /** Allocate inside this CIDR; absent: the default subnet. */
+  readonly subnet?: string;
+  /** Exactly these addresses of the range, prefix optional. */
+  readonly addresses?: readonly string[];
+  /** Addresses with prefix that another IPAM plugin chose: whatever they are, they are held and published here. */
+  readonly chosen?: readonly string[];
 }
 
 export type Request =
   | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
-  | {
+  | ({
       readonly kind: "allocate";
       readonly key: AttachmentKey;
-      readonly subnet?: string;
-      readonly addresses?: readonly string[];
+      /** When the call began. */
       readonly moment: BootMoment;
-    }
-  /** Without facts nothing is published: the address went to another network plugin. */
-  | { readonly kind: "commit"; readonly key: AttachmentKey; readonly facts: EndpointFacts | undefined }
-  /** `before`: only when the allocation is older (a journalled release replayed after the key was used again). */
+      readonly terms: AttachmentTerms;
+    } & AddressWish)
+  /** May come again, when the container's MAC changed. */
+  | { readonly kind: "commit"; readonly key: AttachmentKey; readonly facts: EndpointFacts }
+  /** `before`: only when the allocation is not younger (a release that arrives after the key was used again). */
   | { readonly kind: "release"; readonly key: AttachmentKey; readonly before?: BootMoment }
   /** No addresses: what is exposed inside the subnet (absent: the default one), or one of it, newly allocated. */
   | {

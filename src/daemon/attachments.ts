@@ -1,32 +1,36 @@
 // The Attachments port for the CNI verbs, on the core's requests.
 
+import { wantsFirewall } from "../core/endpoints/publish.ts";
 import { WeaveError } from "../core/errors.ts";
 import type { Node } from "../core/node.ts";
-import type { BootMoment, Reply } from "../core/requests.ts";
+import type { Reply } from "../core/requests.ts";
 import type { Attachments } from "../ports/attachments.ts";
+import type { Kernel } from "../ports/kernel.ts";
+import { checkExposed } from "./config.ts";
 import type { DatapathFollower } from "./follower.ts";
 import type { Runner } from "./runner.ts";
-
-export interface BootClock {
-  /** Now, as seconds since boot tell it. */
-  moment(): BootMoment;
-}
 
 export function createAttachments(
   runner: Runner,
   node: Node,
   follower: DatapathFollower,
-  boot: BootClock,
+  kernel: Pick<Kernel, "inspect">,
 ): Attachments {
   return {
-    readiness: () => node.readiness(),
+    readiness() {
+      const readiness = node.readiness();
+      const [failure] = follower.failures();
+      if (!readiness.ready || failure === undefined) return readiness;
+      const message = `the kernel is not as containers need it: ${failure.object}: ${failure.message}`;
+      return { ready: false, degraded: true, message, hint: "run: weave status" };
+    },
     mtu: () => node.datapath().bridge.mtu,
     bridge: () => node.config.bridgeName,
     find: (key) => node.find(key),
-    list: (network) => node.attachments().filter((a) => a.network === network),
-    async allocate(key, wish, signal) {
-      const moment = boot.moment();
-      const reply = accepted(await runner.request({ kind: "allocate", key, moment, ...wish }, signal));
+    all: () => node.attachments(),
+    async allocate(key, wish, terms, moment, signal) {
+      const request = { kind: "allocate", key, moment, terms, ...wish } as const;
+      const reply = accepted(await runner.request(request, signal));
       if (reply.attachment === undefined) throw new Error("allocated without an attachment");
       return reply.attachment;
     },
@@ -40,11 +44,33 @@ export function createAttachments(
       await follower.settled(); // the gateway must answer before a container asks for it
       return addresses ?? [];
     },
-    async commit(key, facts) {
-      accepted(await runner.request({ kind: "commit", key, facts }));
+    async expose(wanted, signal) {
+      const there = new Set(node.exposed().map(({ cidr }) => cidr));
+      const addresses = wanted.filter((address) => !there.has(address));
+      const [range] = node.config.universes;
+      if (addresses.length === 0 || range === undefined) return;
+      const host = await kernel.inspect();
+      for (const address of addresses) checkExposed(address, range, host);
+      accepted(await runner.request({ kind: "expose", addresses, masquerade: false }, signal));
+      await follower.settled();
     },
-    async release(key) {
-      return accepted(await runner.request({ kind: "release", key })).attachment;
+    async commit(key, facts) {
+      const { attachment } = accepted(await runner.request({ kind: "commit", key, facts }));
+      if (attachment === undefined || !wantsFirewall(attachment)) return;
+      await follower.settled();
+      const failure = follower.failures().find(({ object }) => object === "nftables");
+      if (failure !== undefined)
+        throw new WeaveError("kernel", `ports of the host cannot lead to it: ${failure.message}`, {
+          hint: "run: weave status",
+        });
+    },
+    async release(key, before) {
+      const request = { kind: "release", key } as const;
+      const { attachment } = accepted(
+        await runner.request(before === undefined ? request : { ...request, before }),
+      );
+      if (attachment !== undefined && wantsFirewall(attachment)) await follower.settled();
+      return attachment;
     },
   };
 }

@@ -12,7 +12,7 @@ import type { Kernel } from "../ports/kernel.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import type { Transport } from "../ports/transport.ts";
-import { type BootClock, createAttachments } from "./attachments.ts";
+import { createAttachments } from "./attachments.ts";
 import { DatapathFollower } from "./follower.ts";
 import { Runner } from "./runner.ts";
 
@@ -21,7 +21,6 @@ export interface DaemonPorts {
   readonly store: Store;
   readonly kernel: Kernel;
   readonly clock: Clock;
-  readonly boot: BootClock;
   readonly log: Logger;
   /** The daemon cannot keep its promises any more: end the process. */
   readonly onFatal: (error: unknown) => void;
@@ -60,7 +59,7 @@ export async function startDaemon(
     node,
     runner,
     follower,
-    attachments: createAttachments(runner, node, follower, ports.boot),
+    attachments: createAttachments(runner, node, follower, kernel),
     async stop() {
       runner.stop();
       await transport.shutdown();

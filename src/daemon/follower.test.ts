@@ -16,6 +16,9 @@ const wish = (bridgeName: string): DatapathState =>
     mtu: 1450,
     universes: [],
     ports: [],
+    portMaps: [],
+    masquerade: [],
+    exempt: [],
     exposed: [],
     peers: new Map(),
     endpoints: new Map(),
@@ -49,7 +52,9 @@ function rig() {
     closeNetns: unused,
     attach: unused,
     detach: unused,
-    ports: unused,
+    look: unused,
+    hostEnds: unused,
+    deadNetns: unused,
     close: unused,
   };
   const core = { wanted: "one" };

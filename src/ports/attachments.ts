@@ -1,44 +1,65 @@
 // What the CNI plugin's verbs need of the daemon: addresses for containers, kept per (network, container id,
 // ifname). Implemented by src/daemon on the core's mailbox; all errors are WeaveError.
 
-import type { Attachment, AttachmentKey, Readiness } from "../core/endpoints/attachment.ts";
+import type {
+  Attachment,
+  AttachmentKey,
+  AttachmentTerms,
+  BootMoment,
+  Delegate,
+  PublishedPort,
+  Readiness,
+} from "../core/endpoints/attachment.ts";
+import type { AddressWish, EndpointFacts } from "../core/requests.ts";
 
-export type { Attachment, AttachmentKey, Readiness };
-
-export interface AddressWish {
-  /** Allocate inside this CIDR; absent: the default subnet. */
-  readonly subnet?: string;
-  /** Exactly these addresses, prefix optional. */
-  readonly addresses?: readonly string[];
-}
+export { isBefore } from "../core/endpoints/attachment.ts";
+export type {
+  AddressWish,
+  Attachment,
+  AttachmentKey,
+  AttachmentTerms,
+  BootMoment,
+  Delegate,
+  EndpointFacts,
+  PublishedPort,
+  Readiness,
+};
 
 export interface Attachments {
+  /** Whether ADD would be served; degraded when the kernel could not be brought to what containers need. */
   readiness(): Readiness;
   /** MTU for new containers. */
   mtu(): number;
   bridge(): string;
   /** One attachment, or undefined. */
   find(key: AttachmentKey): Attachment | undefined;
-  list(network: string): readonly Attachment[];
+  /** All of this host. */
+  all(): readonly Attachment[];
   /**
-   * Reserve addresses; on disk when it resolves. Fails with "ifname-exists" when the key holds some already.
-   * no-ring, range-exhausted, address-taken, address-elsewhere, bad-address, cancelled, timeout.
+   * Reserve addresses and ports; on disk when it resolves. Fails with "ifname-exists" when the key holds some already.
+   * no-ring, range-exhausted, address-taken, address-elsewhere, port-taken, bad-address, cancelled, timeout.
    */
-  allocate(key: AttachmentKey, wish: AddressWish, signal: AbortSignal): Promise<Attachment>;
+  allocate(
+    key: AttachmentKey,
+    wish: AddressWish,
+    terms: AttachmentTerms,
+    began: BootMoment,
+    signal: AbortSignal,
+  ): Promise<Attachment>;
   /**
    * The bridge's own addresses with prefix; exposes the bridge first when it has none in `subnet` (absent:
    * the default subnet).
    */
   gateways(subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
+  /** Give the bridge these addresses (with prefix) that another IPAM plugin chose as gateways. address-taken, range-overlap. */
+  expose(addresses: readonly string[], signal: AbortSignal): Promise<void>;
   /**
-   * The container is up: publish its endpoint. On disk and handed to gossip when it resolves. Without facts
-   * the address went to another plugin, through weave-ipam: it is kept like any other, and nothing is
-   * published. `netns` is Netns.id of the kernel port.
+   * The container is up: publish its endpoint, and let its ports lead to it. On disk, handed to gossip and in the firewall
+   * when it resolves. May come again when the container's MAC changed. address-taken, unknown-attachment, kernel.
    */
-  commit(
-    key: AttachmentKey,
-    facts: { mac: string; netns: string; hostIfname: string } | undefined,
-  ): Promise<void>;
-  /** Free the addresses; undefined when there was nothing. Idempotent. */
-  release(key: AttachmentKey): Promise<Attachment | undefined>;
+  commit(key: AttachmentKey, facts: EndpointFacts): Promise<void>;
+  /**
+   * Free addresses and ports; undefined when there was nothing, or nothing that began before `before`. Idempotent.
+   */
+  release(key: AttachmentKey, before?: BootMoment): Promise<Attachment | undefined>;
 }

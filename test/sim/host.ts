@@ -107,7 +107,8 @@ export class Host {
     });
     await this.runner.start();
     // What weaver does before it serves anybody: interfaces of ADDs cut short go, with their addresses.
-    for (const { containerId } of this.runner?.node.leftBehind(name) ?? []) await this.remove(containerId);
+    const cutShort = this.runner.node.attachments().filter(({ committed }) => !committed);
+    for (const { containerId } of cutShort) await this.remove(containerId);
   }
 
   /** The ring as the disk has it. */
@@ -140,16 +141,13 @@ export class Host {
     const key = { network: "weave", containerId: container, ifname: "eth0" };
     const moment = { bootId: this.options.name, bootMs: this.#schedule.now() };
     const { runner } = this;
-    const allocated = await runner?.request({ kind: "allocate", key, moment, ...wish });
+    const allocated = await runner?.request({ kind: "allocate", key, moment, terms: {}, ...wish });
     const address = allocated?.ok === true ? allocated.attachment?.addresses[0] : undefined;
     if (address === undefined) return allocated?.ok === false ? allocated.code : "daemon away";
     this.containers.set(container, address);
     this.clusters.set(container, runner?.node.cluster ?? "none");
-    const facts = {
-      mac: macForAddress(address.split("/")[0] ?? ""),
-      netns: container,
-      hostIfname: container,
-    };
+    const mac = macForAddress(address.split("/")[0] ?? "");
+    const facts = { netns: container, link: { mac, hostIfname: container, hairpin: true } };
     await runner?.request({ kind: "commit", key, facts });
     return undefined;
   }

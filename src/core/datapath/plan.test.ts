@@ -27,6 +27,9 @@ const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
   mtu: 1450,
   universes: ["10.32.0.0/12"],
   ports: [],
+  portMaps: [],
+  masquerade: [],
+  exempt: [],
   exposed: [],
   peers: new Map([
     ["alice", peer("192.0.2.1")],
@@ -60,7 +63,7 @@ describe("plan", () => {
         { address: "10.32.0.5", mac: "02:a0:0a:20:00:05" },
         { address: "10.40.0.1", mac: "02:a0:0a:28:00:01" },
       ],
-      firewall: { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"] },
+      firewall: { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] },
       prune: true,
     });
   });

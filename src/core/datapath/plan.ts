@@ -5,7 +5,7 @@
 import { formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
-import type { DatapathState } from "./state.ts";
+import type { DatapathState, PortMap, PortState } from "./state.ts";
 
 /** Bytes VXLAN adds inside the underlay's MTU: outer IP (20 or 40), UDP 8, VXLAN 8, inner Ethernet 14. RFC 7348, 5. */
 export const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
@@ -22,7 +22,11 @@ export interface PlanInput {
   readonly mtu: number;
   readonly universes: readonly string[];
   /** Host ends of local containers. */
-  readonly ports: readonly string[];
+  readonly ports: readonly PortState[];
+  readonly portMaps: readonly PortMap[];
+  /** Subnets whose containers' configurations say so, whatever is exposed. */
+  readonly masquerade: readonly string[];
+  readonly exempt: readonly string[];
   readonly exposed: readonly { readonly cidr: string; readonly masquerade: boolean }[];
   readonly peers: ReadonlyMap<string, PeerRecord>;
   readonly endpoints: ReadonlyMap<string, Endpoint>;
@@ -62,7 +66,14 @@ export function plan(input: PlanInput): DatapathState {
     neighbours,
     firewall: {
       overlay: input.universes,
-      masquerade: [...new Set(input.exposed.filter((e) => e.masquerade).map((e) => networkText(e.cidr)))],
+      masquerade: [
+        ...new Set([
+          ...input.exposed.filter((e) => e.masquerade).map((e) => networkText(e.cidr)),
+          ...input.masquerade,
+        ]),
+      ],
+      exempt: input.exempt,
+      portMaps: input.portMaps,
     },
     prune: input.prune,
   };

@@ -7,14 +7,61 @@ export interface AttachmentKey {
   readonly ifname: string;
 }
 
-export interface Attachment extends AttachmentKey {
+export interface Attachment extends AttachmentKey, AttachmentTerms {
   /** With the subnet's prefix: "10.32.0.5/12". */
   readonly addresses: readonly string[];
-  /** Set by commit; absent while ADD is under way. */
-  readonly mac?: string;
+  /** When its ADD began. */
+  readonly moment: BootMoment;
+  /** False while ADD is under way. */
+  readonly committed: boolean;
+  /** Netns.id of the kernel port; absent where the namespace could not be looked at. */
   readonly netns?: string;
+  /** What commit was told of the pair; absent when the address went to another network plugin. */
+  readonly mac?: string;
   readonly hostIfname?: string;
+  readonly hairpin?: boolean;
 }
+
+/** What an attachment was asked to have besides its addresses. */
+export interface AttachmentTerms {
+  /** Ports of this host that lead to it; absent: none. */
+  readonly ports?: readonly PublishedPort[];
+  /** The configuration's own word on masquerade from its subnets; absent: as the bridge's exposure has it. */
+  readonly masquerade?: boolean;
+  /** The other plugin that chose its addresses and must hear of its end. */
+  readonly delegate?: Delegate;
+}
+
+/** A port of the host, as asked for. */
+export interface PublishedPort {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** Without prefix, canonical; absent: every address of the host. "0.0.0.0" and "::" are every one of their family. */
+  readonly hostAddress?: string;
+  readonly hostPort: number;
+  readonly containerPort: number;
+}
+
+/** Enough to call an IPAM plugin again, should the runtime never do it. */
+export interface Delegate {
+  readonly type: string;
+  /** CNI_PATH and CNI_ARGS as ADD had them. */
+  readonly path: string;
+  readonly args: string;
+  /** CNI_NETNS of ADD. */
+  readonly netns: string;
+  /** The network configuration on stdin of ADD. */
+  readonly config: string;
+}
+
+/** When something was done, comparable within one boot: CLOCK_BOOTTIME in ms. */
+export interface BootMoment {
+  readonly bootId: string;
+  readonly bootMs: number;
+}
+
+/** Whether `a` is known to have come before `b`; across boots nothing is known. */
+export const isBefore = (a: BootMoment, b: BootMoment): boolean =>
+  a.bootId === b.bootId && a.bootMs < b.bootMs;
 
 /** An answer for CNI STATUS and for ADD: can addresses be given out now? */
 export type Readiness =

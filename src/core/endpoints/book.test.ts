@@ -12,7 +12,7 @@ const record = (containerId: string, slot: string): AllocationRecord => ({
   committed: true,
 });
 const add = (book: Book, containerId: string): string =>
-  book.add(key(containerId), ["10.32.0.5/12"], moment).slot;
+  book.add(key(containerId), ["10.32.0.5/12"], moment, {}).slot;
 
 describe("Book", () => {
   it("finds a container by network, id and interface", () => {
@@ -56,20 +56,22 @@ describe("Book", () => {
 
   it("commit keeps slot and addresses, and adds what ADD found out", () => {
     const book = new Book();
-    const held = book.add(key("c1"), ["10.32.0.5/12"], moment);
+    const held = book.add(key("c1"), ["10.32.0.5/12"], moment, { masquerade: false });
     expect(held.committed).toBe(false);
-    const facts = { mac: "02:a0:0a:20:00:05", netns: "4026532000", hostIfname: "vethwe1" };
-    expect(book.commit(held, facts)).toEqual({ ...held, ...facts, committed: true });
-    expect(book.find(key("c1"))).toMatchObject({ slot: "0", committed: true, mac: facts.mac });
+    const link = { mac: "02:a0:0a:20:00:05", hostIfname: "vethwe1", hairpin: true };
+    const committed = { ...held, ...link, netns: "4026532000", committed: true };
+    expect(book.commit(held, { netns: "4026532000", link })).toEqual(committed);
+    expect(book.find(key("c1"))).toMatchObject({
+      slot: "0",
+      committed: true,
+      mac: link.mac,
+      masquerade: false,
+    });
     expect(book.size).toBe(1);
   });
 
-  it("an attachment shows neither slot nor moment, and no facts before there are any", () => {
-    expect(toAttachment(record("c1", "0"))).toEqual({ ...key("c1"), addresses: ["10.32.0.5/12"] });
-    expect(toAttachment({ ...record("c1", "0"), mac: "m", netns: "n", hostIfname: "h" })).toMatchObject({
-      mac: "m",
-      netns: "n",
-      hostIfname: "h",
-    });
+  it("an attachment shows all but the slot", () => {
+    const { slot: _, ...rest } = record("c1", "0");
+    expect(toAttachment(record("c1", "0"))).toEqual(rest);
   });
 });

@@ -1,8 +1,8 @@
 // The allocations of this host: which container holds which addresses, and in which slot its endpoint is published.
 
 import type { AllocationRecord } from "../records.ts";
-import type { BootMoment, EndpointFacts } from "../requests.ts";
-import type { Attachment, AttachmentKey } from "./attachment.ts";
+import type { EndpointFacts } from "../requests.ts";
+import type { Attachment, AttachmentKey, AttachmentTerms, BootMoment } from "./attachment.ts";
 
 export class Book {
   readonly #byKey = new Map<string, AllocationRecord>();
@@ -28,10 +28,18 @@ export class Book {
     return this.#byKey.size;
   }
 
-  add(key: AttachmentKey, addresses: readonly string[], moment: BootMoment): AllocationRecord {
+  add(
+    key: AttachmentKey,
+    addresses: readonly string[],
+    moment: BootMoment,
+    terms: AttachmentTerms,
+  ): AllocationRecord {
     const slot = String(this.#freeSlots.pop() ?? this.#nextSlot++);
     const { network, containerId, ifname } = key;
+    const { ports, ...others } = terms;
     return this.#put({
+      ...others,
+      ...(ports === undefined ? {} : { ports: [...ports] }),
       network,
       containerId,
       ifname,
@@ -42,8 +50,8 @@ export class Book {
     });
   }
 
-  commit(record: AllocationRecord, facts: EndpointFacts | undefined): AllocationRecord {
-    return this.#put({ ...record, committed: true, ...facts });
+  commit(record: AllocationRecord, { netns, link }: EndpointFacts): AllocationRecord {
+    return this.#put({ ...record, committed: true, ...(netns === undefined ? {} : { netns }), ...link });
   }
 
   remove(record: AllocationRecord): void {
@@ -59,15 +67,7 @@ export class Book {
 /** Name of an attachment as holder of an address, for messages and as a map key. */
 export const holderOf = (key: AttachmentKey): string => `${key.network}/${key.containerId}/${key.ifname}`;
 
-export function toAttachment(record: AllocationRecord): Attachment {
-  const { network, containerId, ifname, addresses, mac, netns, hostIfname } = record;
-  return {
-    network,
-    containerId,
-    ifname,
-    addresses,
-    ...(mac === undefined ? {} : { mac }),
-    ...(netns === undefined ? {} : { netns }),
-    ...(hostIfname === undefined ? {} : { hostIfname }),
-  };
+/** A record without what only the desk needs. */
+export function toAttachment({ slot: _, ...attachment }: AllocationRecord): Attachment {
+  return attachment;
 }

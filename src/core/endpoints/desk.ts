@@ -1,7 +1,8 @@
 // The desk where this host's own users get addresses: answers allocate, commit, release and expose, and keeps those waiting
 // that cannot be answered yet. Owns the book, the exposed addresses and the waiting line; asks pools and, through its
 // host, other peers.
-import { contains, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
+import { contains, formatAddress, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
+import { macForAddress } from "../address/mac.ts";
 import type { Subnet } from "../address/universe.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
@@ -19,9 +20,10 @@ import {
 } from "../records.ts";
 import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
-import type { Readiness } from "./attachment.ts";
+import { isBefore, type PublishedPort, type Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
-import { BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
+import { BRIDGE_SLOT, type Endpoint, parseEndpoint } from "./endpoint.ts";
+import { collide, holderOfPort, portText, wantsFirewall } from "./publish.ts";
 
 /** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
 export const RING_PATIENCE_MS = 4_000;
@@ -51,6 +53,10 @@ export interface DeskHost {
   /** Name of a peer for people. */
   label(peer: string): string;
   whyNoRing(): { message: string; hint: string };
+  /** The endpoints of other peers, as far as this host knows. */
+  foreignEndpoints(): Iterable<readonly [address: string, endpoint: Endpoint]>;
+  /** Ports of this host that weave itself needs. */
+  readonly ownPorts: readonly PublishedPort[];
   /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
   mayAllocate(): boolean;
 }
@@ -246,11 +252,13 @@ export class Desk {
       const message = `${holderOf(request.key)} already has an address here`;
       return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
     }
+    const refused = request.kind === "allocate" ? this.#portsTaken(request.terms.ports ?? []) : undefined;
+    if (refused !== undefined) return refused;
     if (request.kind === "expose" && request.addresses.length === 0) {
       const there = this.exposedIn(request.subnet);
       if (there.length > 0) return this.#setExposed(there, request.masquerade, now, out);
     }
-    const manual = request.addresses ?? [];
+    const manual = namedIn(request);
     const needsRing = manual.length === 0 || manual.some((text) => this.#locate(text) !== undefined);
     if (needsRing && this.#pools.some((pool) => pool.ring === undefined)) {
       const { message, hint } = this.#host.whyNoRing();
@@ -277,7 +285,7 @@ export class Desk {
       out.push(persist(reused, false));
       return this.#setExposed(cidrs, request.masquerade, now, out);
     }
-    const record = this.#book.add(request.key, cidrs, request.moment);
+    const record = this.#book.add(request.key, cidrs, request.moment, request.terms);
     out.push(persist([...reused, allocationOp(record)], false));
     out.push(event("allocated", "debug", { holder: holderOf(record), addresses: cidrs.join() }));
     return { ok: true, attachment: toAttachment(record) };
@@ -349,8 +357,15 @@ export class Desk {
     for (const text of manual) {
       const place = this.#locate(text);
       if (place === undefined) {
-        if (request.kind === "expose") continue; // a manual address of the operator's, checked by the daemon
-        return refusal("bad-address", `${text} is not an address inside the range`, "run: weave status ipam");
+        if (request.kind === "allocate" && request.chosen === undefined)
+          return refusal(
+            "bad-address",
+            `${text} is not an address inside the range`,
+            "run: weave status ipam",
+          );
+        const held = this.#heldOutside(text, request);
+        if (held === undefined) continue;
+        return refusal("address-taken", `${withoutPrefix(text)} is held by ${held}`, OUTSIDE_HINT);
       }
       const { pool, index, offset, address } = place;
       const subnet = this.#subnet(pool, index);
@@ -376,6 +391,29 @@ export class Desk {
       }
     }
     return "done";
+  }
+
+  /** Who holds an address that lies in no range of ours: nobody owns those, so all that is known is looked through. */
+  #heldOutside(text: string, request: Waiting): string | undefined {
+    const wanted = bare(text);
+    for (const record of this.#book.all())
+      if (record.addresses.some((one) => bare(one) === wanted)) return holderOf(record);
+    if (request.kind === "allocate" && this.#exposed.some(({ cidr }) => bare(cidr) === wanted))
+      return "this host's bridge";
+    for (const [address, { peer, label }] of this.#host.foreignEndpoints())
+      if (bare(address) === wanted)
+        return `${label === "expose" ? "the bridge" : `container ${label}`} on ${this.#host.label(peer)}`;
+    return undefined;
+  }
+
+  #portsTaken(ports: readonly PublishedPort[]): Reply | undefined {
+    const own = ports.find((port) => this.#host.ownPorts.some((held) => collide(port, held)));
+    if (own !== undefined)
+      return refusal("port-taken", `port ${portText(own)} of this host is weave's own`, "choose another");
+    const held = holderOfPort(this.#book.all(), ports);
+    if (held === undefined) return undefined;
+    const message = `port ${portText(held.port)} of this host leads to ${holderOf(held.record)}`;
+    return refusal("port-taken", message, "choose another, or delete that container first");
   }
 
   #ask(
@@ -417,15 +455,26 @@ export class Desk {
         `${holderOf(key)} holds no address here (it was deleted meanwhile)`,
       );
     }
-    const twin = facts && [...this.#book.all()].find((other) => other.mac === facts.mac && other !== held);
+    const twin = facts.link && this.#holderOfMac(facts.link.mac, held);
     if (twin !== undefined) {
-      const message = `the MAC ${facts?.mac} is in use by ${holderOf(twin)}`;
+      const message = `the MAC ${facts.link?.mac} is in use by ${twin}`;
       return refusal("address-taken", message, "choose another, or let weave choose one");
     }
     const record = this.#book.commit(held, facts);
     out.push(persist([allocationOp(record)], false));
     this.#publish(record, now, out);
+    if (wantsFirewall(record)) out.push({ type: "datapath" });
     return { ok: true, attachment: toAttachment(record) };
+  }
+
+  /** Another container with this MAC. A MAC that follows from an address is as unique as the address. */
+  #holderOfMac(mac: string, held: AllocationRecord): string | undefined {
+    for (const other of this.#book.all())
+      if (other.mac === mac && holderOf(other) !== holderOf(held)) return holderOf(other);
+    if (held.addresses.some((address) => macForAddress(address) === mac)) return undefined;
+    for (const [, endpoint] of this.#host.foreignEndpoints())
+      if (endpoint.mac === mac) return `container ${endpoint.label} on ${this.#host.label(endpoint.peer)}`;
+    return undefined;
   }
 
   #release({ key, before }: Extract<Request, { kind: "release" }>, now: Instant, out: Effect[]): Reply {
@@ -437,8 +486,7 @@ export class Desk {
     });
     const record = this.#book.find(key);
     if (record === undefined) return { ok: true };
-    const younger = before?.bootId === record.moment.bootId && before.bootMs < record.moment.bootMs;
-    if (younger) return { ok: true };
+    if (before !== undefined && isBefore(before, record.moment)) return { ok: true };
     this.#book.remove(record);
     this.#full = undefined;
     const ops: StoreOp[] = [releaseOp(record)];
@@ -451,6 +499,7 @@ export class Desk {
     out.push(persist(ops, false));
     const entry = this.#host.endpoints.remove(record.slot);
     this.#host.spread(entry === undefined ? [] : [entry], now, out); // adjacent persists are one batch
+    if (wantsFirewall(record)) out.push({ type: "datapath" });
     out.push(event("released", "debug", { holder, addresses: record.addresses.join() }));
     return { ok: true, attachment: toAttachment(record) };
   }
@@ -502,6 +551,18 @@ export class Desk {
       place?.pool.space.hold(place.offset, holder);
     }
   }
+}
+
+const OUTSIDE_HINT = "give each host a part of that subnet of its own";
+
+/** The addresses a request names; empty: any will do. */
+const namedIn = (request: Waiting): readonly string[] =>
+  (request.kind === "allocate" ? request.chosen : undefined) ?? request.addresses ?? [];
+
+/** Canonical, without prefix. */
+function bare(text: string): string {
+  const cidr = parseCidr(text);
+  return cidr === undefined ? text : formatAddress(cidr.family, cidr.value);
 }
 
 const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;

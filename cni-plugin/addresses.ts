@@ -1,0 +1,74 @@
+// Where an ADD's addresses come from: our own ring, or the plugin `ipam.type` names.
+import { formatAddress, networkOf, parseCidr } from "../src/core/address/cidr.ts";
+import type { AddressWish, Attachment } from "../src/ports/attachments.ts";
+import type { Call } from "./call.ts";
+import type { Dns, NetworkConfig } from "./config.ts";
+import { delegatedAdd, delegatedDel } from "./delegate.ts";
+import { gatewayFor, needsBridgeGateway, ownRoutes, type RouteWish } from "./gateway.ts";
+import type { Undo } from "./undo.ts";
+import { addressWish, type Wishes } from "./wishes.ts";
+
+export interface Addresses {
+  /** With prefix. */
+  readonly ips: readonly { readonly address: string; readonly gateway?: string }[];
+  readonly routes: RouteWish;
+  readonly dns?: Dns;
+}
+
+type Reserve = (wish: AddressWish) => Promise<Attachment>;
+
+/** The gateway is the bridge's address there, which is exposed first when a route or a port of the host needs it. */
+export async function ownAddresses(
+  { deps, signal }: Call,
+  config: NetworkConfig,
+  wishes: Wishes,
+  reserve: Reserve,
+): Promise<Addresses> {
+  const { subnet } = config.ipam;
+  const bridgeAddresses =
+    needsBridgeGateway(config) || wishes.ports.length > 0
+      ? await deps.attachments.gateways(subnet, signal)
+      : [];
+  const { addresses } = await reserve(addressWish(subnet, wishes));
+  const ips = addresses.map((address) => {
+    const gateway = gatewayFor(address, config.ipam, bridgeAddresses);
+    return { address, ...(gateway === undefined ? {} : { gateway }) };
+  });
+  return { ips, routes: ownRoutes(config) };
+}
+
+/** Another plugin's choice, held and published like our own; its gateway becomes the bridge's if that was asked for. */
+export async function delegatedAddresses(
+  call: Call,
+  config: NetworkConfig,
+  type: string,
+  reserve: Reserve,
+  undo: Undo,
+): Promise<Addresses> {
+  // Told of the end also when ADD itself failed: the specification asks for it.
+  undo(`call DEL of ${type}`, () => delegatedDel(call, type));
+  const { ips: chosen, routes, dns } = await delegatedAdd(call, type);
+  const ips =
+    config.isGateway || config.isDefaultGateway
+      ? chosen.map(({ address, gateway }) => ({ address, gateway: gateway ?? firstOf(address) }))
+      : chosen;
+  await reserve({ chosen: ips.map(({ address }) => address) });
+  if (config.isGateway || config.isDefaultGateway) {
+    const gateways = ips.flatMap(({ address, gateway }) =>
+      gateway === undefined ? [] : [`${gateway}/${address.split("/")[1] ?? ""}`],
+    );
+    await call.deps.attachments.expose([...new Set(gateways)], call.signal);
+  }
+  return {
+    ips,
+    routes: { routes, byDefault: config.isDefaultGateway },
+    ...(dns === undefined ? {} : { dns }),
+  };
+}
+
+/** The first address of a subnet, which the reference bridge takes for the gateway when nobody names one. */
+function firstOf(address: string): string {
+  const cidr = parseCidr(address);
+  if (cidr === undefined) throw new Error(`not a CIDR: ${address}`);
+  return formatAddress(cidr.family, networkOf(cidr).value + 1n);
+}

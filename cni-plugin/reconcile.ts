@@ -1,0 +1,69 @@
+// Reconciliation: what no runtime will ever ask to remove. Attachments whose ADD was cut short, whose boot or namespace
+// ended, are removed; an attachment whose container changed its MAC (the plugin "tuning" does) is published anew.
+//
+// On positive evidence only: an interface that is gone proves nothing about its container, a namespace that cannot be
+// looked at may be alive.
+import type { Attachment } from "../src/ports/attachments.ts";
+import type { Call } from "./call.ts";
+import { remove } from "./del.ts";
+import { type CniDeps, keyOf } from "./deps.ts";
+import type { AttachmentTurns } from "./turns.ts";
+
+/** Looks through all attachments once. Nothing is thrown: what fails is logged, and met again the next time. */
+export async function reconcile(deps: CniDeps, turns: AttachmentTurns): Promise<void> {
+  const warn = (line: string): void => deps.log?.warn("reconciliation", { line });
+  const attempt = async (attachment: Attachment, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      deps.log?.warn("reconciliation failed", { ...keyOf(attachment), error: String(error) });
+    }
+  };
+  try {
+    const ends = await deps.kernel.hostEnds();
+    const { bootId } = deps.boot.moment();
+    const idle = deps.attachments.all().filter((one) => !turns.busy(one));
+    const over = idle.filter((one) => !one.committed || one.moment.bootId !== bootId);
+    const current = idle.filter((one) => !over.includes(one));
+    const suspects = current.filter(({ hostIfname }) => hostIfname === undefined || !ends.has(hostIfname));
+    const namespaces = suspects.flatMap(({ netns }) => netns ?? []);
+    const dead = namespaces.length === 0 ? new Set<string>() : await deps.kernel.deadNetns(namespaces);
+    over.push(...suspects.filter(({ netns }) => netns !== undefined && dead.has(netns)));
+    await Promise.all(
+      over
+        .filter((one) => !turns.busy(one)) // a call may have come while the namespaces were looked for
+        .map((one) =>
+          attempt(one, () =>
+            turns.remove(one, async () => {
+              deps.log?.info("attachment left behind is removed", { ...keyOf(one) });
+              await remove({ deps, warn }, one);
+            }),
+          ),
+        ),
+    );
+    for (const one of current) {
+      const mac = ends.get(one.hostIfname ?? "")?.containerMac;
+      if (mac !== undefined) await attempt(one, () => followMac({ deps }, one, mac));
+    }
+  } catch (error) {
+    deps.log?.warn("reconciliation failed", { error: String(error) });
+  }
+}
+
+/** Publishes the MAC the container has now, when it is not the one that is known. */
+export async function followMac(
+  { deps }: Pick<Call, "deps">,
+  attachment: Attachment,
+  mac: string,
+): Promise<void> {
+  const { netns, hostIfname, hairpin = true } = attachment;
+  // Looked at again: it may have been removed, or its ADD repeated, since.
+  const held = deps.attachments.find(attachment);
+  if (hostIfname === undefined || held?.mac === undefined || held.mac === mac) return;
+  if (held.moment.bootMs !== attachment.moment.bootMs) return;
+  deps.log?.info("a container changed its MAC", { ...keyOf(attachment), from: held.mac, to: mac });
+  await deps.attachments.commit(keyOf(attachment), {
+    ...(netns === undefined ? {} : { netns }),
+    link: { mac, hostIfname, hairpin },
+  });
+}
