@@ -29,7 +29,7 @@ export const WAIT: readonly string[] = ["/pause"];
  * container sees it; `/cgi-bin/name` the container's host name.
  */
 export function serve(port: number): readonly string[] {
-  return ["/bin/httpd", "-f", "-p", String(port), "-h", "/www"];
+  return ["/bin/httpd", "-f", "-p", `0.0.0.0:${port}`, "-h", "/www"];
 }
 
 /** Write both archives into a directory, which is made. */

@@ -1,7 +1,7 @@
 // A containerd on a machine: started with a configuration of its own, everything it keeps below one directory. The
 // places of the CNI configuration and of plugins are left at its defaults, where the machine has ours.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../kernel/support/namespaces.ts";
 import { BOX_IMAGE, type Images, PAUSE_IMAGE } from "../images.ts";
@@ -10,12 +10,14 @@ import type { Machine } from "./machine.ts";
 
 /** The programs of one version. */
 export interface Release {
+  /** For people. */
+  readonly name: string;
   /** Directory of containerd, ctr and the shim; runc is Debian's in any case. */
   readonly dir: string;
 }
 
 /** What the package containerd installed. */
-export const INSTALLED: Release = { dir: "/usr/bin" };
+export const INSTALLED: Release = { name: "installed", dir: "/usr/bin" };
 
 /** Of Kubernetes' containers, in containerd's own sense of the word. */
 const NAMESPACE = "k8s.io";
@@ -41,17 +43,7 @@ export class Containerd {
   async start(images: Images): Promise<void> {
     mkdirSync(this.#dir, { recursive: true });
     if (!(await this.#hasOverlay())) this.#snapshotter = "native";
-    const config = join(this.#dir, "config.toml");
-    writeFileSync(config, this.#config());
-    const log = openSync(join(this.#dir, "log"), "a");
-    const argv = this.machine.inside([join(this.#release.dir, "containerd"), "--config", config]);
-    const [file = "", ...args] = argv;
-    const env = { PATH: `${this.#release.dir}:/usr/sbin:/usr/bin:/sbin:/bin` };
-    this.#process = spawn(file, args, { cwd: "/", env, stdio: ["ignore", log, log] });
-    await eventually("containerd answers", async () => {
-      if (this.#process?.exitCode !== null) throw new Error(`containerd ended: ${this.logTail()}`);
-      return (await this.ctr("version")).exit === 0;
-    });
+    await this.#run();
     for (const image of [images.pause, images.box]) {
       await this.ctrOk("-n", NAMESPACE, "images", "import", "--snapshotter", this.#snapshotter, image);
     }
@@ -64,14 +56,30 @@ export class Containerd {
     }
   }
 
-  /** SIGTERM, as systemd sends it at a restart or an upgrade: shims and containers go on. */
-  async stop(): Promise<void> {
+  /** SIGTERM, as systemd sends it at an upgrade, and another start: shims and containers go on. */
+  async restart(): Promise<void> {
     const process = this.#process;
-    if (process === undefined) return;
-    this.#process = undefined;
+    if (process === undefined) throw new Error("containerd does not run");
     const closed = new Promise((resolve) => process.once("close", resolve));
     await this.machine.run(["pkill", "-TERM", "-x", "containerd"]);
     await closed;
+    await this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const config = join(this.#dir, "config.toml");
+    writeFileSync(config, this.#config());
+    const log = openSync(join(this.#dir, "log"), "a");
+    const argv = this.machine.inside([join(this.#release.dir, "containerd"), "--config", config]);
+    const [file = "", ...args] = argv;
+    const env = { PATH: `${this.#release.dir}:/usr/sbin:/usr/bin:/sbin:/bin` };
+    this.#process = spawn(file, args, { cwd: "/", env, stdio: ["ignore", log, log] });
+    closeSync(log);
+    await eventually("containerd answers", async () => {
+      if (this.#process?.exitCode !== null) throw new Error(`containerd ended: ${this.logTail()}`);
+      return (await this.ctr("version")).exit === 0;
+    });
+    await eventually("its interface answers", () => this.cri.call("Version").catch(() => undefined));
   }
 
   ctr(...words: string[]): ReturnType<Machine["run"]> {
