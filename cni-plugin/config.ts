@@ -96,7 +96,6 @@ const REFUSED_KEYS = [
   "disableContainerInterface",
   "portIsolation",
   "forceAddress",
-  "enabledad",
 ];
 /** The same inside `ipam`: what host-local and static understand and we do not. */
 const REFUSED_IPAM_KEYS = ["ranges", "rangeStart", "rangeEnd", "addresses", "resolvConf"];

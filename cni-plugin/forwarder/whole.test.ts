@@ -34,7 +34,7 @@ beforeEach(async () => {
   daemon = await standInDaemon(forwarder.dir, async (response, request, body) => {
     const caller = new AbortController();
     request.socket.once("close", () => caller.abort());
-    const handling = host.handle(body, caller.signal);
+    const handling = host.plugin.handle(body, caller.signal);
     callers.push(caller.signal);
     answered.push(handling);
     const { exit, stdout } = await handling;

@@ -86,8 +86,8 @@ async function seeLink(task: string, visible: Visible): Promise<void> {
   } catch (error) {
     if (isGone(error)) return;
     if (!isDenied(error)) throw error;
-    // Whose link may not be read may still be known to be in our own namespace, which no container has.
-    if (!(await inOwnNetns(task))) throw new Unreadable();
+    // Whose link may not be read may still be known to share its namespace with one whose link may be.
+    if (!(await sharesKnownNetns(task))) throw new Unreadable();
   }
 }
 
@@ -138,13 +138,26 @@ async function mountView(pid: string): Promise<string | undefined> {
   }
 }
 
-/** Each network namespace numbers the files below its /proc/net by itself, and everyone may look at the numbers. */
-async function inOwnNetns(task: string): Promise<boolean> {
+/**
+ * Whether some process whose namespace can be seen is in the same one: each network namespace numbers the files below its
+ * /proc/net by itself, and everyone may look at the numbers. Asked for init in a sandbox, which has more rights than we.
+ */
+async function sharesKnownNetns(task: string): Promise<boolean> {
+  const inode = await procNetInode(task);
+  if (inode === undefined) return false;
+  for (const pid of ["self", ...(await readdir("/proc")).filter((name) => /^\d+$/.test(name))]) {
+    if ((await procNetInode(`/proc/${pid}`)) !== inode) continue;
+    const seen = await readlink(`/proc/${pid}/ns/net`).catch(() => undefined);
+    if (seen !== undefined) return true;
+  }
+  return false;
+}
+
+async function procNetInode(task: string): Promise<number | undefined> {
   try {
-    const [one, own] = await Promise.all([lstat(`${task}/net/dev`), lstat("/proc/self/net/dev")]);
-    return one.ino === own.ino;
+    return (await lstat(`${task}/net/dev`)).ino;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
