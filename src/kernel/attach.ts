@@ -13,6 +13,7 @@ import { changeLink, createLink, deleteLink, getLink, type Link } from "./rtnetl
 import { encodePort, encodeVeth } from "./rtnetlink/link-info.ts";
 import { addRoute } from "./rtnetlink/route.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { ifbName, isShaped, probeShaping, shape } from "./shaping.ts";
 import { CONTAINER_IPV6_SYSCTLS, ensureSysctls, PORT_SYSCTLS } from "./sysctl.ts";
 
 /** Create and configure the pair. ifname-exists, kernel. On failure nothing of it is left. */
@@ -21,12 +22,18 @@ export async function attach(host: Host, outer: NetlinkSocket, spec: AttachSpec)
   try {
     if ((await getLink(inner, spec.ifname)) !== undefined) throw ifnameExists(spec);
     const bridge = await existing(outer, spec.bridge);
+    const shaped = isShaped(spec);
+    if (shaped) await probeShaping(outer, spec);
     await createPair(outer, inner, bridge, spec);
     try {
       await configureHostEnd(host, outer, spec);
+      // Before the container's end is up: not one frame passes beside the limits.
+      if (shaped) await shape(host, outer, await existing(outer, spec.hostIfname), spec);
       return await configureContainerEnd(outer, inner, bridge, spec);
     } catch (error) {
       await deleteLink(outer, spec.hostIfname);
+      const ifb = ifbName(spec.hostIfname);
+      if (shaped && ifb !== undefined) await deleteLink(outer, ifb);
       throw error;
     }
   } finally {

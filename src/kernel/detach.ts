@@ -1,8 +1,9 @@
-// Deletes host ends of veth pairs. Each deletion waits some 15 ms for the kernel's grace period, whatever it deletes, so
+// Deletes host ends of veth pairs, and what shapes their traffic. Each deletion waits some 15 ms for the kernel's grace period, whatever it deletes, so
 // those asked for while one is running are put into a link group and deleted together.
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { deleteGroup, deleteLink, groupLink } from "./rtnetlink/link.ts";
 import type { NetlinkSocket } from "./rtnetlink/socket.ts";
+import { ifbName } from "./shaping.ts";
 
 interface Waiting {
   readonly name: string;
@@ -25,7 +26,7 @@ export class Detacher {
     this.#socket = socket;
   }
 
-  /** Delete by name; false when there was none. */
+  /** Delete by name; false when there was nothing. A host end that is gone may have left its shaping device behind. */
   detach(name: string): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ name, resolve, reject });
@@ -41,27 +42,59 @@ export class Detacher {
       const batch = this.#waiting;
       this.#waiting = [];
       const [only] = batch;
-      if (batch.length === 1 && only !== undefined) await settle(only, deleteLink(this.#socket, only.name));
+      if (batch.length === 1 && only !== undefined) await this.#alone(only);
       else await this.#together(batch);
     }
     this.#running = false;
   }
 
+  /** Most containers have one link, which needs no group. */
+  async #alone(one: Waiting): Promise<void> {
+    const ifb = ifbName(one.name);
+    const group = this.#nextGroup();
+    try {
+      if (ifb === undefined || !(await this.#join(ifb, group))) {
+        return await settle(one, deleteLink(this.#socket, one.name));
+      }
+      await this.#join(one.name, group);
+    } catch (error) {
+      return one.reject(error);
+    }
+    await settle(one, deleteGroup(this.#socket, group));
+  }
+
   async #together(batch: readonly Waiting[]): Promise<void> {
-    const group = FIRST_GROUP + (this.#batches++ % GROUPS);
+    const group = this.#nextGroup();
     const grouped: Waiting[] = [];
     for (const one of batch) {
+      const ifb = ifbName(one.name);
       try {
-        await groupLink(this.#socket, one.name, group);
-        grouped.push(one);
+        const shaped = ifb !== undefined && (await this.#join(ifb, group));
+        const there = await this.#join(one.name, group);
+        if (there || shaped) grouped.push(one);
+        else one.resolve(false);
       } catch (error) {
-        if (errnoOf(error) === "ENODEV") one.resolve(false);
-        else one.reject(error);
+        one.reject(error);
       }
     }
     if (grouped.length === 0) return;
     const deleted = deleteGroup(this.#socket, group);
     await Promise.all(grouped.map((one) => settle(one, deleted)));
+  }
+
+  /** Put a link into a group; false when there is none of that name. */
+  async #join(name: string, group: number): Promise<boolean> {
+    try {
+      await groupLink(this.#socket, name, group);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "ENODEV") return false;
+      throw error;
+    }
+  }
+
+  #nextGroup(): number {
+    return FIRST_GROUP + (this.#batches++ % GROUPS);
   }
 }
 

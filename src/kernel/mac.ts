@@ -12,6 +12,11 @@ export function hostEndMac(hostIfname: string): string {
   return derived("d0", `veth ${hostIfname}`);
 }
 
+/** MAC of the device that shapes what a container sends: only must not be one udev thinks random. */
+export function ifbMac(ifb: string): string {
+  return derived("d1", `ifb ${ifb}`);
+}
+
 /** 02:KIND:.. with 32 hashed bits; core/address/mac.ts uses a0, a1 and b0. */
 function derived(kind: string, seed: string): string {
   const low = (fnv1a64(seed) & 0xffff_ffffn).toString(16).padStart(8, "0");

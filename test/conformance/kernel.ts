@@ -223,6 +223,29 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       expect(await harness.renderNetns(path)).toBe("");
     });
 
+    test("bandwidth limits what a container receives and sends, and goes with it", async () => {
+      await apply();
+      const [both, one, none] = [harness.addNetns(), harness.addNetns(), harness.addNetns()];
+      const limit = { rate: 8_000_000, burst: 400_000 };
+      await attach(both, { bandwidth: { ingress: limit, egress: { rate: 1_000_000, burst: 8 } } });
+      const second = { hostIfname: "vw000000000002", mac: M1, addresses: ["10.32.0.7/12"] };
+      await attach(one, { ...second, bandwidth: { egress: limit } });
+      const third = { hostIfname: "vw000000000003", mac: "02:a0:0a:20:00:08", addresses: ["10.32.0.8/12"] };
+      await attach(none, { ...third, bandwidth: { ingress: { rate: 0, burst: 0 } } });
+      const shapes = async () =>
+        (await harness.render()).split("\n").filter((line) => line.startsWith("shape"));
+      // A bucket smaller than a frame would let none through.
+      expect(await shapes()).toEqual([
+        "shape vw000000000001 egress rate 125000 burst 1468",
+        "shape vw000000000001 ingress rate 1000000 burst 50000",
+        "shape vw000000000002 egress rate 1000000 burst 50000",
+      ]);
+      const names = ["vw000000000001", "vw000000000002", "vw000000000003"];
+      expect(await Promise.all(names.map((name) => harness.kernel.detach(name)))).toEqual([true, true, true]);
+      expect(await shapes()).toEqual([]);
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+    });
+
     test("an interface is looked at as it is, its host end with the MAC the other end has now", async () => {
       await apply();
       const path = harness.addNetns();

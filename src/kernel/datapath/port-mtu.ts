@@ -4,9 +4,10 @@
 import { closeSync, openSync, readdirSync, statSync } from "node:fs";
 import { WeaveError } from "../../core/errors.ts";
 import { inNetns } from "../netns.ts";
-import { changeLink, type Link, listLinks } from "../rtnetlink/link.ts";
+import { changeLink, getLink, type Link, listLinks } from "../rtnetlink/link.ts";
 import { netnsIdOf } from "../rtnetlink/netns-id.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "../rtnetlink/socket.ts";
+import { ifbName } from "../shaping.ts";
 import type { Report } from "./report.ts";
 
 /** Where namespaces without a process may be named. */
@@ -33,6 +34,9 @@ export async function ensurePortMtus(
   for (const port of changing) {
     await changeLink(socket, port, { mtu });
     report.changed(`link set ${port.name} mtu ${mtu}`);
+    const shaper = ifbName(port.name);
+    const ifb = shaper === undefined ? undefined : await getLink(socket, shaper);
+    if (ifb !== undefined) await changeLink(socket, ifb, { mtu });
   }
 }
 

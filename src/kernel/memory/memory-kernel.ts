@@ -118,6 +118,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
           ifname: spec.ifname,
           mtu: spec.mtu,
           hairpin: spec.hairpin,
+          bandwidth: structuredClone(spec.bandwidth),
         });
         return { hostMac: hostEndMac(spec.hostIfname), bridgeMac: bridge.mac };
       }),

@@ -2,10 +2,14 @@
 // order, so that a test compares two short texts. The conformance suite reads the same lines out of the real kernel.
 import { formatCidr } from "../../core/address/cidr.ts";
 import type { BridgeState, FirewallState, VxlanState } from "../../core/datapath/state.ts";
+import type { AttachSpec, Bandwidth } from "../../ports/kernel.ts";
 import type { Holding } from "../datapath/plan.ts";
 import { vxlanMac } from "../mac.ts";
 import { blocks } from "../nftables.ts";
+import { tokenBucket } from "../shaping.ts";
 import type { MemoryInterface } from "./netns.ts";
+
+type Limit = NonNullable<Bandwidth["ingress"]>;
 
 /** All a memory kernel holds for its host. */
 export interface MemoryHost {
@@ -20,7 +24,8 @@ export interface MemoryVeth {
   readonly inside: Map<string, MemoryInterface>;
   readonly ifname: string;
   mtu: number;
-  readonly hairpin: boolean;
+  hairpin: boolean;
+  readonly bandwidth: AttachSpec["bandwidth"];
 }
 
 export function render(host: MemoryHost): string {
@@ -38,6 +43,10 @@ export function render(host: MemoryHost): string {
       ([name, veth]) =>
         `link ${name} veth mtu ${veth.mtu} master ${bridge.name} learning on hairpin ${on(veth.hairpin)} up`,
     ),
+    [...host.veths].flatMap(([name, { mtu, bandwidth }]) => [
+      ...shape(name, "ingress", bandwidth?.ingress, mtu),
+      ...shape(name, "egress", bandwidth?.egress, mtu),
+    ]),
     [...holding.addresses].map((address) => `address ${address} dev ${bridge.name}`),
     [...holding.flood].map((vtep) => `flood dev ${vxlan.name} dst ${vtep}`),
     [...holding.self].map(([mac, vtep]) => `fdb ${mac} dev ${vxlan.name} dst ${vtep} self`),
@@ -64,6 +73,12 @@ export function renderInterfaces(interfaces: readonly MemoryInterface[]): string
       ),
     ),
   ]);
+}
+
+function shape(name: string, direction: string, limit: Limit | undefined, mtu: number): string[] {
+  if (limit === undefined || limit.rate === 0) return [];
+  const { rate, burst } = tokenBucket(limit, mtu);
+  return [`shape ${name} ${direction} rate ${rate} burst ${burst}`];
 }
 
 function sets(firewall: FirewallState): string[] {

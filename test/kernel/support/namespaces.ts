@@ -101,14 +101,14 @@ export async function eventually<T>(
   }
 }
 
-/** Why these tests cannot run here, or undefined: they make namespaces, links and nft tables. */
-export function whyNot(): string | undefined {
+/** Why these tests cannot run here, or undefined: they make namespaces, links and nft tables. `more`: what else they run. */
+export function whyNot(...more: readonly string[]): string | undefined {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "needs root on Linux";
-  for (const tool of ["ip", "bridge", "nft", "nsenter", "ping", "tcpdump"]) {
+  for (const tool of ["ip", "bridge", "nft", "nsenter", "ping", "tcpdump", ...more]) {
     try {
       execFileSync("which", [tool], { stdio: "ignore" });
     } catch {
-      return `needs ${tool} (apt-get install iproute2 nftables util-linux iputils-ping tcpdump)`;
+      return `needs ${tool} (apt-get install iproute2 nftables util-linux iputils-ping tcpdump iperf3)`;
     }
   }
   return undefined;

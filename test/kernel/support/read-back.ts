@@ -31,6 +31,7 @@ export async function renderHost(ns: TestNamespace): Promise<string> {
       const { learning, hairpin } = details(veth, "info_slave_data");
       return `link ${veth["ifname"]} veth mtu ${veth["mtu"]} master ${veth["master"]} learning ${on(learning)} hairpin ${on(hairpin)} ${up(veth)}`;
     }),
+    shapes(await ns.json("tc -j qdisc show")),
     (await addresses(ns, bridgeName)).map((address) => `address ${address} dev ${bridgeName}`),
     self
       .filter((entry) => entry["mac"] === "00:00:00:00:00:00")
@@ -70,6 +71,17 @@ export async function renderContainer(ns: TestNamespace): Promise<string> {
     perLink.flat(),
     routes,
   ]);
+}
+
+/** Token buckets of host ends, and of the devices that what containers send is redirected to. */
+function shapes(qdiscs: readonly JsonObject[]): string[] {
+  return qdiscs.flatMap((qdisc) => {
+    if (qdisc["kind"] !== "tbf" || !isObject(qdisc["options"])) return [];
+    const dev = String(qdisc["dev"]);
+    const direction = dev.startsWith("vi") ? "egress" : "ingress";
+    const { rate, burst } = qdisc["options"];
+    return [`shape ${dev.replace(/^vi/, "vw")} ${direction} rate ${rate} burst ${burst}`];
+  });
 }
 
 async function addresses(ns: TestNamespace, dev: string): Promise<string[]> {

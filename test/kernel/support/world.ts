@@ -125,7 +125,7 @@ export class World {
       `fd32::${(number + 9).toString(16)}/96`,
     ];
     const mac = overrides.mac ?? macForAddress(addresses[0]?.split("/")[0] ?? "");
-    const hostIfname = hostEndName(number);
+    const hostIfname = overrides.hostIfname ?? hostEndName(number);
     const open = await host.kernel.openNetns({ path: netns.path });
     try {
       const attached = await host.kernel.attach({
