@@ -101,7 +101,9 @@ describe("CRI-O", () => {
     const pod = newPod("checked");
     const runs = crio.runs.length;
     const [result] = await crio.runPod(pod);
-    expect(crio.runs.slice(runs).map(({ command }) => command)).toEqual(["ADD", "CHECK"]);
+    // VERSION: an event of the directories may still be under way.
+    const verbs = crio.runs.slice(runs).map(({ command }) => command);
+    expect(verbs.filter((verb) => verb !== "VERSION")).toEqual(["ADD", "CHECK"]);
     const address = addressOf(result);
     expect(await addressesOn(pod.netns, "eth0")).toEqual([address]);
     for (let time = 0; time < 3; time++) expect(addressOf((await crio.podStatus(pod))[0])).toBe(address);

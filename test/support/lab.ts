@@ -109,7 +109,7 @@ export class Lab {
 }
 
 /** Processes in a namespace that this lab made are this lab's. */
-function killInside(name: string): void {
+export function killInside(name: string): void {
   let pids = "";
   try {
     pids = execFileSync("ip", ["netns", "pids", name], {

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readlinkSync, statSync } from "node:fs";
 import { eventually, type TestNamespace } from "../../kernel/support/namespaces.ts";
+import { killInside } from "../lab.ts";
 
 export class Sandbox {
   /** As Docker names containers. */
@@ -29,13 +30,14 @@ export class Sandbox {
     return this.#process.exitCode === null && this.#process.signalCode === null ? this.#path : undefined;
   }
 
-  /** The process ends and the namespace with it. */
+  /** The process ends, whatever else ran in the pod too, and the namespace with them. */
   async die(): Promise<void> {
     if (this.netns !== undefined) {
       const closed = new Promise((resolve) => this.#process.once("close", resolve));
       this.#process.kill("SIGKILL");
       await closed;
     }
+    killInside(this.namespace.name);
     this.namespace.remove();
   }
 
