@@ -1,73 +1,17 @@
 // What Kubernetes asks of a network, asked through a containerd: the tests that are the same for each version. Two
 // nodes with a daemon and a containerd each; pods are run as kubelet runs them.
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
-import type { Containerd, Release } from "../support/containerd/containerd.ts";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../kernel/support/namespaces.ts";
 import { expectNothingLeft, leftoversOf } from "../support/containerd/leftovers.ts";
-import type { Machine } from "../support/containerd/machine.ts";
-import { type MachineLab, useMachines } from "../support/containerd/machine-lab.ts";
+import { endAll, type Nodes } from "../support/containerd/nodes.ts";
 import { Pod } from "../support/containerd/pod.ts";
+import { sourceSeen } from "../support/containerd/source-seen.ts";
 import { serve } from "../support/images.ts";
+import { shapersOf } from "../support/pod-effects.ts";
 import { startPinging } from "../support/traffic.ts";
 
-const GET = new URL("../support/http-get.mjs", import.meta.url).pathname;
-
-/** Two machines with weave launched and a containerd each, on which a pod has run once. */
-export function usePods(release: Release): { machines: MachineLab; node(number: number): Containerd } {
-  const machines = useMachines(2);
-  const containerds: Containerd[] = [];
-  beforeAll(async () => {
-    await machines.lab.launchAll();
-    for (const machine of machines.machines) {
-      const containerd = await machines.startContainerd(machine, release);
-      containerds.push(containerd);
-      // The first pod exposes the bridge, and that stays.
-      await (await Pod.run(containerd)).end();
-    }
-  });
-  // A test that failed shall not fail the next ones.
-  afterEach(async () => {
-    for (const containerd of containerds) {
-      if (!(await isUp(containerd.machine))) await containerd.machine.launch();
-      await endAll(containerd);
-    }
-  });
-  return {
-    machines,
-    node(number) {
-      const containerd = containerds[number - 1];
-      if (containerd === undefined) throw new Error(`there is no node ${number}`);
-      return containerd;
-    },
-  };
-}
-
-/** HTTP from a namespace; what the server in the pod says the request's source is. Rejects with what fetch said. */
-export function sourceSeen(from: TestNamespace, address: string, port: number): Promise<string> {
-  return from.run(`${process.execPath} ${GET} http://${address}:${port}/cgi-bin/source`);
-}
-
-function isUp(machine: Machine): Promise<boolean> {
-  return machine.status().then(
-    () => true,
-    () => false,
-  );
-}
-
-/** End all pods, and what a failed RunPodSandbox may have left, as kubelet does. */
-async function endAll({ cri }: Containerd, except: readonly Pod[] = []): Promise<void> {
-  const { items } = await cri.call("ListPodSandbox");
-  for (const { id } of items) {
-    if (except.some((pod) => pod.id === id)) continue;
-    await cri.call("StopPodSandbox", { pod_sandbox_id: id });
-    await cri.call("RemovePodSandbox", { pod_sandbox_id: id });
-  }
-}
-
-export function podTests(release: Release): void {
-  const { machines, node } = usePods(release);
-  const { lab } = machines;
-
+/** Registers them. */
+export function podTests({ lab, node }: Nodes): void {
   describe("a pod", () => {
     it("has the address that PodSandboxStatus shows, and reaches pods and hosts of both nodes", async () => {
       const [here, there] = [node(1), node(2)];
@@ -194,9 +138,10 @@ export function podTests(release: Release): void {
           "kubernetes.io/egress-bandwidth": "3M",
         },
       });
-      // tc tells bytes per second.
-      expect(await rateOf(machine, pod.hostIfname)).toBe(2_000_000 / 8);
-      expect(await rateOf(machine, pod.hostIfname.replace("vw", "vi"))).toBe(3_000_000 / 8);
+      expect([...(await shapersOf(machine.namespace))]).toEqual([
+        [pod.hostIfname, 2_000_000],
+        [pod.hostIfname.replace("vw", "vi"), 3_000_000],
+      ]);
       expect(await machine.namespace.succeeds(`ping -n -c 1 -W 1 ${pod.address}`)).toBe(true);
       await pod.end();
       await expectNothingLeft(machine, before);
@@ -253,12 +198,4 @@ export function podTests(release: Release): void {
       await expectNothingLeft(machine, before);
     });
   });
-}
-
-/** Bytes per second of the tbf at the root of a link. */
-async function rateOf({ namespace }: Machine, link: string): Promise<unknown> {
-  const [queue] = await namespace.json(`tc -j qdisc show dev ${link} root`);
-  expect(queue).toMatchObject({ kind: "tbf" });
-  const options = queue?.["options"];
-  return typeof options === "object" && options !== null && "rate" in options ? options.rate : options;
 }

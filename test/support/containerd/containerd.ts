@@ -19,8 +19,8 @@ export interface Release {
 /** What the package containerd installed. */
 export const INSTALLED: Release = { name: "installed", dir: "/usr/bin" };
 
-/** Of Kubernetes' containers, in containerd's own sense of the word. */
-const NAMESPACE = "k8s.io";
+/** In containerd's own sense of the word: that of Kubernetes, and that of ctr. */
+const NAMESPACES = ["k8s.io", "default"];
 
 export class Containerd {
   readonly machine: Machine;
@@ -44,8 +44,10 @@ export class Containerd {
     mkdirSync(this.#dir, { recursive: true });
     if (!(await this.#hasOverlay())) this.#snapshotter = "native";
     await this.#run();
-    for (const image of [images.pause, images.box]) {
-      await this.ctrOk("-n", NAMESPACE, "images", "import", "--snapshotter", this.#snapshotter, image);
+    for (const namespace of NAMESPACES) {
+      for (const image of [images.pause, images.box]) {
+        await this.ctrOk("-n", namespace, "images", "import", "--snapshotter", this.#snapshotter, image);
+      }
     }
     // The interface learns of them by an event.
     for (const image of [PAUSE_IMAGE, BOX_IMAGE]) {
@@ -90,9 +92,9 @@ export class Containerd {
     return this.machine.runOk([join(this.#release.dir, "ctr"), "--address", this.#socket, ...words]);
   }
 
-  /** Options of `ctr run` for this machine. */
-  get runOptions(): string[] {
-    return ["--snapshotter", this.#snapshotter, "--cgroup", `/${this.machine.cgroup}/ctr`];
+  /** Options of `ctr run` for a container on this machine. */
+  runOptions(id: string): string[] {
+    return ["--snapshotter", this.#snapshotter, "--cgroup", `/${this.machine.cgroup}/${id}`];
   }
 
   logTail(lines = 20): string {

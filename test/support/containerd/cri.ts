@@ -19,7 +19,10 @@ export type Condition = z.infer<typeof condition>;
 
 const answers = {
   Version: z.object({ runtime_name: z.string(), runtime_version: z.string() }),
-  Status: z.object({ status: z.object({ conditions: z.array(condition) }) }),
+  Status: z.object({
+    status: z.object({ conditions: z.array(condition) }),
+    info: z.record(z.string(), z.string()),
+  }),
   RunPodSandbox: z.object({ pod_sandbox_id: z.string().min(1) }),
   StopPodSandbox: z.object({}),
   RemovePodSandbox: z.object({}),
@@ -94,6 +97,11 @@ export class Cri {
     ).catch((error: unknown) => {
       throw new Error(`${String(error)}: ${JSON.stringify(last)}`);
     });
+  }
+
+  /** The network configuration the runtime has loaded, as JSON of its own making. */
+  async loadedNetwork(): Promise<string> {
+    return (await this.call("Status", { verbose: true })).info["cniconfig"] ?? "";
   }
 
   close(): void {

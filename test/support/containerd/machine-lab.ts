@@ -8,6 +8,7 @@ import { Machine } from "./machine.ts";
 
 export class MachineLab {
   readonly lab: Lab;
+  /** In the order of their making. */
   readonly machines: Machine[] = [];
   readonly #containerds: Containerd[] = [];
   #images: Images | undefined;
@@ -20,27 +21,14 @@ export class MachineLab {
     });
   }
 
-  /** One more, with weave set up and not launched. */
-  async addMachine(): Promise<Machine> {
-    await this.lab.addHost();
-    return this.machine(this.machines.length);
-  }
-
-  /** By number, from 1. */
-  machine(number: number): Machine {
-    const machine = this.machines[number - 1];
-    if (machine === undefined) throw new Error(`there is no machine ${number}`);
-    return machine;
-  }
-
   /** A containerd on a machine, started. */
-  async startContainerd(machine: Machine, release: Release): Promise<Containerd> {
+  readonly startContainerd = async (machine: Machine, release: Release): Promise<Containerd> => {
     this.#images ??= buildImages(join(this.lab.dir, "images"));
     const containerd = new Containerd(machine, release);
     this.#containerds.push(containerd);
     await containerd.start(this.#images);
     return containerd;
-  }
+  };
 
   remove(): void {
     for (const { cri } of this.#containerds) cri.close();
@@ -54,7 +42,7 @@ export function useMachines(count: number): MachineLab {
   const remove = (): void => machines.remove();
   process.once("exit", remove);
   beforeAll(async () => {
-    for (let number = 1; number <= count; number++) await machines.addMachine();
+    for (let number = 1; number <= count; number++) await machines.lab.addHost();
   });
   // Hooks after run in the reverse order: machines end before the lab removes namespaces and files.
   afterAll(() => {
