@@ -123,12 +123,12 @@ describe("the configuration's wishes", () => {
   });
 });
 
+const FOREIGN = { ipam: { type: "host-local", subnet: "172.20.0.0/24" } };
+
 describe("refused before any change", () => {
   test.each<[string, number, Parameters<Harness["call"]>[1]]>([
-    ["a foreign ipam plugin", 2, { config: { ipam: { type: "host-local" } } }],
+    ["a foreign ipam plugin without CNI_PATH", 4, { config: FOREIGN, env: { CNI_PATH: "" } }],
     ["an unsupported field", 2, { config: { vlan: 100 } }],
-    ["another bridge", 2, { config: { bridge: "cni0" } }],
-    ["an MTU above the overlay's", 7, { config: { mtu: 1451 } }],
     ["bad CNI_ARGS", 4, { args: "A=B=C" }],
     ["a multicast MAC", 7, { config: { runtimeConfig: { MAC: "01:00:00:00:00:01" } } }],
     ["a missing namespace", 101, { netns: "/run/netns/none" }],
@@ -224,7 +224,7 @@ describe("what fails half-way leaves nothing", () => {
       if (operation === "detach") throw new WeaveError("kernel", "busy");
     };
     expect((await daemon.call("ADD")).json).toMatchObject({ code: 5, msg: "disk full" });
-    expect(daemon.logged).toContain("cannot remove the interface of a failed ADD");
+    expect(daemon.logged).toContain("after a failed ADD: cannot remove the interface");
     expect(daemon.residue()).toMatchObject({ addresses: "" });
   });
 

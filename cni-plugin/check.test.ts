@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
+import type { AttachSpec } from "../src/ports/kernel.ts";
 import { type Call, Harness } from "./testing/harness.ts";
 
 describe("STATUS", () => {
   const none: Call = { id: "", ifname: "", netns: "" };
 
   test("says nothing when addresses can be given", async () => {
-    expect(await new Harness().call("STATUS", none)).toEqual({ exit: 0, stdout: "", json: {} });
+    expect(await new Harness().call("STATUS", none)).toMatchObject({ exit: 0, stdout: "", stderr: "" });
   });
 
   test.each([
@@ -67,11 +68,49 @@ describe("CHECK", () => {
       msg: expect.stringContaining("10.32.0.2/12"),
     });
     daemon.kernel.links.clear();
-    expect(await check()).toMatchObject({ code: 105, msg: expect.stringContaining("no port of the bridge") });
+    expect(await check()).toMatchObject({ code: 105, msg: expect.stringContaining("no interface eth0") });
     await daemon.call("DEL");
     expect(await check()).toMatchObject({
       code: 105,
       msg: expect.stringContaining("no address is reserved"),
     });
   });
+
+  test.each<[string, (daemon: Harness) => void]>([
+    ["has no address 10.32.0.2/12", (daemon) => change(daemon, { addresses: ["10.32.0.9/12"] })],
+    ["no route to 0.0.0.0/0", (daemon) => change(daemon, { routes: [] })],
+    ["is no port of the bridge", (daemon) => change(daemon, { bridge: "docker0" })],
+    ["not the namespace that ADD attached", (daemon) => daemon.kernel.netns.set("/run/netns/c1", "ns-2")],
+    [
+      "nftables",
+      (daemon) => {
+        const message = "the kernel is not as containers need it: nftables";
+        daemon.attachments.ready = { ready: false, degraded: true, message, hint: "run: weave status" };
+      },
+    ],
+  ])("%s", async (words, spoil) => {
+    const { daemon, config } = await added();
+    spoil(daemon);
+    const answer = await daemon.call("CHECK", { config });
+    expect(answer.json).toMatchObject({ code: 105, msg: expect.stringContaining(words) });
+    expect(daemon.residue().openNetns).toBe(0);
+  });
+
+  test("what later plugins changed is no fault: a MAC, which is followed, and routes and links of their own", async () => {
+    const { daemon, config } = await added();
+    daemon.kernel.macs.set(daemon.residue().links, "02:00:00:00:00:77");
+    const prev = Object(config["prevResult"]);
+    const prevResult = {
+      ...prev,
+      interfaces: [...prev.interfaces, { name: "ifb0", mac: "02:00:00:00:00:99" }],
+      routes: [...prev.routes, { dst: "192.168.0.0/16", gw: "172.16.0.1" }, { dst: "198.51.100.0/24" }],
+    };
+    expect((await daemon.call("CHECK", { config: { ...config, prevResult } })).stdout).toBe("");
+    expect([...daemon.attachments.held.values()][0]).toMatchObject({ mac: "02:00:00:00:00:77" });
+  });
 });
+
+/** Changes the only link behind the daemon's back. */
+function change(daemon: Harness, what: Partial<AttachSpec>): void {
+  for (const [name, spec] of daemon.kernel.links) daemon.kernel.links.set(name, { ...spec, ...what });
+}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseIpamConfig, parseNetworkConfig } from "./config.ts";
+import { foreignIpam, parseIpamConfig, parseNetworkConfig } from "./config.ts";
 
 const fault = (code: number, ...words: string[]): unknown =>
   expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.join(".*"))) });
@@ -36,7 +36,7 @@ test("what the reference bridge plugin accepts is accepted", () => {
     dns: { nameservers: ["10.32.0.1"], search: null },
   };
   expect(parseNetworkConfig(config)).toMatchObject({
-    ...{ isGateway: true, isDefaultGateway: true, hairpin: false, mtu: 1400 },
+    ...{ isGateway: true, isDefaultGateway: true, ipMasq: true, hairpin: false, mtu: 1400 },
     dns: { nameservers: ["10.32.0.1"] },
     prevResult: { interfaces: [], ips: [], routes: [], rest: {} },
   });
@@ -50,7 +50,8 @@ describe("refused by key and value, code 2", () => {
     ["macspoofchk", true, "true"],
     ["disableContainerInterface", true, "true"],
     ["portIsolation", true, "true"],
-    ["ipam", { type: "host-local" }, "host-local"],
+    ["ipam", { rangeStart: "10.32.0.9" }, "10.32.0.9"],
+    ["ipam", { ranges: [[{ subnet: "10.32.0.0/24" }]] }, "10.32.0.0/24"],
     ["ipam", { routes: [{ dst: "10.0.0.0/8", mtu: 1300 }] }, "1300"],
   ])("%s %j", (key, value, shown) => {
     expect(() => parseNetworkConfig({ [key]: value })).toThrow(fault(2, key, shown) as Error);
@@ -95,4 +96,14 @@ test("weave-ipam does not judge the fields of the plugin that called it", () => 
   expect(parseIpamConfig({ vlan: 100, ipam: { subnet: "10.40.0.7/16" } })).toEqual({
     subnet: "10.40.0.0/16",
   });
+});
+
+test("another plugin's part of the configuration is its own", () => {
+  const ipam = { type: "host-local", subnet: 5, ranges: "x", rangeStart: "y", routes: "z" };
+  expect(parseNetworkConfig({ ipam }).ipam).toEqual({ delegate: "host-local" });
+  expect(() => parseNetworkConfig({ ipam: { type: "../x" } })).toThrow(fault(7, "ipam.type") as Error);
+  expect(() => parseIpamConfig({ ipam })).toThrow(fault(2, "ipam.type", "host-local") as Error);
+  expect(foreignIpam({ ipam })).toBe("host-local");
+  for (const config of [{}, { ipam: "x" }, { ipam: { type: "weave-ipam" } }, { ipam: { type: "a/b" } }])
+    expect(foreignIpam(config)).toBeUndefined();
 });

@@ -21,8 +21,10 @@ export async function del(call: Call): Promise<string> {
   if (held !== undefined && isBefore(began, held.moment)) return "";
   if (request.program === "weave-net") await deps.kernel.detach(hostIfname(key));
   await deps.attachments.release(key, began);
+  // What ADD did counts, whatever the configuration says by now.
   const type = request.program === "weave-net" ? foreignIpam(request.config) : undefined;
-  if (type !== undefined && request.cniPath !== "") await delegatedDel(call, type);
+  const same = held === undefined || held.delegate?.type === type;
+  if (type !== undefined && same && request.cniPath !== "") await delegatedDel(call, type);
   else if (held !== undefined) await delegatedEnd(call, held);
   return "";
 }

@@ -3,6 +3,7 @@ import { parseCniArgs, parseWishes } from "./wishes.ts";
 
 const wishes = (cniArgs: string, args?: unknown, runtimeConfig?: unknown): unknown =>
   parseWishes(parseCniArgs(cniArgs), args, runtimeConfig);
+const none = { addresses: [], ports: [], dns: {} };
 
 describe("CNI_ARGS", () => {
   test.each(["A=B=C", "IP", "=x", "IP=10.0.0.1;", "K8S_POD_NAME=a;;IgnoreUnknown=1"])(
@@ -24,8 +25,8 @@ describe("CNI_ARGS", () => {
   test("Kubernetes' keys are known in any order", () => {
     const text =
       "K8S_POD_UID=u;IP=10.32.0.9;K8S_POD_NAMESPACE=default;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c";
-    expect(wishes(text)).toEqual({ addresses: ["10.32.0.9"] });
-    expect(wishes(text.split(";").reverse().join(";"))).toEqual({ addresses: ["10.32.0.9"] });
+    expect(wishes(text)).toEqual({ ...none, addresses: ["10.32.0.9"] });
+    expect(wishes(text.split(";").reverse().join(";"))).toEqual({ ...none, addresses: ["10.32.0.9"] });
   });
 });
 
@@ -33,12 +34,14 @@ describe("addresses", () => {
   test("of all three places, with and without prefix, once each", () => {
     const args = { cni: { ips: ["10.32.0.6", "10.32.0.7/16"] } };
     expect(wishes("IP=10.32.0.5", args, { ips: ["10.32.0.6/12", "fd00:0::7"] })).toEqual({
+      ...none,
       addresses: ["10.32.0.5", "10.32.0.6/12", "10.32.0.7/16", "fd00::7"],
     });
   });
 
   test("runtimeConfig members count in any case, as containerd sends them", () => {
     expect(wishes("", undefined, { IPs: ["10.32.0.6"], Mac: "02:00:00:00:00:09" })).toEqual({
+      ...none,
       addresses: ["10.32.0.6"],
       mac: "02:00:00:00:00:09",
     });
@@ -52,8 +55,8 @@ describe("addresses", () => {
   });
 
   test("null, empty and foreign metadata ask for nothing", () => {
-    expect(wishes("", { "org.apache.mesos": { network_info: {} } }, null)).toEqual({ addresses: [] });
-    expect(wishes("", [], { ips: null, mac: "" })).toEqual({ addresses: [] });
+    expect(wishes("", { "org.apache.mesos": { network_info: {} } }, null)).toEqual(none);
+    expect(wishes("", [], { ips: null, mac: "" })).toEqual(none);
   });
 });
 
@@ -73,4 +76,19 @@ describe("MAC", () => {
       expect(() => wishes("", {}, { mac })).toThrow(expect.objectContaining({ code: 7 }));
     },
   );
+});
+
+describe("dns of the runtime", () => {
+  test("bears the result's names, in any case; empty lists say nothing", () => {
+    const dns = { Servers: ["10.0.0.1"], Searches: ["a.b"], Options: [] };
+    expect(wishes("", undefined, { dns })).toEqual({
+      ...none,
+      dns: { nameservers: ["10.0.0.1"], search: ["a.b"] },
+    });
+  });
+
+  test("is refused when it is no list of texts", () => {
+    for (const dns of [{ servers: "10.0.0.1" }, { options: [1] }])
+      expect(() => wishes("", undefined, { dns })).toThrow(expect.objectContaining({ code: 7 }));
+  });
 });
