@@ -52,7 +52,7 @@ describe("a wrong command line ends with 2, a hint and no stack", () => {
     ],
     [
       ["status", "ipams"],
-      'weave: status has no section "ipams"\n  it has: connections, peers, ipam, endpoints\n',
+      'weave: status has no section "ipams"\n  it has: connections, peers, ipam, endpoints, cni\n',
     ],
     [
       ["stop", "now"],

@@ -1,35 +1,47 @@
-// `weave setup`: puts the CNI plugin and its configuration where container runtimes look for them. Needs no daemon.
-import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import type { Command } from "commander";
+// `weave setup`: puts the CNI plugin and its configuration where container runtimes look for them, or takes both away.
+// Needs no daemon.
+import { join } from "node:path";
+import { type Command, Option } from "commander";
 import { z } from "zod";
-import { WeaveError } from "../../src/core/errors.ts";
-import { SOCKET_FILE } from "../../src/daemon/options.ts";
+import { DEFAULT_DATA_DIR, SOCKET_FILE } from "../../src/daemon/options.ts";
 import { EXIT } from "../exit-code.ts";
 import { dataDirOption, readDirectories, runDirOption } from "../launch-options.ts";
+import { quote } from "./cni/finding.ts";
 import { type Context, MAX_COLUMNS } from "./context.ts";
-import { CONFIGURATION_FILE, installConfiguration } from "./setup/configuration.ts";
-import { installExecutables } from "./setup/executables.ts";
-import { notes } from "./setup/notes.ts";
-import { Remembered } from "./setup/remembered.ts";
-import type { Place, Step } from "./setup/step.ts";
-import { wrap } from "./text.ts";
-
-const DEFAULT_BIN_DIR = "/opt/cni/bin";
-const DEFAULT_CONF_DIR = "/etc/cni/net.d";
+import { daemonOf } from "./daemon.ts";
+import { FORMATS } from "./setup/contents.ts";
+import { setup } from "./setup/install.ts";
+import { DEFAULT_BIN_DIR, DEFAULT_CONF_DIR, kubeletPlaces, mesosPlaces } from "./setup/places.ts";
+import type { Step } from "./setup/step.ts";
+import { stillHere } from "./setup/still-here.ts";
+import { uninstall } from "./setup/uninstall.ts";
+import { plain, wrap } from "./text.ts";
 
 const EXAMPLES = `
-Installs the plugins weave-net and weave-ipam, and the network configuration ${CONFIGURATION_FILE}, which
-it never overwrites once you have changed it. May be run again at any time, also for an upgrade. A
-default directory that does not exist is left out; one that is named must exist.
+Installs the plugins weave-net and weave-ipam, and the network configuration 10-weave.conf or
+10-weave.conflist, which it never overwrites once you have changed it. May be run again at any time,
+also for an upgrade. A default directory that does not exist is left out; one that is named must
+exist. Where /opt/mesosphere exists, or with --mesos, Mesos gets the plugins and a weave.conf, too.
+
+--uninstall removes what setup brought, in every directory it was run for, and keeps files you have
+changed. Daemon and containers go on; but a runtime that is to delete a container needs the plugin,
+so delete them first. "weave setup" brings it back.
 
 Examples:
   mkdir -p ${DEFAULT_BIN_DIR} ${DEFAULT_CONF_DIR} && weave setup
+  weave setup --format conflist                            podman reads nothing else
   weave setup --cni-bin-dir /usr/lib/cni                   containerd of Debian looks there
-  weave setup --cni-bin-dir /opt/mesosphere/active/cni \\
-              --cni-conf-dir /opt/mesosphere/etc/dcos/network/cni`;
+  weave setup --mesos /usr/libexec/cni /etc/mesos/cni      --network_cni_plugins_dir, _config_dir
+  weave setup --uninstall
+  weave status cni                                         whether kubelet will use it`;
 
-const flags = z.object({ cniBinDir: z.string().optional(), cniConfDir: z.string().optional() });
+const flags = z.object({
+  cniBinDir: z.string().optional(),
+  cniConfDir: z.string().optional(),
+  format: z.enum(FORMATS).optional(),
+  mesos: z.array(z.string()).optional(),
+  uninstall: z.boolean().optional(),
+});
 
 export function addSetup(program: Command, context: Context): Command {
   return program
@@ -43,78 +55,72 @@ export function addSetup(program: Command, context: Context): Command {
       "--cni-conf-dir <DIR>",
       `where they look for networks (default: ${DEFAULT_CONF_DIR} if it exists)`,
     )
+    .addOption(
+      new Option("--format <FORMAT>", "of the configuration (default: what is there, else conf)").choices(
+        FORMATS,
+      ),
+    )
+    .addOption(twoValues(new Option("--mesos <BIN_DIR> <CONF_DIR>", "directories of a Mesos agent, both")))
+    .addOption(
+      new Option("--uninstall", "remove what setup brought").conflicts([
+        "cniBinDir",
+        "cniConfDir",
+        "format",
+        "mesos",
+      ]),
+    )
     .addOption(runDirOption())
     .addOption(dataDirOption())
     .addHelpText("after", EXAMPLES)
-    .action((options: unknown) => {
-      const { runDir, dataDir } = readDirectories(options);
-      const { cniBinDir, cniConfDir } = flags.parse(options);
-      const request = {
-        programs: context.programs,
-        version: context.version,
-        socket: join(runDir, SOCKET_FILE),
-        dataDir,
-        bin: find("--cni-bin-dir", cniBinDir, DEFAULT_BIN_DIR),
-        conf: find("--cni-conf-dir", cniConfDir, DEFAULT_CONF_DIR),
-      };
-      const steps = setup(request);
+    .action(async (options: unknown) => {
+      const steps = flags.parse(options).uninstall ? await takeAway(options) : install(options, context);
       for (const step of steps) context.print(format(step));
-      if (!request.bin.exists && !request.conf.exists) {
-        context.setExitCode(EXIT.failed);
-        context.tell("weave: nothing was installed");
-      }
     });
 }
 
-export interface SetupRequest {
-  readonly programs: string;
-  readonly version: string;
-  /** Control socket the installed plugin talks to. */
-  readonly socket: string;
-  readonly dataDir: string;
-  readonly bin: Place;
-  readonly conf: Place;
+/** Commander takes more than one value only as a list; the number is checked when it is read. */
+function twoValues(option: Option): Option {
+  option.variadic = true;
+  return option;
 }
 
-/** Installs what there is a place for, the configuration last: with it runtimes begin to call the plugin. */
-export function setup(request: SetupRequest): Step[] {
-  const { bin, conf } = request;
-  const steps: Step[] = [];
-  if (bin.exists || conf.exists) {
-    const remembered = Remembered.load(request.dataDir);
-    if (bin.exists) steps.push(...installExecutables({ ...request, bin: bin.path, remembered }));
-    if (conf.exists) steps.push(...installConfiguration(conf.path, remembered));
-  }
-  if (!bin.exists) steps.push(missing(bin.path, "no plugin was installed"));
-  if (!conf.exists) steps.push(missing(conf.path, "no configuration was installed"));
-  return [...steps, ...notes(bin, conf)];
+function install(options: unknown, context: Context): readonly Step[] {
+  const { runDir, dataDir } = readDirectories(options);
+  const { cniBinDir, cniConfDir, format, mesos } = flags.parse(options);
+  const kubelet = kubeletPlaces(cniBinDir, cniConfDir);
+  const { steps, done } = setup({
+    ...kubelet,
+    programs: context.programs,
+    version: context.version,
+    socket: join(runDir, SOCKET_FILE),
+    dataDir,
+    format,
+    mesos: mesosPlaces(mesos, kubelet),
+  });
+  if (done) return kubelet.conf.exists ? [...steps, next(dataDir)] : steps;
+  context.setExitCode(EXIT.failed);
+  context.tell("weave: nothing was installed");
+  return steps;
 }
 
-/** A named directory must exist, or a typing error would look like success. */
-function find(option: string, named: string | undefined, otherwise: string): Place {
-  const path = resolve(named || otherwise);
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory()) return { path, exists: true };
-  if (!named && found === undefined) return { path, exists: false };
-  throw new WeaveError(
-    "bad-request",
-    `${option} ${path} ${found === undefined ? "does not exist" : "is not a directory"}`,
-    {
-      hint:
-        found === undefined
-          ? `create it with: mkdir -p ${path}`
-          : "name the directory that your container runtime reads",
-    },
-  );
+async function takeAway(options: unknown): Promise<Step[]> {
+  const { dataDir } = readDirectories(options);
+  return [...uninstall(dataDir), ...(await stillHere(daemonOf(options, PATIENCE_MS).client))];
 }
 
-function missing(path: string, consequence: string): Step {
-  return { action: "missing", what: path, detail: `${consequence}; to create it: mkdir -p ${path}` };
+/** For a daemon that only has to be mentioned. */
+const PATIENCE_MS = 3000;
+
+function next(dataDir: string): Step {
+  const where = dataDir === DEFAULT_DATA_DIR ? "" : ` --data-dir ${quote(dataDir)}`;
+  return { action: "next", what: `weave status cni${where}`, detail: "shows whether kubelet will use weave" };
 }
 
-function format({ action, what, detail }: Step): string {
-  const line = `${action.padEnd(9)}  ${what}`;
-  return detail === undefined
-    ? line
-    : `${line}\n${wrap(`${" ".repeat(11)}${detail}`, MAX_COLUMNS, " ".repeat(11))}`;
+function format({ action, what, detail, command }: Step): string {
+  const indent = " ".repeat(11);
+  const line = action.padEnd(indent.length) + wrap(indent + what, MAX_COLUMNS, indent).slice(indent.length);
+  const lines = [line];
+  if (detail !== undefined) lines.push(wrap(indent + detail, MAX_COLUMNS, indent));
+  if (command !== undefined) lines.push(`${indent}run: ${plain(command)}`);
+  return lines.join("\n");
 }

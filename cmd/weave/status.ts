@@ -11,6 +11,7 @@ import { EXIT } from "../exit-code.ts";
 import { runDirOption } from "../launch-options.ts";
 import type { Context } from "./context.ts";
 import { type Daemon, daemonOf, isDenied } from "./daemon.ts";
+import { addStatusCni } from "./status/cni.ts";
 import { connectionsTable } from "./status/connections.ts";
 import { endpointsTable } from "./status/endpoints.ts";
 import { ipamTables } from "./status/ipam.ts";
@@ -34,12 +35,13 @@ Examples:
   weave status connections               hosts dialled and connected, and why not
   weave status ipam                      who owns which addresses
   weave status peers --json              {ok, problems, peers}
+  weave status cni                       what kubelet sees; works without a daemon
   weave status > /dev/null || alert      in a script`;
 
 const flags = z.object({ json: z.boolean().optional() });
 
 export function addStatus(program: Command, context: Context): Command {
-  return program
+  const status = program
     .command("status")
     .description("Show whether all is well, and the state of the network")
     .argument("[SECTION]", `show this in full: ${SECTIONS.join(", ")}`)
@@ -54,13 +56,15 @@ export function addStatus(program: Command, context: Context): Command {
       context.print(asJson ? json(select(found, section)) : render(found, section));
       context.setExitCode(found.ok ? EXIT.ok : EXIT.failed);
     });
+  addStatusCni(status, context);
+  return status;
 }
 
 function readSection(text: string | undefined): Section | undefined {
   const section = SECTIONS.find((name) => name === text);
   if (section !== undefined || text === undefined) return section;
   throw new WeaveError("bad-request", `status has no section "${text}"`, {
-    hint: `it has: ${SECTIONS.join(", ")}`,
+    hint: `it has: ${SECTIONS.join(", ")}, cni`,
   });
 }
 

@@ -3,16 +3,17 @@
 //   weave-plugin-0.1.0            the forwarder
 //   weave-plugin-0.1.0.socket     the control socket it talks to; runtimes pass no variable of ours
 //   weave-net, weave-ipam         symbolic links to it, moved in one step
-import { rmSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { WeaveError } from "../../../src/core/errors.ts";
-import { contentOf, linkTarget, removeAbandoned, replaceFile, replaceLink, sha256 } from "./files.ts";
+import { contentOf, linkTarget, removeAbandoned, removeFile, replaceFile, replaceLink } from "./files.ts";
 import type { Remembered } from "./remembered.ts";
 import type { Step } from "./step.ts";
 
 /** The CNI types; the program tells by its name which one it is called as. */
-const TYPES = ["weave-net", "weave-ipam"];
-const VERSIONED = "weave-plugin-";
+export const TYPES = ["weave-net", "weave-ipam"];
+/** Begins the names of the files that the links lead to. */
+export const VERSIONED = "weave-plugin-";
 
 export interface Executables {
   /** Directory of the built programs. */
@@ -48,8 +49,8 @@ function builtPlugin(programs: string): Buffer {
 function installFile(path: string, content: Buffer, mode: number, remembered: Remembered): Step {
   const before = contentOf(path);
   const same = before?.equals(content) === true && (statSync(path).mode & 0o777) === mode;
-  if (!same) replaceFile(path, content, mode);
-  remembered.set(path, sha256(content));
+  if (same) remembered.confirm(path, content);
+  else remembered.whileWriting(path, content, () => replaceFile(path, content, mode));
   return { action: same ? "unchanged" : before === undefined ? "installed" : "updated", what: path };
 }
 
@@ -68,11 +69,11 @@ function removeOlder(plugin: string, remembered: Remembered): Step[] {
     const ours = dirname(path) === dirname(plugin) && basename(path).startsWith(VERSIONED);
     if (!ours || current.includes(path)) continue;
     const content = contentOf(path);
-    if (content !== undefined && sha256(content) === remembered.hashOf(path)) {
-      rmSync(path);
+    if (content !== undefined && remembered.wrote(path, content)) {
+      removeFile(path);
       steps.push({ action: "removed", what: path });
     }
-    remembered.delete(path);
+    remembered.forget(path);
   }
   return steps;
 }

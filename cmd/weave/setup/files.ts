@@ -18,9 +18,17 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-/** Writes, syncs and renames a temporary file in the directory of `path`. A running executable keeps its old file. */
-export function replaceFile(path: string, content: string | Buffer, mode: number): void {
-  const temporary = temporaryName(path);
+/**
+ * Writes, syncs and renames a temporary file, which is in the directory of `path` unless `staging`, a directory of the
+ * same file system, is given. A running executable keeps its old file.
+ */
+export function replaceFile(
+  path: string,
+  content: string | Buffer,
+  mode: number,
+  staging = dirname(path),
+): void {
+  const temporary = temporaryName(path, staging);
   try {
     const fd = openSync(temporary, "wx", mode);
     try {
@@ -37,9 +45,15 @@ export function replaceFile(path: string, content: string | Buffer, mode: number
   syncDirectory(dirname(path));
 }
 
+/** Removes a file or link, if it is there, for good. */
+export function removeFile(path: string): void {
+  rmSync(path, { force: true });
+  syncDirectory(dirname(path));
+}
+
 /** Points the symbolic link at `path` to `target` in one step, whatever was there before. */
 export function replaceLink(path: string, target: string): void {
-  const temporary = temporaryName(path);
+  const temporary = temporaryName(path, dirname(path));
   try {
     symlinkSync(target, temporary);
     renameSync(temporary, path);
@@ -54,7 +68,7 @@ export function contentOf(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }
@@ -73,23 +87,21 @@ export function sha256(content: string | Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/**
- * Removes temporary files that a killed setup left in `directory`. Mesos reads every regular file of its configuration
- * directory, whatever its name.
- */
+/** Removes what a killed setup left in `directory` under temporary names; one that still runs keeps its own. */
 export function removeAbandoned(directory: string): void {
   for (const name of readdirSync(directory)) {
-    const pid = /^\.(?:10-weave|weave-).*\.(\d+)\.tmp$/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(directory, name), { force: true });
+    const pid = /^\.(?:(?:10-)?weave[.-].*|setup\.json)\.(\d+)\.tmp$/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    rmSync(join(directory, name), { force: true, recursive: true });
   }
 }
 
 /**
- * A name that container runtimes pass over: they read *.conf, *.conflist and *.json. In the same directory, since a
- * rename is atomic only inside one file system and containerd does not notice files moved in from elsewhere.
+ * A name that container runtimes pass over: they read *.conf, *.conflist and *.json. Usually in the same directory,
+ * since a rename is atomic only inside one file system and containerd does not notice files moved in from elsewhere.
  */
-function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+export function temporaryName(path: string, staging: string): string {
+  return join(staging, `.${basename(path)}.${process.pid}.tmp`);
 }
 
 function syncDirectory(path: string): void {
@@ -101,6 +113,7 @@ function syncDirectory(path: string): void {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+/** "ENOENT" and the like; undefined for anything but an error of the operating system. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

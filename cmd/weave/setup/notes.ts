@@ -1,33 +1,58 @@
 // What setup sees and does not change, but what keeps containers from starting or from using this network.
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CONFIGURATION_FILE } from "./configuration.ts";
-import type { Place, Step } from "./step.ts";
+import type { Finding } from "../cni/finding.ts";
+import { survey } from "../cni/survey.ts";
+import { MESOS_FILE, NETWORK } from "./contents.ts";
+import { MESOS_BIN_DIR } from "./mesos.ts";
+import type { Places, Step } from "./step.ts";
 
-export function notes(bin: Place, conf: Place): Step[] {
+/** For kubelet and its like: what `weave status cni` would find wrong. A directory that is missing has been told. */
+export function notes({ bin, conf }: Places): Step[] {
+  const { problems, notes: others } = survey({
+    confDir: conf.path,
+    binDirs: [bin.path],
+    together: true,
+    fromSetup: () => false, // what setup could mend by writing is mended
+  });
+  return [...problems, ...others]
+    .filter(({ code }) => conf.exists || code !== "no-directory")
+    .filter(({ code }) => bin.exists || code !== "plugin-missing")
+    .map(toStep);
+}
+
+function toStep({ message, command }: Finding): Step {
+  return { action: "note", what: message, command };
+}
+
+export function mesosNotes({ bin, conf }: Places): Step[] {
   const steps: Step[] = [];
-  if (bin.exists && !existsSync(join(bin.path, "loopback"))) {
+  const twins = readdirSync(conf.path).filter(
+    (name) => name !== MESOS_FILE && namesWeave(join(conf.path, name)),
+  );
+  if (twins.length > 0) {
     steps.push({
       action: "note",
-      what: `there is no plugin "loopback" in ${bin.path}`,
-      detail:
-        "kubelet and containerd need it; Debian's package containernetworking-plugins has it in /usr/lib/cni, others unpack a release of containernetworking/plugins there",
+      what: `${twins.join(", ")} in ${conf.path} names a network ${NETWORK}, too`,
+      detail: "Mesos uses one of them and skips the others; rename the network or move the file away",
     });
   }
-  const earlier = conf.exists ? readByRuntimes(conf.path).filter((name) => name < CONFIGURATION_FILE) : [];
-  if (earlier.length > 0) {
+  if (bin.path === MESOS_BIN_DIR) {
     steps.push({
       action: "note",
-      what: `${earlier.join(", ")} in ${conf.path} sorts before ${CONFIGURATION_FILE}`,
-      detail: "kubelet and containerd use the first file; rename it if containers shall use weave",
+      what: "an upgrade of DC/OS makes its directory active/ anew",
+      detail: "run weave setup again after it",
     });
   }
   return steps;
 }
 
-/** Names as libcni picks them. */
-function readByRuntimes(directory: string): string[] {
-  return readdirSync(directory)
-    .filter((name) => /\.(conf|conflist|json)$/.test(name))
-    .sort();
+function namesWeave(path: string): boolean {
+  try {
+    if (!statSync(path).isFile()) return false;
+    const parsed: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return typeof parsed === "object" && parsed !== null && "name" in parsed && parsed.name === NETWORK;
+  } catch {
+    return false; // Mesos skips what it cannot parse
+  }
 }

@@ -6,10 +6,18 @@ export interface Place {
   readonly exists: boolean;
 }
 
+/** The two directories of a runtime. */
+export interface Places {
+  readonly bin: Place;
+  readonly conf: Place;
+}
+
 /** One thing setup did or left alone. */
 export interface Step {
-  readonly action: "installed" | "updated" | "unchanged" | "kept" | "removed" | "missing" | "note";
-  /** A path, or for a note the whole of it. */
+  readonly action: "installed" | "updated" | "unchanged" | "kept" | "removed" | "missing" | "note" | "next";
+  /** A path; for a note the whole of it; for "next" a command. */
   readonly what: string;
   readonly detail?: string;
+  /** To run next; printed whole, however long. */
+  readonly command?: string;
 }
