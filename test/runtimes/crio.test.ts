@@ -215,6 +215,7 @@ describe("CRI-O", () => {
       confDir: host.cniConfDir,
       binDirs: [host.cniBinDir, "/usr/lib/cni"],
       cacheDir: join(lab.dir, "crio"),
+      cniArgs: [["SITE", "north"]],
     });
     started.push(one);
     return one;

@@ -2,12 +2,14 @@
 // it ends, when its agent restarts and when its machine has rebooted.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { TestNamespace } from "../kernel/support/namespaces.ts";
+import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
 import { MesosAgent } from "../support/mesos/agent.ts";
 import type { Launched } from "../support/mesos/isolator.ts";
+import { addressesOn, linksOf } from "../support/pod-effects.ts";
 import { type Traces, tracesOf } from "../support/traces.ts";
 import { transfer } from "../support/traffic.ts";
 
@@ -65,7 +67,7 @@ describe("a Mesos agent", () => {
 
   it("gives a service with ipAddress.networkName its address", async () => {
     const task = await launched();
-    expect(await addressOn(task.namespace, "eth0")).toBe(task.address);
+    expect(await addressesOn(task.namespace, "eth0")).toEqual([task.address]);
     expect(task.address).toMatch(/^10\.3[2-9]\.|^10\.4[0-7]\./);
     const dir = agent.isolator.checkpoints.dir(task.id);
     expect(readFileSync(join(dir, "hosts"), "utf8")).toBe(
@@ -101,8 +103,8 @@ describe("a Mesos agent", () => {
     const task = await agent.launch({ networks }, { namespace });
     const addresses = [...task.addresses.values()].flat();
     expect(new Set(addresses).size).toBe(2);
-    expect(await addressOn(namespace, "eth0")).toBe(addresses[0]);
-    expect(await addressOn(namespace, "eth1")).toBe(addresses[1]);
+    expect(await addressesOn(namespace, "eth0")).toEqual(addresses.slice(0, 1));
+    expect(await addressesOn(namespace, "eth1")).toEqual(addresses.slice(1));
     await agent.isolator.destroy(task.id);
     await nothingIsLeft();
   });
@@ -192,6 +194,33 @@ describe("a Mesos agent", () => {
     await nothingIsLeft();
   });
 
+  it("detaches with the configuration of the launch, whatever the file has become", async () => {
+    agent.write("changing.conf", { name: "changing", type: "weave-net", mtu: 1300, hairpinMode: false });
+    const namespace = agent.executor();
+    const task = await agent.launch({ ipAddress: { networkName: "changing" } }, { namespace });
+    agent.write("changing.conf", { name: "changing", type: "weave-net", mtu: 1200 });
+    const next = agent.executor();
+    const other = await agent.launch({ ipAddress: { networkName: "changing" } }, { namespace: next });
+    expect((await namespace.json("ip -j link show eth0"))[0]).toMatchObject({ mtu: 1300 });
+    expect((await next.json("ip -j link show eth0"))[0]).toMatchObject({ mtu: 1200 });
+    rmSync(join(agent.configDir, "changing.conf"));
+    for (const { id } of [task, other]) await agent.isolator.destroy(id);
+    await nothingIsLeft();
+  });
+
+  // The runtime directory is on a tmpfs: of the tasks before a reboot the agent knows nothing, and calls no DEL.
+  it("has the daemon release what a reboot took from the agent, too", async () => {
+    const tasks = [await launched(), await launched()];
+    for (const { id, namespace } of tasks) {
+      agent.isolator.checkpoints.remove(id);
+      namespace.remove();
+    }
+    await host.stop();
+    await host.launch();
+    await host.untilOk();
+    await eventually("the addresses are free", async () => isDeepStrictEqual(await tracesOf(host), before));
+  });
+
   it("releases while the daemon is away", async () => {
     const task = await launched();
     await host.stop();
@@ -229,14 +258,4 @@ describe("a Mesos agent", () => {
 interface Task extends Launched {
   readonly namespace: TestNamespace;
   readonly address: string;
-}
-
-async function addressOn(namespace: TestNamespace, ifname: string): Promise<string | undefined> {
-  const [link] = await namespace.json(`ip -j -4 address show dev ${ifname} scope global`);
-  const infos: unknown = link?.["addr_info"];
-  return Array.isArray(infos) ? infos[0]?.local : undefined;
-}
-
-async function linksOf(namespace: TestNamespace): Promise<string[]> {
-  return (await namespace.json("ip -j link show")).map((link) => String(link["ifname"]));
 }

@@ -119,7 +119,12 @@ describe("podman", () => {
   });
 
   it("attaches to two networks, with an address of each, and to one more while it runs", async () => {
-    await podman.run("both", ["--network", "weave:ip=10.40.0.21", "--network", "back:ip=10.44.0.21"]);
+    await podman.run("both", [
+      "--network",
+      "weave:ip=10.40.0.21,alias=db",
+      "--network",
+      "back:ip=10.44.0.21",
+    ]);
     expect(await addressIn("both", "eth0")).toBe("10.40.0.21");
     expect(await addressIn("both", "eth1")).toBe("10.44.0.21");
 
