@@ -1,5 +1,7 @@
 // The stage of the contract's cases: a daemon on each host, libcni as a runtime of the first host would use it, and
 // what every case asks of errors and of what is left behind.
+import { mkdtempSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, expect } from "vitest";
 import { isObject, type JsonObject } from "../kernel/support/namespaces.ts";
 import type { Container, PluginAnswer } from "../support/container.ts";
@@ -8,6 +10,7 @@ import { type Lab, useLab } from "../support/lab.ts";
 import {
   type Attachment,
   Libcni,
+  type LibcniOptions,
   type Network,
   PluginFailure,
   parseNetwork,
@@ -40,14 +43,30 @@ export class Rig {
   cniOf(host: Host): Libcni {
     const known = this.#libraries.get(host);
     if (known !== undefined) return known;
-    const cacheDir = `${host.runDir}-libcni`;
-    const library = new Libcni({
-      netns: host.namespace.path,
-      binDirs: [host.cniBinDir, DEBIAN],
-      cacheDir,
-    });
+    const library = this.libraryOf(host);
     this.#libraries.set(host, library);
     return library;
+  }
+
+  /** Another runtime of a host: a cache of its own. */
+  libraryOf(host: Host, options: Partial<LibcniOptions> = {}): Libcni {
+    return new Libcni({
+      netns: host.namespace.path,
+      binDirs: [host.cniBinDir, DEBIAN],
+      cacheDir: mkdtempSync(join(this.lab.dir, "libcni-")),
+      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+      ...options,
+    });
+  }
+
+  /**
+   * A runtime without ip6tables. Debian's portmap, given an IPv4 mapping, looks on CHECK for rules in ip6tables that it
+   * never made (1.1.1), unless there is no ip6tables.
+   */
+  libraryWithoutIp6tables(host: Host): Libcni {
+    const bin = mkdtempSync(join(this.lab.dir, "path-"));
+    symlinkSync("/usr/sbin/iptables", join(bin, "iptables"));
+    return this.libraryOf(host, { env: { PATH: bin } });
   }
 
   /** weave-net alone; `config` holds its fields, `cniVersion` and `name` included. */

@@ -108,7 +108,7 @@ function execute(
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     // nsenter becomes the plugin: same process, so a kill reaches it.
-    const child = spawn("nsenter", argv, { cwd: "/", env, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("/usr/bin/nsenter", argv, { cwd: "/", env, stdio: ["pipe", "pipe", "pipe"] });
     const kill = (): void => void child.kill("SIGKILL");
     signal?.addEventListener("abort", kill);
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
