@@ -1,7 +1,7 @@
 // The plugin under CRI-O: networks loaded only when every plugin speaks their version, CHECK after each ADD, teardown
 // from the cache, STATUS before the first pod, GC at CRI-O's start.
 import { randomBytes } from "node:crypto";
-import { appendFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually, isObject, type TestNamespace } from "../kernel/support/namespaces.ts";
@@ -12,14 +12,13 @@ import { useLab } from "../support/lab.ts";
 import { addressesOn, linksOf, shapersOf } from "../support/pod-effects.ts";
 import { type Traces, tracesOf } from "../support/traces.ts";
 
-/** What setup will write as a list, with everything declared that CRI-O can send. */
-const LIST = {
+/** Everything declared that CRI-O can send, also what is nothing to us. */
+const EVERYTHING = {
   cniVersion: "1.1.0",
-  name: "weave",
+  name: "everything",
   plugins: [
     {
       type: "weave-net",
-      hairpinMode: true,
       capabilities: {
         portMappings: true,
         bandwidth: true,
@@ -45,8 +44,8 @@ describe("CRI-O", () => {
 
   beforeAll(async () => {
     host = lab.host(1);
-    rmSync(join(host.cniConfDir, "10-weave.conf"));
-    write("10-weave.conflist", LIST);
+    await setup("conflist");
+    write("20-everything.conflist", EVERYTHING);
     outside = (await lab.addOutsider()).namespace;
   });
   afterEach(() => crio?.stopAll());
@@ -80,20 +79,20 @@ describe("CRI-O", () => {
     for (const [file, content] of Object.entries(files)) write(file, content);
     write("04-half.conflist", '{"name":');
     await eventually("the second network is loaded", () => crio.networks.includes("second"));
-    await eventually("only valid networks", () => crio.networks.join() === "weave,second");
+    await eventually("only valid networks", () => crio.networks.join() === "weave,second,everything");
     for (const file of [...Object.keys(files), "04-half.conflist"].filter((name) => !name.startsWith("12"))) {
-      rmSync(join(host.cniConfDir, file));
+      rmSync(path(file));
     }
   });
 
   it("notices a network that is written as setup writes it, and its removal", async () => {
-    const path = join(host.cniConfDir, "05-early.conflist");
-    const text = `${JSON.stringify({ ...LIST, name: "early" })}\n`;
-    writeFileSync(join(host.cniConfDir, ".early.tmp"), text.slice(0, -1));
-    renameSync(join(host.cniConfDir, ".early.tmp"), path);
-    appendFileSync(path, "\n");
+    const early = path("05-early.conflist");
+    const text = `${JSON.stringify({ ...EVERYTHING, name: "early" })}\n`;
+    writeFileSync(path(".early.tmp"), text.slice(0, -1));
+    renameSync(path(".early.tmp"), early);
+    appendFileSync(early, "\n");
     await eventually("the early network is the default", () => crio.defaultNetwork === "early");
-    rmSync(path);
+    rmSync(early);
     await eventually("ours is the default again", () => crio.defaultNetwork === "weave");
   });
 
@@ -121,7 +120,7 @@ describe("CRI-O", () => {
       cgroupPath: "/kubepods.slice/pod1.slice",
       podAnnotations: { "io.kubernetes.cri-o.x": '{"a":"b=c;d"}' },
     });
-    const pod = { ...wishes, aliases: { weave: ["db", "db-0"] } };
+    const pod = { ...wishes, networks: ["everything"], aliases: { everything: ["db", "db-0"] } };
     const [result] = await crio.runPod(pod);
     expect(addressOf(result)).toBe("10.40.0.40");
     const [link] = await pod.netns.json("ip -j link show eth0");
@@ -146,12 +145,28 @@ describe("CRI-O", () => {
   it("tears down from its cache when the configuration has changed or gone", async () => {
     const pod = { ...newPod("cached"), networks: ["weave"] };
     await crio.runPod(pod);
-    rmSync(join(host.cniConfDir, "10-weave.conflist"));
+    rmSync(path("10-weave.conflist"));
     await eventually("the network is gone", () => !crio.networks.includes("weave"));
     await crio.stopPod(pod);
     await nothingIsLeft();
-    write("10-weave.conflist", LIST);
+    await setup("conflist");
     await eventually("ours is the default again", () => crio.defaultNetwork === "weave");
+  });
+
+  it("keeps its pods while setup exchanges the list for a single configuration and back", async () => {
+    const pods = [newPod("under-list"), newPod("under-conf")];
+    const [underList, underConf] = pods;
+    if (underList === undefined || underConf === undefined) throw new Error("two pods");
+    await crio.runPod(underList);
+    await setup("conf");
+    await eventually("the file is loaded", () => crio.defaultFile === path("10-weave.conf"));
+    await crio.runPod(underConf);
+    for (const pod of pods) await crio.podStatus(pod);
+    await setup("conflist");
+    expect(existsSync(path("10-weave.conf"))).toBe(false);
+    for (const pod of pods) await crio.podStatus(pod);
+    for (const pod of pods) await crio.stopPod(pod);
+    await nothingIsLeft();
   });
 
   it("tears down a pod whose namespace is gone, twice", async () => {
@@ -209,6 +224,13 @@ describe("CRI-O", () => {
     await nothingIsLeft();
   });
 
+  async function setup(format: string): Promise<void> {
+    const places = ["--cni-bin-dir", host.cniBinDir, "--cni-conf-dir", host.cniConfDir];
+    await host.weaveOk("setup", ...places, "--format", format);
+  }
+
+  const path = (file: string): string => join(host.cniConfDir, file);
+
   async function restarted(): Promise<Crio> {
     const one = await Crio.start({
       namespace: host.namespace,
@@ -232,7 +254,7 @@ describe("CRI-O", () => {
 
   function write(file: string, content: unknown): void {
     const text = typeof content === "string" ? content : JSON.stringify(content);
-    writeFileSync(join(host.cniConfDir, file), text);
+    writeFileSync(path(file), text);
   }
 
   async function nothingIsLeft(): Promise<void> {

@@ -108,6 +108,11 @@ export class Crio {
     return this.#networks[0]?.network.name;
   }
 
+  /** Path of its file. */
+  get defaultFile(): string | undefined {
+    return this.#networks[0]?.file;
+  }
+
   get networks(): readonly string[] {
     return this.#networks.map(({ network }) => network.name);
   }

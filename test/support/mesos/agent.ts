@@ -37,13 +37,7 @@ export class MesosAgent {
 
   /** Plugins and the network `weave`. */
   async install(): Promise<void> {
-    await this.host.weaveOk("setup", "--cni-bin-dir", this.binDir, "--cni-conf-dir", this.host.cniConfDir);
-    this.write("weave.conf", {
-      cniVersion: "0.2.0",
-      name: "weave",
-      type: "weave-net",
-      ipam: { type: "weave-ipam" },
-    });
+    await this.host.weaveOk("setup", "--mesos", this.binDir, this.configDir);
   }
 
   /** A file of the configuration directory. */
