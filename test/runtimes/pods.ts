@@ -116,8 +116,10 @@ export function podTests({ lab, node }: Nodes): void {
     it("that is taken is refused, and stays with its pod", async () => {
       const { machine } = node(1);
       const before = await leftoversOf(machine);
-      await Pod.runWithContainer(node(1), { ports }, serve(80));
-      await expect(Pod.run(node(1), { ports })).rejects.toThrow(/8080.*(taken|use)/);
+      const holder = await Pod.runWithContainer(node(1), { ports }, serve(80));
+      await expect(Pod.run(node(1), { ports })).rejects.toThrow(
+        `port tcp 8080 of this host leads to weave/${holder.id}/eth0`,
+      );
       await eventually("the server answers", () =>
         sourceSeen(node(2).machine.namespace, machine.address, 8080).catch(() => undefined),
       );

@@ -128,6 +128,17 @@ export function killInside(name: string): void {
   }
 }
 
+/** Ctrl-C reaches the process of the tests too, and would end it without the handlers of its exit. */
+function exitOnSignals(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      process.emit("exit", 1);
+      process.kill(process.pid, signal);
+    });
+  }
+}
+exitOnSignals();
+
 /** Registers the making and removal of a lab with `count` hosts around the tests of a file. */
 export function useLab(count: number, makeHost?: MakeHost): Lab {
   const lacking = whyNot();
