@@ -23,8 +23,8 @@ const PLUGIN = { type: "weave-net", hairpinMode: true };
 
 /** What a list offers of the specification, as far as its whole chain speaks it. A new libcni takes the highest. */
 const OFFERED = ["0.4.0", "1.0.0", "1.1.0"];
-/** What a libcni that does not know `cniVersions` gets: those below 1.2 do not understand 1.1.0. */
-const NEWEST_FOR_ALL = "1.0.0";
+/** A libcni below 1.2 looks at `cniVersion` only, and does not understand this one. */
+const TOO_NEW_FOR_SOME = "1.1.0";
 
 /**
  * cniVersion 0.4.0: kubelets before 1.24 (--network-plugin=cni) refuse 1.0.0. No `ipam`: our own is the default.
@@ -36,8 +36,8 @@ export function singleConfiguration(): string {
 /** `spoken`: versions that every plugin of the chain answers VERSION with, ascending; none: nothing is offered. */
 export function listConfiguration(spoken: readonly string[]): string {
   const cniVersions = OFFERED.filter((version) => spoken.includes(version));
-  const older = spoken.filter((version) => version !== "1.1.0").at(-1);
-  const cniVersion = cniVersions.includes(NEWEST_FOR_ALL) ? NEWEST_FOR_ALL : (older ?? "0.4.0");
+  const forAll = spoken.filter((version) => version !== TOO_NEW_FOR_SOME).at(-1);
+  const cniVersion = forAll ?? spoken.at(-1) ?? "0.4.0";
   return render({
     cniVersion,
     ...(cniVersions.length === 0 ? {} : { cniVersions }),
@@ -65,7 +65,8 @@ export function isOurText(file: string, text: string): boolean {
   const whole = text.endsWith("\n") ? text : `${text}\n`;
   if (file === CONFIGURATION_FILE.conf) return whole === singleConfiguration();
   if (file === MESOS_FILE) return whole === mesosConfiguration();
-  return file === CONFIGURATION_FILE.conflist && whole === listConfiguration(versionsIn(text));
+  if (file !== CONFIGURATION_FILE.conflist) return false;
+  return whole === listConfiguration(versionsIn(text)) || whole === listConfiguration([]);
 }
 
 const versioned = z.object({ cniVersion: z.string(), cniVersions: z.array(z.string()).default([]) });

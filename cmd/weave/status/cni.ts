@@ -10,9 +10,9 @@ import { gather } from "./cni/gather.ts";
 import { renderCni } from "./cni/render.ts";
 
 const EXAMPLES = `
-The first line is "OK: kubelet will use weave", or "PROBLEM: " and why not; each problem follows with
-the command to run next. Exit code 0 when it is OK, 1 when there is a problem. Runs each plugin once
-with CNI_COMMAND=VERSION, as runtimes do, and asks weave-net's daemon.
+The first line is "OK: kubelet will use weave", or "PROBLEM: " and why not; each problem follows
+with the command to run next. Exit code 0 when it is OK, 1 when there is a problem. Runs each plugin
+once with CNI_COMMAND=VERSION, as runtimes do, and asks weave-net's daemon.
 
 Kubelet, containerd and CRI-O take the first file by name. By default each plugin directory is taken
 for that of some runtime, and one of them must have all plugins; directories that are named are
