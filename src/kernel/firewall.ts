@@ -1,30 +1,48 @@
-// Brings the table `inet weave` into the kernel: the whole text in one `nft -f` transaction when it changed, and the
-// elements of the masquerade sets over nfnetlink, which starts no process.
+// Brings the table `inet weave` into the kernel: the whole text in one `nft -f` transaction when it is not there, and from
+// then on the elements of its sets and maps over nfnetlink, which starts no process.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Cidr, formatCidr } from "../core/address/cidr.ts";
-import type { FirewallState } from "../core/datapath/state.ts";
+import type { FirewallState, PortMap } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
+import {
+  describeChanges,
+  differences,
+  portMapFrom,
+  portMapsOf,
+  type SetState,
+  setsOf,
+} from "./firewall-sets.ts";
+import { followPortMaps } from "./flows.ts";
 import type { Host } from "./host.ts";
-import { blocks, MASQUERADE_SETS, renderTable, TABLE } from "./nftables.ts";
+import { renderTable, ruleCount, TABLE } from "./nftables.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
-import { changeSet, listSet } from "./rtnetlink/nft-set.ts";
+import { countRules } from "./rtnetlink/nft-rule.ts";
+import { changeSets, type Element, listSet } from "./rtnetlink/nft-set.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "./rtnetlink/socket.ts";
 
 /** After a failed load the next is not tried sooner, or every ADD on a host without nft would start a process. */
 const RETRY_MS = 10_000;
 /** A load takes 20 ms; one that takes this long hangs. */
 const LOAD_TIMEOUT_MS = 20_000;
+/** More changes than these go by a load: one transaction must fit the socket's buffer (212992 bytes by default). */
+const MAX_CHANGES = 500;
 const FAMILIES = [4, 6] as const;
+
+/** What ensure() did. */
+interface Ensured {
+  /** In the words of a report. */
+  readonly changes: readonly string[];
+  /** Why flows to changed ports could not be forgotten; the ports themselves are as asked. */
+  readonly flows?: unknown;
+}
 
 export class Firewall {
   readonly #host: Host;
   readonly #directory: string;
   #socket: NetlinkSocket | undefined;
-  /** Text of the loaded table without masquerade elements; undefined when the kernel may hold anything. */
-  #loaded: string | undefined;
-  #masquerade: FirewallState["masquerade"] = [];
+  /** What the loaded table holds; undefined when the kernel may hold anything. */
+  #loaded: { readonly bridge: string; firewall: FirewallState } | undefined;
   #failure: { readonly until: number; readonly error: unknown } | undefined;
 
   /** `directory` is where the text lies for the moment nft reads it. */
@@ -33,43 +51,41 @@ export class Firewall {
     this.#directory = directory;
   }
 
-  /** Bring table and sets to `firewall`; returns what was changed. */
-  async ensure(firewall: FirewallState, bridge: string): Promise<string[]> {
-    const rules = renderTable({ ...firewall, masquerade: [] }, bridge);
-    if (rules !== this.#loaded) return this.#load(rules, firewall, bridge);
-    const changes: string[] = [];
-    for (const family of FAMILIES) {
-      const wanted = blocks(firewall.masquerade, family);
-      const held = blocks(this.#masquerade, family);
-      const add = without(wanted, held);
-      const remove = without(held, wanted);
-      if (add.length + remove.length === 0) continue;
-      try {
-        await changeSet(this.#netfilter(), { table: TABLE, set: MASQUERADE_SETS[family] }, add, remove);
-      } catch (error) {
-        this.#loaded = undefined;
-        // Somebody flushed the ruleset: load it all again rather than report what one command repairs.
-        if (errnoOf(error) === "ENOENT") return this.#load(rules, firewall, bridge);
-        throw error;
-      }
-      changes.push(
-        ...remove.map((cidr) => `nft masquerade del ${formatCidr(cidr)}`),
-        ...add.map((cidr) => `nft masquerade add ${formatCidr(cidr)}`),
+  /** Bring table and sets to `firewall`. Flows to ports that changed hands are forgotten. */
+  async ensure(firewall: FirewallState, bridge: string): Promise<Ensured> {
+    if (this.#loaded?.bridge !== bridge) return this.#load(firewall, bridge);
+    const former = this.#loaded.firewall;
+    const changes = differences(setsOf(former), setsOf(firewall));
+    const count = changes.reduce((sum, { add, remove }) => sum + add.length + remove.length, 0);
+    if (count > MAX_CHANGES) return this.#load(firewall, bridge);
+    try {
+      await changeSets(
+        this.#netfilter(),
+        TABLE,
+        changes.map(({ state, add, remove }) => ({
+          set: state.name,
+          add: add.flatMap(([, elements]) => elements),
+          remove: remove.flatMap(([, elements]) => elements),
+        })),
       );
+    } catch (error) {
+      this.#loaded = undefined;
+      // Somebody flushed the ruleset: load it all again rather than report what one command repairs.
+      if (errnoOf(error) === "ENOENT") return this.#load(firewall, bridge);
+      throw error;
     }
-    this.#masquerade = firewall.masquerade;
-    return changes;
+    this.#loaded.firewall = firewall;
+    return this.#follow(allPortMaps(former), firewall, describeChanges(changes));
   }
 
   /** Look whether the table is still as we left it; when it is not, the next ensure loads it again. */
   async verify(): Promise<void> {
     if (this.#loaded === undefined) return;
-    for (const family of FAMILIES) {
-      const held = await listSet(this.#netfilter(), { table: TABLE, set: MASQUERADE_SETS[family] });
-      const wanted = blocks(this.#masquerade, family);
-      const digits = family === 4 ? 8 : 32;
-      const same = wanted.every((cidr) => held?.has(cidr.value.toString(16).padStart(digits, "0")));
-      if (held === undefined || !same) this.#loaded = undefined;
+    const wanted = setsOf(this.#loaded.firewall);
+    if ((await countRules(this.#netfilter(), TABLE)) !== ruleCount()) this.#loaded = undefined;
+    for (const state of wanted) {
+      const held = await listSet(this.#netfilter(), { table: TABLE, set: state.name });
+      if (held === undefined || !sameElements(held, state)) this.#loaded = undefined;
     }
   }
 
@@ -77,18 +93,44 @@ export class Firewall {
     await this.#socket?.close();
   }
 
-  async #load(rules: string, firewall: FirewallState, bridge: string): Promise<string[]> {
+  async #load(firewall: FirewallState, bridge: string): Promise<Ensured> {
     if (this.#failure !== undefined && performance.now() < this.#failure.until) throw this.#failure.error;
+    let former: readonly PortMap[];
     try {
+      former = await this.#heldPortMaps();
       await this.#nft(renderTable(firewall, bridge));
     } catch (error) {
       this.#failure = { until: performance.now() + RETRY_MS, error };
       throw error;
     }
     this.#failure = undefined;
-    this.#loaded = rules;
-    this.#masquerade = firewall.masquerade;
-    return [`nft load table inet ${TABLE}`];
+    this.#loaded = { bridge, firewall };
+    return this.#follow(former, firewall, [`nft load table inet ${TABLE}`]);
+  }
+
+  /** What another process of ours published, or we did before somebody changed the table. */
+  async #heldPortMaps(): Promise<readonly PortMap[]> {
+    const found: PortMap[] = [];
+    for (const family of FAMILIES) {
+      for (const set of [`ports${family}`, `hostports${family}`]) {
+        const held = await listSet(this.#netfilter(), { table: TABLE, set });
+        found.push(...(held ?? []).flatMap((element) => portMapFrom(element, family) ?? []));
+      }
+    }
+    return found;
+  }
+
+  async #follow(
+    former: readonly PortMap[],
+    firewall: FirewallState,
+    changes: readonly string[],
+  ): Promise<Ensured> {
+    try {
+      await followPortMaps(this.#host, this.#netfilter(), former, allPortMaps(firewall));
+      return { changes };
+    } catch (error) {
+      return { changes, flows: error };
+    }
   }
 
   /** A file, because nft cannot open the socket pair Node gives a child as stdin. */
@@ -133,8 +175,17 @@ function spawnError(cause: Error): WeaveError {
   return new WeaveError("kernel", `nft: ${cause.message}`, { cause });
 }
 
-/** Blocks of `a` that `b` has not, both disjoint and cleared of host bits. */
-function without(a: readonly Cidr[], b: readonly Cidr[]): readonly Cidr[] {
-  const held = new Set(b.map(formatCidr));
-  return a.filter((cidr) => !held.has(formatCidr(cidr)));
+/** Ends of intervals are left out: nft adds one before the first, and none is without its start. */
+function sameElements(held: readonly Element[], { elements }: SetState): boolean {
+  const textOf = ({ key, data }: Element): string => `${key.toString("hex")} ${data?.toString("hex") ?? ""}`;
+  const starts = (list: readonly Element[]) =>
+    list
+      .filter(({ end }) => end !== true)
+      .map(textOf)
+      .sort();
+  return starts(held).join() === starts([...elements.values()].flat()).join();
+}
+
+function allPortMaps(firewall: FirewallState): readonly PortMap[] {
+  return FAMILIES.flatMap((family) => portMapsOf(firewall, family));
 }

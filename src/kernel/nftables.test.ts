@@ -1,7 +1,8 @@
 // The firewall's text: the whole of it once, and what may stand in it.
 import { expect, test } from "vitest";
 import { formatCidr } from "../core/address/cidr.ts";
-import { blocks, renderTable } from "./nftables.ts";
+import { blocks } from "./firewall-sets.ts";
+import { renderTable } from "./nftables.ts";
 
 test("the table of a host that masquerades both families", () => {
   const text = renderTable(

@@ -1,14 +1,12 @@
 // The text of the table `inet weave`. Pure: which rules a host gets, not how they get into the kernel (firewall.ts).
 //
 // Text and not JSON: nft 1.0.6 crashes on some JSON it wrote itself. The rules never change while a daemon runs; what
-// changes is which sources are masqueraded, and those are elements of sets, so that no process is needed for it.
-import { type Cidr, contains, formatCidr, networkOf, parseCidr } from "../core/address/cidr.ts";
+// changes are elements of sets and maps (firewall-sets.ts), so that no process is needed for it.
 import type { FirewallState } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
+import { type SetState, setsOf } from "./firewall-sets.ts";
 
 export const TABLE = "weave";
-/** Sets of sources to masquerade, by family. */
-export const MASQUERADE_SETS: Readonly<Record<4 | 6, string>> = { 4: "masquerade4", 6: "masquerade6" };
 
 /**
  * One transaction that makes the table whatever it was before: `table` (so that `delete` cannot fail), `delete`, and the
@@ -20,51 +18,83 @@ export function renderTable(firewall: FirewallState, bridge: string): string {
     `table inet ${TABLE} {}`,
     `delete table inet ${TABLE}`,
     `table inet ${TABLE} {`,
-    ...renderSet("overlay4", "ipv4_addr", blocks(firewall.overlay, 4)),
-    ...renderSet("overlay6", "ipv6_addr", blocks(firewall.overlay, 6)),
-    ...renderSet(MASQUERADE_SETS[4], "ipv4_addr", blocks(firewall.masquerade, 4)),
-    ...renderSet(MASQUERADE_SETS[6], "ipv6_addr", blocks(firewall.masquerade, 6)),
-    "\tchain postrouting {",
-    "\t\ttype nat hook postrouting priority srcnat; policy accept;",
-    // From the overlay to the outside: the answer comes back to this host. Fully random source ports, because several
-    // containers behind one address otherwise race for the same one (lost SYNs of parallel DNS queries).
-    `\t\tip saddr @masquerade4 ip daddr != @overlay4 ip daddr != 224.0.0.0/4 oifname != "${bridge}" masquerade fully-random`,
-    `\t\tip6 saddr @masquerade6 ip6 daddr != @overlay6 ip6 daddr != ff00::/8 oifname != "${bridge}" masquerade fully-random`,
-    // From the outside into the overlay: a container on another host would answer through its own host, and the
-    // connection would never be established.
-    `\t\tip saddr != @overlay4 ip daddr @masquerade4 oifname "${bridge}" masquerade fully-random`,
-    // Link-local sources stay: ND and the bridge's own echo are not routed.
-    `\t\tip6 saddr != @overlay6 ip6 saddr != fe80::/10 ip6 daddr @masquerade6 oifname "${bridge}" masquerade fully-random`,
-    "\t}",
+    ...setsOf(firewall).flatMap(renderSet),
+    ...chain("guard", "type filter hook prerouting priority raw", guardRules(bridge)),
+    // Before all others that translate destinations (dstnat is -100), however often one of us is loaded anew.
+    ...chain("prerouting", "type nat hook prerouting priority -105", [
+      "ip daddr != 127.0.0.0/8 fib daddr type local jump ports",
+      "ip6 daddr != fe80::/10 fib daddr type local jump ports",
+    ]),
+    ...chain("output", "type nat hook output priority -105", [
+      "meta nfproto ipv4 fib daddr type local jump ports",
+      "ip6 daddr != ::1 ip6 daddr != fe80::/10 fib daddr type local jump ports",
+    ]),
+    // What is mapped on one address comes before what is mapped on all.
+    ...chain("ports", undefined, [
+      "meta nfproto ipv4 dnat ip addr . port to ip daddr . meta l4proto . th dport map @hostports4",
+      "meta nfproto ipv4 dnat ip addr . port to meta l4proto . th dport map @ports4",
+      "meta nfproto ipv6 dnat ip6 addr . port to ip6 daddr . meta l4proto . th dport map @hostports6",
+      "meta nfproto ipv6 dnat ip6 addr . port to meta l4proto . th dport map @ports6",
+    ]),
+    ...chain("postrouting", "type nat hook postrouting priority srcnat", [
+      `oifname "${bridge}" ct status dnat ip daddr . meta l4proto . th dport @published4 goto published`,
+      `oifname "${bridge}" ct status dnat ip6 daddr . meta l4proto . th dport @published6 goto published`,
+      "ip saddr @exempt4 accept",
+      "ip daddr @exempt4 accept",
+      "ip6 saddr @exempt6 accept",
+      "ip6 daddr @exempt6 accept",
+      // From the overlay to the outside: the answer comes back to this host. Fully random source ports, because several
+      // containers behind one address otherwise race for the same one (lost SYNs of parallel DNS queries).
+      `ip saddr @masquerade4 ip daddr != @overlay4 ip daddr != 224.0.0.0/4 oifname != "${bridge}" masquerade fully-random`,
+      `ip6 saddr @masquerade6 ip6 daddr != @overlay6 ip6 daddr != ff00::/8 oifname != "${bridge}" masquerade fully-random`,
+      // From the outside into the overlay: a container on another host would answer through its own host, and the
+      // connection would never be established.
+      `ip saddr != @overlay4 ip daddr @masquerade4 oifname "${bridge}" masquerade fully-random`,
+      // Link-local sources stay: ND and the bridge's own echo are not routed.
+      `ip6 saddr != @overlay6 ip6 saddr != fe80::/10 ip6 daddr @masquerade6 oifname "${bridge}" masquerade fully-random`,
+    ]),
+    // To a published port the client's address is kept, with two exceptions. A container would answer another one on the
+    // bridge directly, with an address that one never asked; and it may have no route to the host, or to 127.0.0.1.
+    ...chain("published", undefined, [
+      `iifname "${bridge}" masquerade fully-random`,
+      "fib saddr type local masquerade fully-random",
+    ]),
     "}",
     "",
   ].join("\n");
 }
 
-/** The CIDRs of one family as disjoint blocks in order: those inside another are left out, host bits cleared. */
-export function blocks(cidrs: readonly string[], family: 4 | 6): readonly Cidr[] {
-  const parsed = cidrs.flatMap((text) => {
-    const cidr = parseCidr(text);
-    if (cidr === undefined) throw new WeaveError("bad-address", `not a CIDR: ${text}`);
-    return cidr.family === family ? [networkOf(cidr)] : [];
-  });
-  // Sorted by start, larger first, a block can only lie inside the last one kept.
-  parsed.sort((a, b) => (a.value === b.value ? a.prefix - b.prefix : a.value < b.value ? -1 : 1));
-  const kept: Cidr[] = [];
-  for (const cidr of parsed) {
-    const last = kept.at(-1);
-    if (last === undefined || !contains(last, cidr)) kept.push(cidr);
-  }
-  return kept;
+/** How many rules the table has, whatever stands in its sets. */
+export function ruleCount(): number {
+  const text = renderTable({ overlay: [], masquerade: [], exempt: [], portMaps: [] }, "weave");
+  const inChains = text.split("\tchain ").slice(1);
+  return inChains.flatMap((part) => part.split("\n").slice(1)).filter((line) => /^\t\t(?!type )/.test(line))
+    .length;
 }
 
-function renderSet(name: string, type: string, elements: readonly Cidr[]): string[] {
-  const list = elements.map(formatCidr).join(", ");
+/**
+ * Where route_localnet is on, the kernel lets 127.0.0.0/8 through from and to the bridge: the host itself may use that,
+ * no container. Before connection tracking, which turns answers to the host's own flows back into that range.
+ */
+function guardRules(bridge: string): string[] {
+  return ["daddr", "saddr"].map((field) => `iifname "${bridge}" ip ${field} 127.0.0.0/8 drop`);
+}
+
+function chain(name: string, hook: string | undefined, rules: readonly string[]): string[] {
   return [
-    `\tset ${name} {`,
+    `\tchain ${name} {`,
+    ...(hook === undefined ? [] : [`\t\t${hook}; policy accept;`]),
+    ...rules.map((rule) => `\t\t${rule}`),
+    "\t}",
+  ];
+}
+
+function renderSet({ name, kind, type, interval, elements }: SetState): string[] {
+  return [
+    `\t${kind} ${name} {`,
     `\t\ttype ${type}`,
-    "\t\tflags interval",
-    ...(list === "" ? [] : [`\t\telements = { ${list} }`]),
+    ...(interval ? ["\t\tflags interval"] : []),
+    ...(elements.size === 0 ? [] : [`\t\telements = { ${[...elements.keys()].join(", ")} }`]),
     "\t}",
   ];
 }

@@ -60,6 +60,16 @@ export const FORWARDING: Readonly<Record<4 | 6, Sysctl>> = {
   6: { key: "ipv6/conf/all/forwarding", value: "1", why: "the bridge is the containers' gateway" },
 };
 
+/**
+ * The bridge, while the host publishes an IPv4 port of a container; 0 again when it does not. Only once the table has the
+ * rules that keep containers from what the host serves on 127.0.0.1 (chain guard).
+ */
+export const LOOPBACK_PORTS: Sysctl = {
+  key: "ipv4/conf/DEV/route_localnet",
+  value: "1",
+  why: "published ports answer on 127.0.0.1, too",
+};
+
 /** An uplink that learns its default route from router advertisements: forwarding would end that unless this says 2. */
 export const UPLINK_ACCEPT_RA: Sysctl = {
   key: "ipv6/conf/DEV/accept_ra",

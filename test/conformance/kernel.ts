@@ -53,11 +53,19 @@ fdb ${M1} dev vxlan-6784 master weave static sticky
 neigh 10.32.0.5 dev weave lladdr ${M1} permanent
 neigh fd32::5 dev weave lladdr ${M1} permanent
 `;
-const SETS = `nft set masquerade4 {  }
-nft set masquerade6 {  }
-nft set overlay4 { 10.32.0.0/12 }
-nft set overlay6 { fd32::/96 }
-`;
+/** The sets and maps of the firewall, those given with these elements. */
+function sets(elements: Readonly<Record<string, string>> = {}): string {
+  const held: Readonly<Record<string, string>> = {
+    overlay4: "10.32.0.0/12",
+    overlay6: "fd32::/96",
+    ...elements,
+  };
+  return ["map hostports", "map ports", "set exempt", "set masquerade", "set overlay", "set published"]
+    .flatMap((name) => [`${name}4`, `${name}6`])
+    .map((name) => `nft ${name} { ${held[name.split(" ")[1] ?? ""] ?? ""} }\n`)
+    .join("");
+}
+const SETS = sets();
 
 export function kernelConformance(name: string, create: () => Promise<KernelHarness>): void {
   describe(`kernel ${name}`, () => {
@@ -178,11 +186,7 @@ ${SETS}`,
 address fd32::1/96 dev weave
 ${REMOTE}forwarding ipv4
 forwarding ipv6
-nft set masquerade4 { 10.32.0.0/12 }
-nft set masquerade6 { fd32::/96 }
-nft set overlay4 { 10.32.0.0/12 }
-nft set overlay6 { fd32::/96 }
-`,
+${sets({ masquerade4: "10.32.0.0/12", masquerade6: "fd32::/96" })}`,
       );
       expect(await apply({ bridge, firewall })).toEqual([]);
       const narrower = { ...firewall, masquerade: ["10.32.0.0/16"] };

@@ -9,7 +9,14 @@ import type { Host } from "../host.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { listRoutes } from "../rtnetlink/route.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
-import { ensureSysctls, FORWARDING, ipv6Available, readSysctl, UPLINK_ACCEPT_RA } from "../sysctl.ts";
+import {
+  ensureSysctls,
+  FORWARDING,
+  ipv6Available,
+  LOOPBACK_PORTS,
+  readSysctl,
+  UPLINK_ACCEPT_RA,
+} from "../sysctl.ts";
 import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
 import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
@@ -23,6 +30,8 @@ interface Known {
   readonly holding: Holding;
   /** Families forwarding was switched on for. */
   readonly forwarding: Set<4 | 6>;
+  /** Whether LOOPBACK_PORTS is on; undefined when nobody looked. */
+  loopbackPorts: boolean | undefined;
 }
 
 export class Datapath {
@@ -98,7 +107,8 @@ export class Datapath {
       );
       await ensurePorts(this.#socket, { name: state.bridge.name, index }, state.ports, report);
       const devices = { bridge: index, vxlan };
-      this.#known = { devices, settings, holding: await observe(this.#socket, devices), forwarding };
+      const holding = await observe(this.#socket, devices);
+      this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined };
       return this.#known;
     } catch (error) {
       report.failed(`${state.bridge.name}, ${state.vxlan.name}`, error);
@@ -113,11 +123,7 @@ export class Datapath {
 
   /** Masquerade before forwarding: no packet leaves with an address the outside cannot answer. */
   async #translate(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
-    try {
-      report.changed(...(await this.#firewall.ensure(state.firewall, state.bridge.name)));
-    } catch (error) {
-      report.lacking("nftables", error);
-    }
+    await this.#firewallAndLoopback(state, known, report);
     if (known === undefined) return;
     for (const family of [4, 6] as const) {
       const exposed = state.bridge.addresses.some((address) => address.includes(":") === (family === 6));
@@ -129,6 +135,31 @@ export class Datapath {
       } catch (error) {
         report.failed(`IPv${family} forwarding`, error);
       }
+    }
+  }
+
+  /** Published ports answer on 127.0.0.1 only while the table, which has the guard against misuse, is known to be there. */
+  async #firewallAndLoopback(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
+    try {
+      if (!publishes(state)) this.#loopbackPorts(state, known, false, report);
+      const { changes, flows } = await this.#firewall.ensure(state.firewall, state.bridge.name);
+      report.changed(...changes);
+      if (flows !== undefined) report.lacking("conntrack", flows);
+      if (publishes(state)) this.#loopbackPorts(state, known, true, report);
+    } catch (error) {
+      report.lacking("nftables", error);
+      this.#loopbackPorts(state, known, false, report);
+    }
+  }
+
+  #loopbackPorts(state: DatapathState, known: Known | undefined, on: boolean, report: Report): void {
+    if (known === undefined || known.loopbackPorts === on) return;
+    const setting = { ...LOOPBACK_PORTS, value: on ? LOOPBACK_PORTS.value : "0" };
+    try {
+      report.changed(...this.#host.run(() => ensureSysctls([setting], state.bridge.name)));
+      known.loopbackPorts = on;
+    } catch (error) {
+      report.failed("ports on 127.0.0.1", error);
     }
   }
 
@@ -169,6 +200,11 @@ export class Datapath {
       report.lacking("nftables", error);
     }
   }
+}
+
+/** Whether a container here has an IPv4 port of the host. */
+function publishes({ firewall }: DatapathState): boolean {
+  return firewall.portMaps.some(({ address }) => !address.includes(":"));
 }
 
 /** On a kernel without IPv6 its entries can only fail: say so once instead of once each. */

@@ -1,7 +1,6 @@
 // Bridge, VXLAN device and firewall of a memory kernel: what they become, and the words the real kernel reports.
-import { formatCidr } from "../../core/address/cidr.ts";
 import type { DatapathState, FirewallState } from "../../core/datapath/state.ts";
-import { blocks } from "../nftables.ts";
+import { describeChanges, differences, setsOf } from "../firewall-sets.ts";
 import type { MemoryHost } from "./render.ts";
 
 /** Bring the links to `state`; entries of a VXLAN device that had to be made anew are gone. */
@@ -42,21 +41,16 @@ export function changeFirewall(host: MemoryHost, firewall: FirewallState, fresh:
   if (host.links === undefined) return [];
   const former = host.links.firewall;
   host.links.firewall = firewall;
-  const text = (cidrs: readonly string[], family: 4 | 6): string[] => blocks(cidrs, family).map(formatCidr);
-  const families = [4, 6] as const;
-  if (
-    fresh ||
-    families.some((family) => text(former.overlay, family).join() !== text(firewall.overlay, family).join())
-  ) {
-    return ["nft load table inet weave"];
-  }
-  return families.flatMap((family) => {
-    const [held, wanted] = [text(former.masquerade, family), text(firewall.masquerade, family)];
-    return [
-      ...held.filter((cidr) => !wanted.includes(cidr)).map((cidr) => `nft masquerade del ${cidr}`),
-      ...wanted.filter((cidr) => !held.includes(cidr)).map((cidr) => `nft masquerade add ${cidr}`),
-    ];
-  });
+  if (fresh) return ["nft load table inet weave"];
+  return describeChanges(differences(setsOf(former), setsOf(firewall)));
+}
+
+/** Let published ports answer on 127.0.0.1, or not. */
+export function changeLoopbackPorts(host: MemoryHost, on: boolean): string[] {
+  const bridge = host.links?.bridge.name;
+  if (bridge === undefined || host.loopbackPorts === on) return [];
+  host.loopbackPorts = on;
+  return [`sysctl net.ipv4.conf.${bridge}.route_localnet ${on ? 1 : 0}`];
 }
 
 /** The rule of the real kernel: larger ones fall, those that had the former value rise. */

@@ -7,7 +7,7 @@ import type { HostFacts, Kernel, RouteSpec } from "../../ports/kernel.ts";
 import { describe, type Holding, movesIn, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
 import { hostEndMac } from "../mac.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
-import { changeFirewall, changeLinks } from "./links.ts";
+import { changeFirewall, changeLinks, changeLoopbackPorts } from "./links.ts";
 import { MemoryNamespaces, type MemoryNetns } from "./netns.ts";
 import { type MemoryHost, render, renderInterfaces } from "./render.ts";
 
@@ -42,6 +42,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     holding: nothingHeld(),
     veths: new Map(),
     forwarding: new Set(),
+    loopbackPorts: false,
   };
   let wanted = nothingWanted();
   let told = new Map<string, string>();
@@ -69,7 +70,10 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     const steps = plan(state, host.holding, wanted);
     carryOut(steps.adds, changes);
     for (const { address, mac } of movesIn(steps.adds, told)) changes.push(`announce ${address} ${mac}`);
+    const publishes = state.firewall.portMaps.some(({ address }) => !address.includes(":"));
+    if (!publishes) changes.push(...changeLoopbackPorts(host, false));
     changes.push(...changeFirewall(host, state.firewall, fresh));
+    if (publishes) changes.push(...changeLoopbackPorts(host, true));
     fresh = false;
     for (const address of state.bridge.addresses) {
       const family = address.includes(":") ? 6 : 4;

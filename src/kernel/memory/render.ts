@@ -1,11 +1,10 @@
 // The facts a memory kernel holds, as text near to what `ip`, `bridge` and `nft` print: one fact a line, in a fixed
 // order, so that a test compares two short texts. The conformance suite reads the same lines out of the real kernel.
-import { formatCidr } from "../../core/address/cidr.ts";
 import type { BridgeState, FirewallState, VxlanState } from "../../core/datapath/state.ts";
 import type { AttachSpec, Bandwidth } from "../../ports/kernel.ts";
 import type { Holding } from "../datapath/plan.ts";
+import { setsOf } from "../firewall-sets.ts";
 import { vxlanMac } from "../mac.ts";
-import { blocks } from "../nftables.ts";
 import { tokenBucket } from "../shaping.ts";
 import type { MemoryInterface } from "./netns.ts";
 
@@ -17,6 +16,8 @@ export interface MemoryHost {
   holding: Holding;
   readonly veths: Map<string, MemoryVeth>;
   readonly forwarding: Set<4 | 6>;
+  /** Whether published ports answer on 127.0.0.1. */
+  loopbackPorts: boolean;
 }
 
 /** The host end of a veth pair, and where its other end is. */
@@ -58,6 +59,7 @@ export function render(host: MemoryHost): string {
       ([address, mac]) => `neigh ${address} dev ${bridge.name} lladdr ${mac} permanent`,
     ),
     [...host.forwarding].map((family) => `forwarding ipv${family}`),
+    host.loopbackPorts ? [`route_localnet ${bridge.name}`] : [],
     sets(firewall),
   ]);
 }
@@ -82,10 +84,9 @@ function shape(name: string, direction: string, limit: Limit | undefined, mtu: n
 }
 
 function sets(firewall: FirewallState): string[] {
-  return ([4, 6] as const).flatMap((family) => [
-    `nft set overlay${family} { ${blocks(firewall.overlay, family).map(formatCidr).join(", ")} }`,
-    `nft set masquerade${family} { ${blocks(firewall.masquerade, family).map(formatCidr).join(", ")} }`,
-  ]);
+  return setsOf(firewall).map(
+    ({ kind, name, elements }) => `nft ${kind} ${name} { ${[...elements.keys()].sort().join(", ")} }`,
+  );
 }
 
 function lines(groups: readonly (readonly string[])[]): string {

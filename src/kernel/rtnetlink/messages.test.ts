@@ -8,7 +8,7 @@ import { decodeFdb, encodeFdb, encodeFlood } from "./fdb.ts";
 import { decodeLink, encodeLink } from "./link.ts";
 import { decodeLinkInfo, encodeBridge, encodePort, encodeVeth, encodeVxlan } from "./link-info.ts";
 import { decodeNeighbour, encodeNeighbour } from "./neighbour.ts";
-import { encodeElements } from "./nft-set.ts";
+import { blockElements, decodeElements, encodeElements } from "./nft-set.ts";
 import { decodeRoute, encodeRoute } from "./route.ts";
 import { wireAddress } from "./wire.ts";
 
@@ -286,7 +286,7 @@ describe("neighbours and the FDB", () => {
 describe("nf_tables set elements", () => {
   test("a block is its start and the first address after it", () => {
     const block = parseCidr("10.32.0.0/12");
-    const encoded = encodeElements({ table: "w", set: "m" }, block === undefined ? [] : [block]);
+    const encoded = encodeElements({ table: "w", set: "m" }, block === undefined ? [] : blockElements(block));
     expect(hex(encoded)).toBe(
       hex(
         bytes(
@@ -301,9 +301,25 @@ describe("nf_tables set elements", () => {
     );
   });
 
+  test("a map's element has its data, and both are read back", () => {
+    const element = { key: bytes("06000000 1f900000"), data: bytes("0a200005 00500000") };
+    const encoded = encodeElements({ table: "w", set: "m" }, [element]);
+    expect(hex(encoded)).toBe(
+      hex(
+        bytes(
+          "01 00 0000  0600 0100 7700 0000  0600 0200 6d00 0000", // nfgenmsg, table, set
+          "2800 0300 2400 0100", // NFTA_SET_ELEM_LIST_ELEMENTS, one NFTA_LIST_ELEM
+          "1000 0100  0c00 0100  06000000 1f900000", // NFTA_SET_ELEM_KEY: tcp . 8080
+          "1000 0200  0c00 0100  0a200005 00500000", // NFTA_SET_ELEM_DATA: 10.32.0.5 . 80
+        ),
+      ),
+    );
+    expect(decodeElements(encoded)).toEqual([element]);
+  });
+
   test("a block up to the last address has no end", () => {
     const block = parseCidr("255.0.0.0/8");
-    const encoded = encodeElements({ table: "w", set: "m" }, block === undefined ? [] : [block]);
+    const encoded = encodeElements({ table: "w", set: "m" }, block === undefined ? [] : blockElements(block));
     expect(hex(encoded)).not.toContain("0800030000000001");
   });
 });

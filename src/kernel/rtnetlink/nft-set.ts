@@ -1,8 +1,9 @@
-// Elements of nf_tables interval sets over nfnetlink (linux/netfilter/nf_tables.h): the one firewall change that must
-// work without starting a process. Tables, chains and rules are loaded as text elsewhere.
+// Elements of nf_tables sets and maps over nfnetlink (linux/netfilter/nf_tables.h): the one firewall change that must
+// work without starting a process. Tables, chains, rules and the sets themselves are loaded as text elsewhere.
 import { type Cidr, cidrSize, networkOf } from "../../core/address/cidr.ts";
 import { attribute, nest, parseAttributes, text, u32be, walkAttributes } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
+import { NFPROTO_INET, NFPROTO_UNSPEC, nfgenmsg } from "./nfnetlink.ts";
 import { type BatchMessage, type NetlinkSocket, NLM_F_CREATE } from "./socket.ts";
 
 const NFNL_MSG_BATCH_BEGIN = 0x10;
@@ -11,49 +12,66 @@ const NFNL_SUBSYS_NFTABLES = 10;
 const NFT_MSG_NEWSETELEM = 12;
 const NFT_MSG_GETSETELEM = 13;
 const NFT_MSG_DELSETELEM = 14;
-const NFPROTO_UNSPEC = 0;
-const NFPROTO_INET = 1;
 const NFTA_SET_ELEM_LIST_TABLE = 1;
 const NFTA_SET_ELEM_LIST_SET = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
 const NFTA_LIST_ELEM = 1;
 const NFTA_SET_ELEM_KEY = 1;
+const NFTA_SET_ELEM_DATA = 2;
 const NFTA_SET_ELEM_FLAGS = 3;
 const NFTA_DATA_VALUE = 1;
 /** NFT_SET_ELEM_INTERVAL_END: the first key that is not in the interval any more. */
 const INTERVAL_END = 1;
 
-/** A set of a table of family inet. */
+/** A set or map of a table of family inet. */
 export interface SetName {
   readonly table: string;
   readonly set: string;
 }
 
-/** Add and remove blocks of one set in one transaction; `remove` comes first. ENOENT when the set is gone. */
-export async function changeSet(
+/** One element as the kernel has it. Fields of a concatenation are padded to four bytes each. */
+export interface Element {
+  readonly key: Buffer;
+  /** What a map maps the key to. */
+  readonly data?: Buffer;
+  /** Ends the interval the element before it began, itself not in it. */
+  readonly end?: boolean;
+}
+
+/** What to do with one set. */
+export interface SetChange {
+  readonly set: string;
+  readonly add: readonly Element[];
+  readonly remove: readonly Element[];
+}
+
+/**
+ * Change any number of sets of one table in one transaction; removals of a set come before its additions, so that a map
+ * can give a key another value. ENOENT when a set, or an element to remove, is gone.
+ */
+export async function changeSets(
   socket: NetlinkSocket,
-  name: SetName,
-  add: readonly Cidr[],
-  remove: readonly Cidr[],
+  table: string,
+  changes: readonly SetChange[],
 ): Promise<void> {
-  const body: BatchMessage[] = [];
-  if (remove.length > 0) body.push(message(NFT_MSG_DELSETELEM, 0, encodeElements(name, remove)));
-  if (add.length > 0) body.push(message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, encodeElements(name, add)));
+  const body: BatchMessage[] = changes.flatMap(({ set, add, remove }) => [
+    ...(remove.length > 0 ? [message(NFT_MSG_DELSETELEM, 0, encodeElements({ table, set }, remove))] : []),
+    ...(add.length > 0
+      ? [message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, encodeElements({ table, set }, add))]
+      : []),
+  ]);
   if (body.length === 0) return;
   const marker = nfgenmsg(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES);
   await socket.batch(
-    { operation: "nft set", object: `${name.table} ${name.set}` },
+    { operation: "nft set", object: `${table} ${changes.map(({ set }) => set).join(" ")}` },
     { type: NFNL_MSG_BATCH_BEGIN, flags: 0, payload: marker },
     body,
     { type: NFNL_MSG_BATCH_END, flags: 0, payload: marker },
   );
 }
 
-/** Start keys of the intervals of a set, as hex; undefined when there is no such set. */
-export async function listSet(
-  socket: NetlinkSocket,
-  name: SetName,
-): Promise<ReadonlySet<string> | undefined> {
+/** The elements of a set; undefined when there is no such set. */
+export async function listSet(socket: NetlinkSocket, name: SetName): Promise<readonly Element[] | undefined> {
   const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM;
   const payload = Buffer.concat([nfgenmsg(NFPROTO_INET, 0), ...setAttributes(name)]);
   try {
@@ -62,50 +80,59 @@ export async function listSet(
       type,
       payload,
     );
-    return new Set(parts.flatMap((part) => decodeStarts(part.data)));
+    return parts.flatMap((part) => decodeElements(part.data));
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** NFT_MSG_*SETELEM payload: start and end of every block; a block that ends with the address space has no end. */
-export function encodeElements(name: SetName, elements: readonly Cidr[]): Buffer {
-  const list = elements.flatMap((cidr) => {
-    const start = networkOf(cidr).value;
-    const end = start + cidrSize(cidr);
-    const size = cidr.family === 4 ? 4 : 16;
-    const last = end >= 1n << BigInt(size * 8);
-    return [element(start, size, 0), ...(last ? [] : [element(end, size, INTERVAL_END)])];
-  });
+/** A block in a set of intervals: its start and its end; a block that ends with the address space has no end. */
+export function blockElements(cidr: Cidr): readonly Element[] {
+  const start = networkOf(cidr).value;
+  const end = start + cidrSize(cidr);
+  const size = cidr.family === 4 ? 4 : 16;
+  const last = end >= 1n << BigInt(size * 8);
+  return [{ key: bytesOf(start, size) }, ...(last ? [] : [{ key: bytesOf(end, size), end: true }])];
+}
+
+/** NFT_MSG_*SETELEM payload. */
+export function encodeElements(name: SetName, elements: readonly Element[]): Buffer {
   return Buffer.concat([
     nfgenmsg(NFPROTO_INET, 0),
     ...setAttributes(name),
-    nest(NFTA_SET_ELEM_LIST_ELEMENTS, ...list),
+    nest(NFTA_SET_ELEM_LIST_ELEMENTS, ...elements.map(encodeElement)),
   ]);
 }
 
-function decodeStarts(payload: Buffer): string[] {
-  const elements = parseAttributes(payload.subarray(4)).get(NFTA_SET_ELEM_LIST_ELEMENTS);
-  const starts: string[] = [];
-  for (const [type, value] of walkAttributes(elements ?? Buffer.alloc(0))) {
+/** NFT_MSG_NEWSETELEM payload as the kernel sends it. */
+export function decodeElements(payload: Buffer): Element[] {
+  const list = parseAttributes(payload.subarray(4)).get(NFTA_SET_ELEM_LIST_ELEMENTS);
+  const elements: Element[] = [];
+  for (const [type, value] of walkAttributes(list ?? Buffer.alloc(0))) {
     if (type !== NFTA_LIST_ELEM) continue;
     const attributes = parseAttributes(value);
     const flags = attributes.get(NFTA_SET_ELEM_FLAGS);
-    if (flags !== undefined && flags.length === 4 && (flags.readUInt32BE(0) & INTERVAL_END) !== 0) continue;
-    const key = parseAttributes(attributes.get(NFTA_SET_ELEM_KEY) ?? Buffer.alloc(0)).get(NFTA_DATA_VALUE);
-    if (key !== undefined) starts.push(key.toString("hex"));
+    const key = dataValue(attributes.get(NFTA_SET_ELEM_KEY));
+    const data = dataValue(attributes.get(NFTA_SET_ELEM_DATA));
+    if (key === undefined) continue;
+    const end = flags?.length === 4 && (flags.readUInt32BE(0) & INTERVAL_END) !== 0;
+    elements.push({ key, ...(data === undefined ? {} : { data }), ...(end ? { end } : {}) });
   }
-  return starts;
+  return elements;
 }
 
-function element(key: bigint, size: number, flags: number): Buffer {
-  const bytes = Buffer.from(key.toString(16).padStart(size * 2, "0"), "hex");
+function encodeElement({ key, data, end }: Element): Buffer {
   return nest(
     NFTA_LIST_ELEM,
-    ...(flags === 0 ? [] : [attribute(NFTA_SET_ELEM_FLAGS, u32be(flags))]),
-    nest(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, bytes)),
+    ...(end === true ? [attribute(NFTA_SET_ELEM_FLAGS, u32be(INTERVAL_END))] : []),
+    nest(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key)),
+    ...(data === undefined ? [] : [nest(NFTA_SET_ELEM_DATA, attribute(NFTA_DATA_VALUE, data))]),
   );
+}
+
+function dataValue(bytes: Buffer | undefined): Buffer | undefined {
+  return bytes === undefined ? undefined : parseAttributes(bytes).get(NFTA_DATA_VALUE);
 }
 
 function setAttributes(name: SetName): Buffer[] {
@@ -115,12 +142,8 @@ function setAttributes(name: SetName): Buffer[] {
   ];
 }
 
-/** struct nfgenmsg: family, version 0, resource id in network order. */
-function nfgenmsg(family: number, resource: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt8(family, 0);
-  bytes.writeUInt16BE(resource, 2);
-  return bytes;
+function bytesOf(value: bigint, size: number): Buffer {
+  return Buffer.from(value.toString(16).padStart(size * 2, "0"), "hex");
 }
 
 function message(command: number, flags: number, payload: Buffer): BatchMessage {

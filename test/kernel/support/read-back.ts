@@ -45,6 +45,9 @@ export async function renderHost(ns: TestNamespace): Promise<string> {
     }),
     neighbours.map((entry) => `neigh ${entry["dst"]} dev ${bridgeName} lladdr ${entry["lladdr"]} permanent`),
     await forwarding(ns),
+    (await ns.run(`sysctl -n net.ipv4.conf.${bridgeName}.route_localnet`)).trim() === "1"
+      ? [`route_localnet ${bridgeName}`]
+      : [],
     await sets(ns),
   ]);
 }
@@ -100,19 +103,12 @@ async function forwarding(ns: TestNamespace): Promise<string[]> {
 }
 
 async function sets(ns: TestNamespace): Promise<string[]> {
-  const found: string[] = [];
-  for (const name of ["overlay4", "masquerade4", "overlay6", "masquerade6"]) {
-    const text = await ns.run(`nft list set inet weave ${name}`);
-    const elements = /elements = \{([^}]*)\}/.exec(text)?.[1] ?? "";
-    found.push(
-      `nft set ${name} { ${elements
-        .split(",")
-        .map((word) => word.trim())
-        .filter(Boolean)
-        .join(", ")} }`,
-    );
-  }
-  return found;
+  const text = await ns.run("nft list table inet weave");
+  return [...text.matchAll(/^\t(set|map) (\w+) \{\n(.*?)^\t\}/gms)].map(([, kind, name, body = ""]) => {
+    const elements = /elements = \{([^}]*)\}/.exec(body)?.[1] ?? "";
+    const words = elements.split(",").map((word) => word.trim());
+    return `nft ${kind} ${name} { ${words.filter(Boolean).sort().join(", ")} }`;
+  });
 }
 
 function lines(groups: readonly (readonly string[])[]): string {

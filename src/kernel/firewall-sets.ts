@@ -1,0 +1,185 @@
+// The sets and maps of the table `inet weave` and what stands in them: the part of the firewall that changes while a
+// daemon runs. Pure. Each element is told twice, in nft's words for the load and for people, and as the kernel's bytes.
+import {
+  type Cidr,
+  contains,
+  formatAddress,
+  formatCidr,
+  networkOf,
+  parseAddress,
+  parseCidr,
+} from "../core/address/cidr.ts";
+import type { FirewallState, PortMap } from "../core/datapath/state.ts";
+import { WeaveError } from "../core/errors.ts";
+import { u16be } from "./rtnetlink/attributes.ts";
+import { blockElements, type Element } from "./rtnetlink/nft-set.ts";
+import { addressText, wireAddress } from "./rtnetlink/wire.ts";
+
+const FAMILIES = [4, 6] as const;
+type Family = (typeof FAMILIES)[number];
+
+/** IANA protocol numbers. */
+const PROTOCOLS: Readonly<Record<PortMap["protocol"], number>> = { tcp: 6, udp: 17, sctp: 132 };
+
+/** A set or map with its elements. */
+export interface SetState {
+  readonly name: string;
+  /** What its elements are called in reports. */
+  readonly word: string;
+  readonly kind: "set" | "map";
+  /** In nft's words: "ipv4_addr". */
+  readonly type: string;
+  readonly interval: boolean;
+  /** In nft's words -> as the kernel has it, in order. */
+  readonly elements: ReadonlyMap<string, readonly Element[]>;
+}
+
+/** All of them, in the order they stand in the table. bad-address for what is no CIDR or address. */
+export function setsOf(firewall: FirewallState): readonly SetState[] {
+  return FAMILIES.flatMap((family) => {
+    const maps = portMapsOf(firewall, family);
+    const address = `ipv${family}_addr`;
+    const target = `${address} . inet_service`;
+    const port = "inet_proto . inet_service";
+    const anywhere = maps.filter((map) => map.hostAddress === undefined);
+    const somewhere = maps.filter((map) => map.hostAddress !== undefined);
+    const set = (name: string, word: string, type: string, elements: SetState["elements"]): SetState => ({
+      name: `${name}${family}`,
+      word,
+      kind: type.includes(":") ? "map" : "set",
+      type,
+      interval: type === address,
+      elements,
+    });
+    return [
+      set("overlay", "overlay", address, blockSet(firewall.overlay, family)),
+      set("masquerade", "masquerade", address, blockSet(firewall.masquerade, family)),
+      set("exempt", "exempt", address, blockSet(firewall.exempt, family)),
+      set("ports", "port", `${port} : ${target}`, portSet(anywhere)),
+      set("hostports", "port", `${address} . ${port} : ${target}`, portSet(somewhere)),
+      set("published", "published", `${address} . ${port}`, publishedSet(maps)),
+    ];
+  });
+}
+
+/** The CIDRs of one family as disjoint blocks in order: those inside another are left out, host bits cleared. */
+export function blocks(cidrs: readonly string[], family: Family): readonly Cidr[] {
+  const parsed = cidrs.flatMap((text) => {
+    const cidr = parseCidr(text);
+    if (cidr === undefined) throw new WeaveError("bad-address", `not a CIDR: ${text}`);
+    return cidr.family === family ? [networkOf(cidr)] : [];
+  });
+  // Sorted by start, larger first, a block can only lie inside the last one kept.
+  parsed.sort((a, b) => (a.value === b.value ? a.prefix - b.prefix : a.value < b.value ? -1 : 1));
+  const kept: Cidr[] = [];
+  for (const cidr of parsed) {
+    const last = kept.at(-1);
+    if (last === undefined || !contains(last, cidr)) kept.push(cidr);
+  }
+  return kept;
+}
+
+/**
+ * The port maps of one family, addresses canonical; "any address" of the host, however it is said, is none. One whose
+ * host address is of the other family is left out: nothing could translate it.
+ */
+export function portMapsOf({ portMaps }: FirewallState, family: Family): readonly PortMap[] {
+  return portMaps.flatMap((map) => {
+    const { hostAddress: asked, ...rest } = map;
+    const address = canonical(map.address, family);
+    if (address === undefined) return [];
+    if (asked === undefined || asked === "0.0.0.0" || asked === "::") return [{ ...rest, address }];
+    const hostAddress = canonical(asked, family);
+    return hostAddress === undefined ? [] : [{ ...rest, address, hostAddress }];
+  });
+}
+
+/** One set and what to add to it and remove from it, in nft's words and the kernel's. */
+interface Difference {
+  readonly state: SetState;
+  readonly add: readonly (readonly [string, readonly Element[]])[];
+  readonly remove: readonly (readonly [string, readonly Element[]])[];
+}
+
+/** `setsOf` gives the same sets in the same order whatever is in them. */
+export function differences(former: readonly SetState[], wanted: readonly SetState[]): readonly Difference[] {
+  return wanted.flatMap((state, i) => {
+    const held = former[i]?.elements ?? new Map<string, readonly Element[]>();
+    const add = [...state.elements].filter(([text]) => !held.has(text));
+    const remove = [...held].filter(([text]) => !state.elements.has(text));
+    return add.length + remove.length === 0 ? [] : [{ state, add, remove }];
+  });
+}
+
+/** Changes in the words of a report. Published targets go with their ports and are not told. */
+export function describeChanges(changes: readonly Difference[]): string[] {
+  return changes.flatMap(({ state, add, remove }) =>
+    state.word === "published"
+      ? []
+      : [
+          ...remove.map(([text]) => `nft ${state.word} del ${text}`),
+          ...add.map(([text]) => `nft ${state.word} add ${text}`),
+        ],
+  );
+}
+
+/** The port map an element of `ports` or `hostports` stands for; undefined when it cannot be one. */
+export function portMapFrom({ key, data }: Element, family: Family): PortMap | undefined {
+  const width = family === 4 ? 4 : 16;
+  if (data?.length !== width + 4 || (key.length !== 8 && key.length !== width + 8)) return undefined;
+  const at = key.length - 8;
+  const protocol = (["tcp", "udp", "sctp"] as const).find((name) => PROTOCOLS[name] === key[at]);
+  const address = addressText(data.subarray(0, width));
+  const hostAddress = addressText(key.subarray(0, at));
+  if (protocol === undefined || address === undefined) return undefined;
+  return {
+    protocol,
+    hostPort: key.readUInt16BE(at + 4),
+    address,
+    port: data.readUInt16BE(width),
+    ...(hostAddress === undefined ? {} : { hostAddress }),
+  };
+}
+
+function blockSet(cidrs: readonly string[], family: Family): SetState["elements"] {
+  return new Map(blocks(cidrs, family).map((cidr) => [formatCidr(cidr), blockElements(cidr)]));
+}
+
+function portSet(maps: readonly PortMap[]): SetState["elements"] {
+  return new Map(
+    maps.map(({ protocol, hostAddress, hostPort, address, port }) => {
+      const at = hostAddress === undefined ? "" : `${hostAddress} . `;
+      const bytes = [protocolField(protocol), portField(hostPort)];
+      if (hostAddress !== undefined) bytes.unshift(wireAddress(hostAddress).bytes);
+      const data = Buffer.concat([wireAddress(address).bytes, portField(port)]);
+      return [`${at}${protocol} . ${hostPort} : ${address} . ${port}`, [{ key: Buffer.concat(bytes), data }]];
+    }),
+  );
+}
+
+/** Where published ports lead to; two ports may lead to one place. */
+function publishedSet(maps: readonly PortMap[]): SetState["elements"] {
+  return new Map(
+    maps.map(({ protocol, address, port }) => [
+      `${address} . ${protocol} . ${port}`,
+      [{ key: Buffer.concat([wireAddress(address).bytes, protocolField(protocol), portField(port)]) }],
+    ]),
+  );
+}
+
+/** inet_proto as a field of a concatenation. */
+function protocolField(protocol: PortMap["protocol"]): Buffer {
+  return Buffer.of(PROTOCOLS[protocol], 0, 0, 0);
+}
+
+/** inet_service as a field of a concatenation. */
+function portField(port: number): Buffer {
+  return Buffer.concat([u16be(port), Buffer.alloc(2)]);
+}
+
+/** undefined for the other family. */
+function canonical(text: string, family: Family): string | undefined {
+  const address = parseAddress(text);
+  if (address === undefined) throw new WeaveError("bad-address", `not an address: ${text}`);
+  return address.family === family ? formatAddress(family, address.value) : undefined;
+}

@@ -1,0 +1,13 @@
+// What all messages of NETLINK_NETFILTER begin with (linux/netfilter/nfnetlink.h).
+
+/** NFPROTO_* (linux/netfilter.h); those of the IP families are their AF_* numbers. */
+export const NFPROTO_UNSPEC = 0;
+export const NFPROTO_INET = 1;
+
+/** struct nfgenmsg: family, version 0, resource id in network order. */
+export function nfgenmsg(family: number, resource: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt8(family, 0);
+  bytes.writeUInt16BE(resource, 2);
+  return bytes;
+}
