@@ -14,7 +14,7 @@
 import { macForName } from "./address/mac.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
-import { plan } from "./datapath/plan.ts";
+import { overlayMtu, plan } from "./datapath/plan.ts";
 import type { DatapathState } from "./datapath/state.ts";
 import { type Effect, event, type Input, type Instant, persist, reply } from "./effects.ts";
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
@@ -200,6 +200,12 @@ export class Node {
       endpoints: this.endpoints().byAddress,
       prune: this.#synced,
     });
+  }
+
+  /** The MTU of the overlay, as in datapath(). */
+  overlayMtu(): number {
+    const { name: self, mtu } = this.config;
+    return overlayMtu({ self, mtu, underlay: this.#underlay, peers: this.peers() });
   }
 
   peers(): ReadonlyMap<string, PeerRecord> {

@@ -24,7 +24,7 @@ export function createAttachments(
       const message = `the kernel is not as containers need it: ${failure.object}: ${failure.message}`;
       return { ready: false, degraded: true, message, hint: "run: weave status" };
     },
-    mtu: () => node.datapath().bridge.mtu,
+    mtu: () => node.overlayMtu(),
     bridge: () => node.config.bridgeName,
     find: (key) => node.find(key),
     all: () => node.attachments(),

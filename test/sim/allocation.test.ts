@@ -96,7 +96,7 @@ describe("allocation", () => {
     const [first, second] = w.host("alice").node?.attachments() ?? [];
     if (runner === undefined || first?.mac === undefined || second === undefined)
       throw new Error("not attached");
-    const facts = { mac: first.mac, netns: "b", hostIfname: "b" };
+    const facts = { netns: "b", link: { mac: first.mac, hostIfname: "b", hairpin: true } };
     const reply = await w.answer(runner.request({ kind: "commit", key: second, facts }));
     expect(reply).toMatchObject({ ok: false, code: "address-taken" });
   });

@@ -33,12 +33,19 @@ export interface PlanInput {
   readonly prune: boolean;
 }
 
-export function plan(input: PlanInput): DatapathState {
-  // A peer that has not found its network yet says a loopback address: nothing can be sent there.
-  const others = [...input.peers].filter(
-    ([name, { underlay }]) =>
-      name !== input.self && underlay !== input.underlay && !/^(127\.|::1$)/.test(underlay),
+/** The other peers packets can be sent to. One that has not found its network yet says a loopback address. */
+const othersOf = ({ self, underlay, peers }: Pick<PlanInput, "self" | "underlay" | "peers">) =>
+  [...peers].filter(
+    ([name, record]) =>
+      name !== self && record.underlay !== underlay && !/^(127\.|::1$)/.test(record.underlay),
   );
+
+/** The MTU of the overlay: the least of all hosts'. */
+export const overlayMtu = (input: Pick<PlanInput, "self" | "underlay" | "mtu" | "peers">): number =>
+  othersOf(input).reduce((least, [, record]) => Math.min(least, record.mtu), input.mtu);
+
+export function plan(input: PlanInput): DatapathState {
+  const others = othersOf(input);
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));
   const own = new Set(input.exposed.map(({ cidr }) => cidr.split("/")[0]));
   const localMacs = new Set([input.bridgeMac]);
@@ -56,7 +63,7 @@ export function plan(input: PlanInput): DatapathState {
     bridge: {
       name: input.bridgeName,
       mac: input.bridgeMac,
-      mtu: others.reduce((least, [, record]) => Math.min(least, record.mtu), input.mtu),
+      mtu: overlayMtu(input),
       addresses: input.exposed.map(({ cidr }) => cidr),
     },
     vxlan: { name: input.vxlanName, vni: input.vni, port: input.vxlanPort, local: input.underlay },

@@ -1,8 +1,7 @@
 // The desk where this host's own users get addresses: answers allocate, commit, release and expose, and keeps those waiting
 // that cannot be answered yet. Owns the book, the exposed addresses and the waiting line; asks pools and, through its
 // host, other peers.
-import { contains, formatAddress, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
-import { macForAddress } from "../address/mac.ts";
+import { contains, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { Subnet } from "../address/universe.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
@@ -20,10 +19,11 @@ import {
 } from "../records.ts";
 import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
-import { isBefore, type PublishedPort, type Readiness } from "./attachment.ts";
+import { isBefore, type Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
-import { BRIDGE_SLOT, type Endpoint, parseEndpoint } from "./endpoint.ts";
-import { collide, holderOfPort, portText, wantsFirewall } from "./publish.ts";
+import { BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
+import { Holders, type HoldersHost } from "./holders.ts";
+import { wantsFirewall } from "./publish.ts";
 
 /** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
 export const RING_PATIENCE_MS = 4_000;
@@ -37,7 +37,7 @@ export const FULL_SHOWN_MS = 300_000;
 const EXPOSE = "weave:expose";
 
 /** What the desk needs of the node around it. */
-export interface DeskHost {
+export interface DeskHost extends HoldersHost {
   /** Own entries of the endpoints channel. */
   readonly endpoints: OriginMap;
   readonly bridgeMac: string;
@@ -50,13 +50,7 @@ export interface DeskHost {
     body: { k: "ask"; universe: number; start: number; end: number; id: number; young?: boolean },
     out: Effect[],
   ): boolean;
-  /** Name of a peer for people. */
-  label(peer: string): string;
   whyNoRing(): { message: string; hint: string };
-  /** The endpoints of other peers, as far as this host knows. */
-  foreignEndpoints(): Iterable<readonly [address: string, endpoint: Endpoint]>;
-  /** Ports of this host that weave itself needs. */
-  readonly ownPorts: readonly PublishedPort[];
   /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
   mayAllocate(): boolean;
 }
@@ -76,6 +70,7 @@ export class Desk {
   readonly #defaultSubnets: readonly string[];
   readonly #host: DeskHost;
   readonly #book = new Book();
+  readonly #holders: Holders;
   #exposed: readonly Exposure[];
   /** Allocations were refused for want of any free address: since when, and when the last was. */
   #full: { readonly since: Instant; readonly last: Instant } | undefined;
@@ -90,6 +85,7 @@ export class Desk {
     this.#pools = pools;
     this.#defaultSubnets = defaultSubnets;
     this.#host = host;
+    this.#holders = new Holders(this.#book, host);
     this.#exposed = stored.exposed;
     for (const { address, at } of stored.freed) {
       const place = this.#locate(address);
@@ -252,8 +248,9 @@ export class Desk {
       const message = `${holderOf(request.key)} already has an address here`;
       return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
     }
-    const refused = request.kind === "allocate" ? this.#portsTaken(request.terms.ports ?? []) : undefined;
-    if (refused !== undefined) return refused;
+    const port = request.kind === "allocate" ? this.#holders.ofPort(request.terms.ports ?? []) : undefined;
+    if (port !== undefined)
+      return refusal("port-taken", port, "choose another port, or delete that container first");
     if (request.kind === "expose" && request.addresses.length === 0) {
       const there = this.exposedIn(request.subnet);
       if (there.length > 0) return this.#setExposed(there, request.masquerade, now, out);
@@ -363,9 +360,10 @@ export class Desk {
             `${text} is not an address inside the range`,
             "run: weave status ipam",
           );
-        const held = this.#heldOutside(text, request);
+        const held = this.#holders.ofAddress(text, request.kind === "expose" ? [] : this.#exposed);
         if (held === undefined) continue;
-        return refusal("address-taken", `${withoutPrefix(text)} is held by ${held}`, OUTSIDE_HINT);
+        const message = `${withoutPrefix(text)} is held by ${held}`;
+        return refusal("address-taken", message, "give each host a part of that subnet of its own");
       }
       const { pool, index, offset, address } = place;
       const subnet = this.#subnet(pool, index);
@@ -391,29 +389,6 @@ export class Desk {
       }
     }
     return "done";
-  }
-
-  /** Who holds an address that lies in no range of ours: nobody owns those, so all that is known is looked through. */
-  #heldOutside(text: string, request: Waiting): string | undefined {
-    const wanted = bare(text);
-    for (const record of this.#book.all())
-      if (record.addresses.some((one) => bare(one) === wanted)) return holderOf(record);
-    if (request.kind === "allocate" && this.#exposed.some(({ cidr }) => bare(cidr) === wanted))
-      return "this host's bridge";
-    for (const [address, { peer, label }] of this.#host.foreignEndpoints())
-      if (bare(address) === wanted)
-        return `${label === "expose" ? "the bridge" : `container ${label}`} on ${this.#host.label(peer)}`;
-    return undefined;
-  }
-
-  #portsTaken(ports: readonly PublishedPort[]): Reply | undefined {
-    const own = ports.find((port) => this.#host.ownPorts.some((held) => collide(port, held)));
-    if (own !== undefined)
-      return refusal("port-taken", `port ${portText(own)} of this host is weave's own`, "choose another");
-    const held = holderOfPort(this.#book.all(), ports);
-    if (held === undefined) return undefined;
-    const message = `port ${portText(held.port)} of this host leads to ${holderOf(held.record)}`;
-    return refusal("port-taken", message, "choose another, or delete that container first");
   }
 
   #ask(
@@ -455,7 +430,7 @@ export class Desk {
         `${holderOf(key)} holds no address here (it was deleted meanwhile)`,
       );
     }
-    const twin = facts.link && this.#holderOfMac(facts.link.mac, held);
+    const twin = facts.link && this.#holders.ofMac(facts.link.mac, held);
     if (twin !== undefined) {
       const message = `the MAC ${facts.link?.mac} is in use by ${twin}`;
       return refusal("address-taken", message, "choose another, or let weave choose one");
@@ -465,16 +440,6 @@ export class Desk {
     this.#publish(record, now, out);
     if (wantsFirewall(record)) out.push({ type: "datapath" });
     return { ok: true, attachment: toAttachment(record) };
-  }
-
-  /** Another container with this MAC. A MAC that follows from an address is as unique as the address. */
-  #holderOfMac(mac: string, held: AllocationRecord): string | undefined {
-    for (const other of this.#book.all())
-      if (other.mac === mac && holderOf(other) !== holderOf(held)) return holderOf(other);
-    if (held.addresses.some((address) => macForAddress(address) === mac)) return undefined;
-    for (const [, endpoint] of this.#host.foreignEndpoints())
-      if (endpoint.mac === mac) return `container ${endpoint.label} on ${this.#host.label(endpoint.peer)}`;
-    return undefined;
   }
 
   #release({ key, before }: Extract<Request, { kind: "release" }>, now: Instant, out: Effect[]): Reply {
@@ -553,17 +518,9 @@ export class Desk {
   }
 }
 
-const OUTSIDE_HINT = "give each host a part of that subnet of its own";
-
 /** The addresses a request names; empty: any will do. */
 const namedIn = (request: Waiting): readonly string[] =>
   (request.kind === "allocate" ? request.chosen : undefined) ?? request.addresses ?? [];
-
-/** Canonical, without prefix. */
-function bare(text: string): string {
-  const cidr = parseCidr(text);
-  return cidr === undefined ? text : formatAddress(cidr.family, cidr.value);
-}
 
 const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;
 const holderName = (request: Waiting): string =>
