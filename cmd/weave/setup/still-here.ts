@@ -30,8 +30,9 @@ export async function stillHere(client: Client): Promise<Step[]> {
 
 async function ask(client: Client): Promise<{ pid: number; attached: number } | undefined> {
   try {
-    const { pid, endpoints } = await client.status();
-    return { pid, attached: endpoints.filter(({ local }) => local).length };
+    const { pid, endpoints, exposed } = await client.status();
+    const bridge = new Set(exposed.map(({ cidr }) => cidr.split("/")[0]));
+    return { pid, attached: endpoints.filter(({ local, address }) => local && !bridge.has(address)).length };
   } catch (error) {
     if (error instanceof WeaveError) return undefined;
     throw error;
