@@ -95,7 +95,7 @@ describe("podman", () => {
       ["--network", "weave", "-p", "8080:80", "-p", "8443-8444:8443-8444/udp"],
       serve(80),
     );
-    const page = "busybox wget -q -T 3 -O - http://";
+    const page = "busybox wget -q -O - http://";
     const name = (await podman.exec("web", "hostname")).stdout.trim();
     for (const from of [outside, machine.namespace]) {
       expect(await from.run(`${page}${machine.address}:8080/cgi-bin/name`)).toBe(name);
@@ -152,7 +152,7 @@ describe("podman", () => {
     );
     await podman.ok("start", "again");
     expect(
-      await outside.succeeds(`busybox wget -q -T 3 -O - http://${machine.address}:8081/cgi-bin/name`),
+      await outside.succeeds(`busybox wget -q -O - http://${machine.address}:8081/cgi-bin/name`),
     ).toBe(true);
   });
 
