@@ -84,7 +84,12 @@ async function runVerb(call: Call, type: string, signal: AbortSignal): Promise<s
     throw new CniError(CniCode.badEnvironment, message);
   }
   const { env, stdin, path } = ofRequest(call, request.verb);
-  const outcome = await deps.plugins.run({ type, path, env, stdin }, signal);
+  const outcome = await deps.plugins.run({ type, path, env, stdin }, signal).catch((error: unknown) => {
+    const missing = error instanceof WeaveError && error.code === "feature-missing";
+    throw missing
+      ? new CniError(CniCode.badConfig, `ipam.type: ${error.message}; ${error.hint ?? ""}`)
+      : error;
+  });
   for (const line of outcome.stderr.split("\n").filter(Boolean)) warn(`${type}: ${line}`);
   if (outcome.exit !== 0) throw errorOf(type, outcome.stdout, outcome.stderr);
   return outcome.stdout;

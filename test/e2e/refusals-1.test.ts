@@ -81,12 +81,11 @@ describe("refusals", () => {
       code: 103,
       call: () => ({ env: { CNI_ARGS: `IP=${bridgeAddress()}` } }),
     },
-    { what: "a foreign ipam", code: 2, call: () => ({ config: { ipam: { type: "host-local" } } }) },
     {
-      what: "an mtu the overlay cannot carry",
+      what: "an ipam plugin that is not there",
       code: 7,
-      call: () => ({ config: { mtu: 9000 } }),
-      says: "9000",
+      call: () => ({ config: { ipam: { type: "host-local" } } }),
+      says: "no plugin host-local",
     },
   ];
 
