@@ -3,17 +3,18 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 
-const ROOT = "/sys/fs/cgroup";
-
 /** For the containers of one machine. */
 export function cgroupName(label: string): string {
   return `weave-test-${process.pid}-${label}`;
 }
 
-/** Waits until the processes inside, which are being killed, are gone. Synchronous: also for use at exit. */
-export function removeCgroups(name: string): void {
+/**
+ * `root` is where hierarchies are mounted. Waits until the processes inside, which are being killed, are gone.
+ * Synchronous: also for use at exit.
+ */
+export function removeCgroups(root: string, name: string): void {
   const deadline = performance.now() + 5_000;
-  for (const parent of hierarchies()) {
+  for (const parent of hierarchies(root)) {
     while (!removeTree(parent, name)) {
       if (performance.now() > deadline) throw new Error(`${join(parent, name)} cannot be removed`);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
@@ -22,8 +23,8 @@ export function removeCgroups(name: string): void {
 }
 
 /** Those of version 1 are directories below the root; the one of version 2 is the root or one of them. */
-function hierarchies(): string[] {
-  return [ROOT, ...directoriesIn(ROOT).map((name) => join(ROOT, name))];
+function hierarchies(root: string): string[] {
+  return [root, ...directoriesIn(root).map((name) => join(root, name))];
 }
 
 function directoriesIn(path: string): string[] {
@@ -52,7 +53,7 @@ function removeTree(parent: string, name: string): boolean {
 /** What test processes that do not live any more left. */
 function sweep(): void {
   const alive = new Set(directoriesIn("/proc"));
-  for (const parent of hierarchies()) {
+  for (const parent of hierarchies("/sys/fs/cgroup")) {
     for (const name of directoriesIn(parent)) {
       const pid = /^weave-test-(\d+)-/.exec(name)?.[1];
       if (pid !== undefined && !alive.has(pid)) removeTree(parent, name);

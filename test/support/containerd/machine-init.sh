@@ -40,7 +40,23 @@ place "$2" /etc/cni/net.d
 place "$3" /opt/cni/bin
 place "$4" /var/lib/cni
 
+# A build container may have no cgroups, or may only look at them. Each controller belongs to a hierarchy of its own
+# (version 1), or all to that of version 2 (number 0).
+cgroups=$(awk '$3 ~ /^cgroup2?$/ { print $2; exit }' /proc/mounts)
+if [ -z "$cgroups" ] || ! [ -w "$cgroups" ]; then
+    mountpoint -q /sys || mount -t sysfs sysfs /sys
+    controllers=$(awk '$2 > 0 && $4 == 1 { print $1 }' /proc/cgroups)
+    if [ -z "$controllers" ]; then
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    else
+        mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+        for controller in $controllers; do
+            mkdir "/sys/fs/cgroup/$controller"
+            mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
+        done
+    fi
+fi
+
 echo ready
-# The shell collects every orphan while it waits.
-sleep infinity &
-wait
+# Who ignores the end of children has none to collect; orphans become children of process 1.
+exec env --ignore-signal=CHLD sleep infinity

@@ -3,7 +3,7 @@
 //
 // Everything in it is a descendant of one process. When that is killed, or the process of the tests ends in
 // whatever way, the kernel ends the rest and unmounts what they mounted.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../kernel/support/namespaces.ts";
@@ -67,7 +67,7 @@ export class Machine extends Host {
 
   /** argv that runs a program in the machine. */
   inside(argv: readonly string[]): string[] {
-    return ["nsenter", `--target=${this.#initPid}`, "--net", "--mount", "--pid", ...argv];
+    return ["nsenter", `--target=${this.#initPid}`, "--net", "--mount", "--pid", "--root", ...argv];
   }
 
   /** A program's outcome; does not reject when it fails. */
@@ -105,8 +105,23 @@ export class Machine extends Host {
     const init = this.#init;
     if (init === undefined) return;
     this.#init = undefined;
+    if (this.#initPid !== 0) {
+      const [file = "", ...args] = this.inside(["sh", "-c", "kill -KILL -1"]); // all but process 1 and this one
+      spawnSync(file, args, { stdio: "ignore" });
+      this.#untilAlone(); // while processes end they may still make cgroups
+      removeCgroups(this.path("/sys/fs/cgroup"), this.cgroup);
+    }
     init.kill("SIGKILL"); // unshare; the machine's process 1 follows it
-    removeCgroups(this.cgroup);
+  }
+
+  /** Until process 1 is the only one. Synchronous, as `remove` is. */
+  #untilAlone(): void {
+    const deadline = performance.now() + 5_000;
+    const others = (): string[] =>
+      readdirSync(this.path("/proc")).filter((name) => /^\d+$/.test(name) && name !== "1");
+    while (others().length > 0 && performance.now() < deadline) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
   }
 
   async #start(): Promise<void> {
