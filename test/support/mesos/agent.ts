@@ -1,5 +1,6 @@
 // A Mesos agent on a host of the lab: directories of its own, search path of plugins as on DC/OS, and the isolator.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestNamespace } from "../../kernel/support/namespaces.ts";
 import type { Host } from "../host.ts";
@@ -22,7 +23,7 @@ export class MesosAgent {
 
   /** Nothing of weave is installed yet. */
   constructor(lab: Lab, host: Host) {
-    const dir = join(lab.dir, `${host.nickname}-mesos`);
+    const dir = join(lab.dir, `${host.nickname}-mesos-${process.pid}`);
     this.#lab = lab;
     this.host = host;
     this.binDir = join(dir, "active/cni");
@@ -77,3 +78,13 @@ export class MesosAgent {
     });
   }
 }
+
+/** Unmounts what processes of tests that were killed have left. */
+function sweep(): void {
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    const path = line.split(" ")[4] ?? ""; // proc_pid_mountinfo(5)
+    const pid = /\/weave-e2e-[^/]+\/[^/]+-mesos-(\d+)\//.exec(path)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) execFileSync("umount", [path]);
+  }
+}
+sweep();

@@ -51,7 +51,8 @@ export class MesosIsolator {
     this.#agent = agent;
     this.checkpoints = new Checkpoints(agent.rootDir);
     this.#known = this.load();
-    process.once("exit", this.#unmountAll);
+    // Before the lab, which could not remove a directory with mounts in it.
+    process.prependOnceListener("exit", this.#unmountAll);
   }
 
   /** What a scan of the configuration directory finds now. */
