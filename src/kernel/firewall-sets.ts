@@ -24,7 +24,7 @@ const PROTOCOLS: Readonly<Record<PortMap["protocol"], number>> = { tcp: 6, udp: 
 /** A set or map with its elements. */
 export interface SetState {
   readonly name: string;
-  /** What its elements are called in reports. */
+  /** What its elements are called in reports; empty where they come and go with others. */
   readonly word: string;
   readonly kind: "set" | "map";
   /** In nft's words: "ipv4_addr". */
@@ -57,7 +57,8 @@ export function setsOf(firewall: FirewallState): readonly SetState[] {
       set("exempt", "exempt", address, blockSet(firewall.exempt, family)),
       set("ports", "port", `${port} : ${target}`, portSet(anywhere)),
       set("hostports", "port", `${address} . ${port} : ${target}`, portSet(somewhere)),
-      set("published", "published", `${address} . ${port}`, publishedSet(maps)),
+      set("published", "", `${address} . ${port}`, publishedSet(maps)),
+      set("hairpin", "", `${address} . ${address}`, hairpinSet(maps)),
     ];
   });
 }
@@ -111,10 +112,10 @@ export function differences(former: readonly SetState[], wanted: readonly SetSta
   });
 }
 
-/** Changes in the words of a report. Published targets go with their ports and are not told. */
+/** Changes in the words of a report. */
 export function describeChanges(changes: readonly Difference[]): string[] {
   return changes.flatMap(({ state, add, remove }) =>
-    state.word === "published"
+    state.word === ""
       ? []
       : [
           ...remove.map(([text]) => `nft ${state.word} del ${text}`),
@@ -164,6 +165,16 @@ function publishedSet(maps: readonly PortMap[]): SetState["elements"] {
       `${address} . ${protocol} . ${port}`,
       [{ key: Buffer.concat([wireAddress(address).bytes, protocolField(protocol), portField(port)]) }],
     ]),
+  );
+}
+
+/** A container that asks for its own published port: from its address to its address. */
+function hairpinSet(maps: readonly PortMap[]): SetState["elements"] {
+  return new Map(
+    maps.map(({ address }) => {
+      const { bytes } = wireAddress(address);
+      return [`${address} . ${address}`, [{ key: Buffer.concat([bytes, bytes]) }]];
+    }),
   );
 }
 

@@ -57,6 +57,11 @@ export function renderTable(firewall: FirewallState, bridge: string): string {
     // bridge directly, with an address that one never asked; and it may have no route to the host, or to 127.0.0.1.
     ...chain("published", undefined, [
       `iifname "${bridge}" masquerade fully-random`,
+      // With br_netfilter what is translated from and to the bridge counts as bridged, and has come in nowhere.
+      "ip saddr @overlay4 masquerade fully-random",
+      "ip6 saddr @overlay6 masquerade fully-random",
+      "ip saddr . ip daddr @hairpin4 masquerade fully-random",
+      "ip6 saddr . ip6 daddr @hairpin6 masquerade fully-random",
       "fib saddr type local masquerade fully-random",
     ]),
     "}",

@@ -60,7 +60,15 @@ function sets(elements: Readonly<Record<string, string>> = {}): string {
     overlay6: "fd32::/96",
     ...elements,
   };
-  return ["map hostports", "map ports", "set exempt", "set masquerade", "set overlay", "set published"]
+  return [
+    "map hostports",
+    "map ports",
+    "set exempt",
+    "set hairpin",
+    "set masquerade",
+    "set overlay",
+    "set published",
+  ]
     .flatMap((name) => [`${name}4`, `${name}6`])
     .map((name) => `nft ${name} { ${held[name.split(" ")[1] ?? ""] ?? ""} }\n`)
     .join("");
@@ -205,6 +213,80 @@ ${sets({ masquerade4: "10.32.0.0/12", masquerade6: "fd32::/96" })}`,
       // Not even the kernel's habit of dropping neighbours with the last address shows afterwards.
       expect(await harness.render()).toBe(`${LINKS + REMOTE}forwarding ipv4\nforwarding ipv6\n${SETS}`);
       expect(await apply()).toEqual([]);
+    });
+
+    test("ports are published and withdrawn, and subnets exempted, without loading the table again", async () => {
+      await apply();
+      const tcp = { protocol: "tcp", hostPort: 8080, address: "10.32.0.6", port: 80 } as const;
+      const udp = { protocol: "udp", hostPort: 53, address: "FD32::0:6", port: 5353 } as const;
+      const sctp = { ...tcp, protocol: "sctp", hostAddress: "10.99.0.1" } as const;
+      const firewall = {
+        ...stateWith().firewall,
+        exempt: ["10.40.1.0/24", "fd40::/64"],
+        portMaps: [tcp, udp, sctp],
+      };
+      expect(await apply({ firewall })).toEqual([
+        "nft exempt add 10.40.1.0/24",
+        "nft port add tcp . 8080 : 10.32.0.6 . 80",
+        "nft port add 10.99.0.1 . sctp . 8080 : 10.32.0.6 . 80",
+        "nft exempt add fd40::/64",
+        "nft port add udp . 53 : fd32::6 . 5353",
+        "sysctl net.ipv4.conf.weave.route_localnet 1",
+      ]);
+      const published = {
+        exempt4: "10.40.1.0/24",
+        exempt6: "fd40::/64",
+        ports4: "tcp . 8080 : 10.32.0.6 . 80",
+        ports6: "udp . 53 : fd32::6 . 5353",
+        hostports4: "10.99.0.1 . sctp . 8080 : 10.32.0.6 . 80",
+        published4: "10.32.0.6 . sctp . 80, 10.32.0.6 . tcp . 80",
+        published6: "fd32::6 . udp . 5353",
+        hairpin4: "10.32.0.6 . 10.32.0.6",
+        hairpin6: "fd32::6 . fd32::6",
+      };
+      expect(await harness.render()).toBe(`${LINKS}${REMOTE}route_localnet weave\n${sets(published)}`);
+      await harness.restart();
+      expect(await apply({ firewall })).toEqual(["nft load table inet weave"]);
+      expect(await harness.render()).toBe(`${LINKS}${REMOTE}route_localnet weave\n${sets(published)}`);
+      // One port to another container, in one step.
+      const moved = { ...firewall, portMaps: [{ ...tcp, address: "10.32.0.7" }, udp, sctp] };
+      expect(await apply({ firewall: moved })).toEqual([
+        "nft port del tcp . 8080 : 10.32.0.6 . 80",
+        "nft port add tcp . 8080 : 10.32.0.7 . 80",
+      ]);
+      expect(await apply()).toEqual([
+        "sysctl net.ipv4.conf.weave.route_localnet 0",
+        "nft exempt del 10.40.1.0/24",
+        "nft port del tcp . 8080 : 10.32.0.7 . 80",
+        "nft port del 10.99.0.1 . sctp . 8080 : 10.32.0.6 . 80",
+        "nft exempt del fd40::/64",
+        "nft port del udp . 53 : fd32::6 . 5353",
+      ]);
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+      // A new process finds ports nobody wants any more.
+      await apply({ firewall });
+      await harness.restart();
+      await apply();
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+    });
+
+    test("a port goes back on the bridge with its own hairpin setting", async () => {
+      await apply();
+      const [path, other] = [harness.addNetns(), harness.addNetns()];
+      await attach(path, { hairpin: false });
+      await attach(other, { hostIfname: "vw000000000002", mac: M1, addresses: ["10.32.0.7/12"] });
+      const list = [
+        { name: "vw000000000001", hairpin: true },
+        { name: "vw000000000002", hairpin: false },
+      ];
+      await harness.kernel.observe();
+      expect(await apply({ ports: list })).toEqual([
+        "link set vw000000000001 type bridge_slave hairpin on",
+        "link set vw000000000002 type bridge_slave hairpin off",
+      ]);
+      expect(await harness.render()).toMatch(
+        /vw000000000001 .* hairpin on up\n.*vw000000000002 .* hairpin off up\n/,
+      );
     });
 
     test("attach makes a configured interface; detach takes it away, once", async () => {

@@ -1,5 +1,4 @@
 // Masquerade for real: out of the overlay, into it, not inside it, and without a gap or a process where none may be.
-import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DatapathState } from "../../src/core/datapath/state.ts";
 import { capture, type TestNamespace, whyNot } from "./support/namespaces.ts";
@@ -32,16 +31,7 @@ describe.skipIf(whyNot() !== undefined)("firewall", () => {
     a1 = await world.container(alice, routes("10.32.0.1"));
     b1 = await world.container(bob, routes("10.32.0.2"));
     await world.applyAll();
-    outside = world.namespace("outside");
-    execFileSync("ip", [
-      "-n",
-      world.underlay.name,
-      ..."link add ho type veth peer name eth0 netns".split(" "),
-      outside.name,
-    ]);
-    execFileSync("ip", ["-n", world.underlay.name, ..."link set ho master ul0 up".split(" ")]);
-    await outside.run("ip addr add 10.99.0.200/24 dev eth0");
-    await outside.run("ip link set eth0 up");
+    outside = world.outside();
     await outside.run(`ip route add ${OVERLAY} via ${alice.address}`);
   });
 

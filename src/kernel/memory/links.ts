@@ -45,6 +45,16 @@ export function changeFirewall(host: MemoryHost, firewall: FirewallState, fresh:
   return describeChanges(differences(setsOf(former), setsOf(firewall)));
 }
 
+/** Give the ports that are there their hairpin setting. */
+export function changePorts(host: MemoryHost, ports: DatapathState["ports"]): string[] {
+  return ports.flatMap(({ name, hairpin }) => {
+    const veth = host.veths.get(name);
+    if (veth === undefined || veth.hairpin === hairpin) return [];
+    veth.hairpin = hairpin;
+    return [`link set ${name} type bridge_slave hairpin ${hairpin ? "on" : "off"}`];
+  });
+}
+
 /** Let published ports answer on 127.0.0.1, or not. */
 export function changeLoopbackPorts(host: MemoryHost, on: boolean): string[] {
   const bridge = host.links?.bridge.name;

@@ -7,7 +7,7 @@ import type { HostFacts, Kernel, RouteSpec } from "../../ports/kernel.ts";
 import { describe, type Holding, movesIn, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
 import { hostEndMac } from "../mac.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
-import { changeFirewall, changeLinks, changeLoopbackPorts } from "./links.ts";
+import { changeFirewall, changeLinks, changeLoopbackPorts, changePorts } from "./links.ts";
 import { MemoryNamespaces, type MemoryNetns } from "./netns.ts";
 import { type MemoryHost, render, renderInterfaces } from "./render.ts";
 
@@ -47,6 +47,8 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
   let wanted = nothingWanted();
   let told = new Map<string, string>();
   let applied = 0;
+  /** Ports are looked at only by an apply that reads the kernel. */
+  let distrusted = true;
   let fresh = true;
 
   /** Every operation passes here: the fault asked for, else the work, always asynchronous as in the real one. */
@@ -67,6 +69,8 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
   const apply = (state: DatapathState) => {
     applied++;
     const changes = changeLinks(host, state);
+    if (distrusted) changes.push(...changePorts(host, state.ports));
+    distrusted = false;
     const steps = plan(state, host.holding, wanted);
     carryOut(steps.adds, changes);
     for (const { address, mac } of movesIn(steps.adds, told)) changes.push(`announce ${address} ${mac}`);
@@ -95,7 +99,10 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         ...facts,
       })),
     apply: (state) => act("apply", () => apply(structuredClone(state))),
-    observe: () => act("observe", () => undefined),
+    observe: () =>
+      act("observe", () => {
+        distrusted = true;
+      }),
     openNetns: (source) => act("openNetns", () => namespaces.open(source)),
     closeNetns: (netns) => act("closeNetns", () => namespaces.close(netns)),
     attach: (spec) =>
@@ -172,6 +179,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         wanted = nothingWanted();
         told = new Map();
         fresh = true;
+        distrusted = true;
       }),
 
     addNetns: (path, kind = "netns") => namespaces.add(path, kind),

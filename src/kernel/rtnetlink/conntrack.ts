@@ -14,6 +14,8 @@ const CTA_TUPLE_REPLY = 2;
 const CTA_ID = 12;
 const CTA_ZONE = 18;
 const CTA_FILTER = 25;
+/** Demanded here, unlike in most places (linux/netlink.h). */
+const NLA_F_NESTED = 0x8000;
 const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
 /** CTA_FILTER_F_CTA_PROTO_NUM (nf_internals.h). */
@@ -56,7 +58,7 @@ export async function listUdpFlows(socket: NetlinkSocket, family: number): Promi
       // Kernels before 5.8 know no filter and send every flow.
       nest(CTA_TUPLE_ORIG, nest(CTA_TUPLE_PROTO, attribute(CTA_PROTO_NUM, u8(IPPROTO_UDP)))),
       nest(
-        CTA_FILTER,
+        CTA_FILTER | NLA_F_NESTED,
         attribute(CTA_FILTER_ORIG_FLAGS, u32(FILTER_PROTO_NUM)),
         attribute(CTA_FILTER_REPLY_FLAGS, u32(0)),
       ),

@@ -30,13 +30,17 @@ export class TestNamespace {
   }
 
   /** Run a command line (split at blanks) inside; its stdout. Rejects when it fails. */
-  async run(line: string, timeoutMs = 15_000): Promise<string> {
-    const [file, ...args] = [
-      "nsenter",
-      `--net=${this.path}`,
-      ...line.split(" ").filter((word) => word !== ""),
-    ];
-    const { stdout } = await exec(file ?? "nsenter", args, { timeout: timeoutMs, maxBuffer: 1 << 26 });
+  run(line: string, timeoutMs = 15_000): Promise<string> {
+    return this.exec(
+      line.split(" ").filter((word) => word !== ""),
+      timeoutMs,
+    );
+  }
+
+  /** The same for words that hold blanks. */
+  async exec(words: readonly string[], timeoutMs = 15_000): Promise<string> {
+    const args = [`--net=${this.path}`, ...words];
+    const { stdout } = await exec("nsenter", args, { timeout: timeoutMs, maxBuffer: 1 << 26 });
     return stdout;
   }
 

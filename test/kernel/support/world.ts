@@ -67,7 +67,7 @@ export class World {
     return this.#underlay;
   }
 
-  /** A host at 10.99.0.N/24, N counting from 1. */
+  /** A host at 10.99.0.N/24 and fd99::N/64, N counting from 1. */
   host(name: string): TestHost {
     const number = this.hosts.length + 1;
     const address = `10.99.0.${number}`;
@@ -75,6 +75,7 @@ export class World {
     ip(this.#underlay, `link add h${number} type veth peer name eth0 netns ${netns.name}`);
     ip(this.#underlay, `link set h${number} master ul0 up`);
     ip(netns, `addr add ${address}/24 dev eth0`);
+    ip(netns, `addr add fd99::${number}/64 dev eth0 nodad`);
     ip(netns, "link set eth0 up");
     const host = new TestHost(name, address, netns);
     this.hosts.push(host);
@@ -85,6 +86,17 @@ export class World {
   namespace(label: string): TestNamespace {
     const netns = new TestNamespace(label);
     this.#namespaces.push(netns);
+    return netns;
+  }
+
+  /** A machine on the underlay that is no host of ours, at 10.99.0.200 and fd99::c8. */
+  outside(): TestNamespace {
+    const netns = this.namespace("outside");
+    ip(this.#underlay, `link add ho type veth peer name eth0 netns ${netns.name}`);
+    ip(this.#underlay, "link set ho master ul0 up");
+    ip(netns, "addr add 10.99.0.200/24 dev eth0");
+    ip(netns, "addr add fd99::c8/64 dev eth0 nodad");
+    ip(netns, "link set eth0 up");
     return netns;
   }
 
