@@ -93,7 +93,7 @@ describe("--mesos BIN_DIR CONF_DIR", () => {
   test("one directory for both configurations is refused: Mesos would read 10-weave.conf, too", async () => {
     const { code, stderr } = await host.setup("--mesos", bin, host.conf);
     expect(code).toBe(2);
-    expect(stderr).toContain("--mesos and --cni-conf-dir both name");
+    expect(stderr).toContain("is the directory of Mesos");
   });
 });
 

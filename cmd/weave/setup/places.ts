@@ -21,23 +21,28 @@ export function kubeletPlaces(bin: string | undefined, conf: string | undefined)
  * they belong is certain.
  */
 export function mesosPlaces(named: readonly string[] | undefined, kubelet: Places): Places | undefined {
-  if (named === undefined) {
-    if (!isDirectory(MESOS_ROOT)) return undefined;
-    return { bin: look(MESOS_BIN_DIR), conf: look(MESOS_CONF_DIR) };
-  }
-  const [bin, conf, ...more] = named;
-  if (bin === undefined || conf === undefined || more.length > 0) {
-    throw new WeaveError("bad-request", `--mesos takes two directories, not ${named.length}`, {
-      hint: `the agent's --network_cni_plugins_dir and --network_cni_config_dir, for example: --mesos ${MESOS_BIN_DIR} ${MESOS_CONF_DIR}`,
-    });
-  }
-  const places = { bin: find("--mesos", bin, bin), conf: find("--mesos", conf, conf) };
-  if (kubelet.conf.exists && kubelet.conf.path === places.conf.path) {
-    throw new WeaveError("bad-request", `--mesos and --cni-conf-dir both name ${places.conf.path}`, {
-      hint: "Mesos needs a configuration of its own, and parses every file of its directory; name it with --mesos only",
+  const places = named === undefined ? dcosPlaces() : namedPlaces(named);
+  if (places !== undefined && kubelet.conf.exists && kubelet.conf.path === places.conf.path) {
+    throw new WeaveError("bad-request", `--cni-conf-dir ${places.conf.path} is the directory of Mesos`, {
+      hint: "Mesos needs a configuration of its own and parses every file of its directory; name it with --mesos only",
     });
   }
   return places;
+}
+
+function dcosPlaces(): Places | undefined {
+  if (!isDirectory(MESOS_ROOT)) return undefined;
+  return { bin: look(MESOS_BIN_DIR), conf: look(MESOS_CONF_DIR) };
+}
+
+function namedPlaces(named: readonly string[]): Places {
+  const [bin, conf, ...more] = named;
+  if (bin !== undefined && conf !== undefined && more.length === 0) {
+    return { bin: find("--mesos", bin, bin), conf: find("--mesos", conf, conf) };
+  }
+  throw new WeaveError("bad-request", `--mesos takes two directories, not ${named.length}`, {
+    hint: `the agent's --network_cni_plugins_dir and --network_cni_config_dir, for example: --mesos ${MESOS_BIN_DIR} ${MESOS_CONF_DIR}`,
+  });
 }
 
 /** A named directory must exist, or a typing error would look like success. */
