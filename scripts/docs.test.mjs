@@ -100,7 +100,7 @@ describe("docs", () => {
   });
 
   it("show the firewall table that is loaded", () => {
-    const firewall = { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"] };
+    const firewall = { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] };
     const loaded = renderTable(firewall, "weave").split("\n").slice(2).join("\n");
     expect(read("docs/sysctls.md")).toContain(`\`\`\`\n${loaded}\`\`\``);
   });
