@@ -1,5 +1,5 @@
 // `weave status cni`: verdict, problems with their commands, exit code, and the form of text and JSON.
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FINDING_CODES } from "../cni/finding.ts";
@@ -330,6 +330,12 @@ test("whatever is in the directories: tables of 100 columns, no control characte
   const broken = tables.filter((line) => width(line) > 100 && !line.includes(host.path));
   expect(broken).toEqual([]);
   expect(text).not.toMatch(/[^\P{Cc}\n]/u);
+});
+
+test("docs/status.md lists every code", () => {
+  const page = readFileSync(new URL("../../../docs/status.md", import.meta.url), "utf8");
+  const [, part = ""] = page.split("## What kubelet sees\n");
+  expect([...part.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, code]) => code)).toEqual([...FINDING_CODES]);
 });
 
 describe("its help and command line", () => {
