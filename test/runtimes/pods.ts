@@ -101,7 +101,7 @@ export function podTests({ lab, node }: Nodes): void {
         expect(await sourceSeen(here.namespace, address, 8080)).not.toBe("");
       }
       for (const from of [pod, neighbour]) {
-        const answer = await from.exec(`wget -q -T 3 -O - http://${here.address}:8080/cgi-bin/name`);
+        const answer = await from.exec(`timeout 5 wget -q -O - http://${here.address}:8080/cgi-bin/name`);
         expect(answer).toMatchObject({ exit: 0, stdout: expect.stringContaining("pod-") });
       }
       // The port of another host is not taken.
