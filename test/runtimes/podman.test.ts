@@ -112,6 +112,7 @@ describe("podman", () => {
     );
     expect(asked.stdout).toBe(name);
 
+    // Podman holds the port itself and refuses before it asks us.
     const refused = await podman.tryRun("late", ["--network", "weave", "-p", "8080:80"]);
     expect(refused.exit).not.toBe(0);
     await podman.ok("rm", "--force", "--time", "0", "web");
