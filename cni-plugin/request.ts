@@ -21,6 +21,8 @@ const cniRequestSchema = z.object({
   bootMs: z.number().nonnegative().optional(),
 });
 
+const objectSchema = z.record(z.string(), z.unknown());
+
 /** VERSION is not here: the forwarder answers it alone. */
 const VERBS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
 export type Verb = (typeof VERBS)[number];
@@ -156,7 +158,7 @@ function parseJson(stdin: string): Readonly<Record<string, unknown>> {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CniError(CniCode.decodeFailure, `cannot decode the network configuration on stdin: ${reason}`);
   }
-  const object = z.record(z.string(), z.unknown()).safeParse(config);
+  const object = objectSchema.safeParse(config);
   if (!object.success) {
     throw new CniError(
       CniCode.decodeFailure,

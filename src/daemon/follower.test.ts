@@ -94,6 +94,9 @@ describe("the follower", () => {
     for (const later of ["two", "three", "four"]) await change(later);
     expect(asked).toEqual(["one"]);
     await answer(fine);
+    await vi.advanceTimersByTimeAsync(9);
+    expect(asked).toEqual(["one"]);
+    await vi.advanceTimersByTimeAsync(1);
     expect(asked).toEqual(["one", "four"]);
     await answer(fine);
     expect(asked).toHaveLength(2);
@@ -117,6 +120,17 @@ describe("the follower", () => {
     expect([settled, follower.isSettled()]).toEqual([false, false]);
     await answer(fine);
     expect([settled, follower.isSettled()]).toEqual([true, true]);
+  });
+
+  it("keeps nobody waiting for more changes to come", async () => {
+    const { follower, asked, answer, change } = rig();
+    await change("one");
+    await answer(fine);
+    await change("two");
+    expect(asked).toEqual(["one"]);
+    void follower.settled();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toEqual(["one", "two"]);
   });
 
   it("tries again after a while what could not be reached, says since when, and logs it once", async () => {
@@ -147,6 +161,7 @@ describe("the follower", () => {
     const { asked, answer, change } = rig();
     await change("one");
     await answer(failing("vxlan"));
+    await vi.advanceTimersByTimeAsync(10);
     await change("two");
     await answer(fine);
     await vi.advanceTimersByTimeAsync(20_000);

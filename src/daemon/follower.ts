@@ -4,6 +4,8 @@ import type { DatapathState } from "../core/datapath/state.ts";
 import type { DatapathReport, Kernel } from "../ports/kernel.ts";
 import type { Logger } from "../ports/logger.ts";
 
+/** Least time between two applies, so that many changes are one, unless somebody waits. */
+const GATHER_MS = 10;
 /** Pause before what failed is tried again. */
 const RETRY_MS = 5_000;
 /** How often the kernel is read anew: until somebody listens to its notifications, what others deleted is back by then. */
@@ -19,6 +21,11 @@ export class DatapathFollower {
   #dirty = false;
   #working: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** Who waits in settled(). */
+  #waiting = 0;
+  /** Ends the gathering under way. */
+  #hurry: (() => void) | undefined;
+  #appliedAt = Number.NEGATIVE_INFINITY;
   readonly #observing: NodeJS.Timeout;
   #stopped = false;
 
@@ -37,7 +44,10 @@ export class DatapathFollower {
 
   /** Resolves when the kernel was last asked for what the core wants now. */
   async settled(): Promise<void> {
+    this.#waiting++;
+    this.#hurry?.();
     while (this.#working !== undefined) await this.#working;
+    this.#waiting--;
   }
 
   isSettled(): boolean {
@@ -68,10 +78,26 @@ export class DatapathFollower {
     // The core may state its wish in the middle of its own effects; look at it only after they are done.
     await Promise.resolve();
     while (this.#dirty && !this.#stopped) {
+      await this.#gather();
+      if (this.#stopped) break;
       this.#dirty = false;
       this.#note(await this.#apply());
+      this.#appliedAt = performance.now();
     }
     this.#working = undefined;
+  }
+
+  async #gather(): Promise<void> {
+    const left = this.#appliedAt + GATHER_MS - performance.now();
+    if (left <= 0 || this.#waiting > 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, left);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#hurry = undefined;
   }
 
   /** A kernel that throws, as one whose worker ended, has reached nothing. */

@@ -30,9 +30,16 @@ export interface Conflict {
   readonly peers: readonly string[];
 }
 
+/** What each value was parsed to: the view is made anew after every change, of values that are mostly the same. */
+const parsedBefore = new WeakMap<object, EndpointValue | undefined>();
+
 /** A value of the endpoints channel, or undefined when it is not one (it is still relayed). */
 export function parseEndpoint(value: unknown): EndpointValue | undefined {
-  return endpoint.safeParse(value).data;
+  if (typeof value !== "object" || value === null) return undefined;
+  if (parsedBefore.has(value)) return parsedBefore.get(value);
+  const parsed = endpoint.safeParse(value).data;
+  parsedBefore.set(value, parsed);
+  return parsed;
 }
 
 /**
