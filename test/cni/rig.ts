@@ -2,7 +2,7 @@
 // what every case asks of errors and of what is left behind.
 import { mkdtempSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect } from "vitest";
 import { isObject, type JsonObject } from "../kernel/support/namespaces.ts";
 import type { Container, PluginAnswer } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
@@ -25,6 +25,8 @@ export type Wishes = Pick<Attachment, "args" | "capabilityArgs">;
 
 export class Rig {
   readonly lab: Lab;
+  /** Attached and not detached through here. */
+  readonly living = new Set<Attached>();
   readonly #libraries = new Map<Host, Libcni>();
 
   constructor(lab: Lab) {
@@ -92,11 +94,15 @@ export class Rig {
   async attach(pod: Container, network: Network = this.network(), wishes: Wishes = {}): Promise<Attached> {
     const attachment = attachmentOf(pod, "eth0", wishes);
     const result = await this.cniOf(pod.host).add(network, attachment);
-    return { pod, network, attachment, result, address: addressOf(result) };
+    const attached = { pod, network, attachment, result, address: addressOf(result) };
+    this.living.add(attached);
+    return attached;
   }
 
-  async detach({ pod, network, attachment }: Attached): Promise<void> {
+  async detach(attached: Attached): Promise<void> {
+    const { pod, network, attachment } = attached;
     await this.cniOf(pod.host).del(network, attachment);
+    this.living.delete(attached);
   }
 }
 
@@ -128,6 +134,15 @@ export function useRig({
     await Promise.all(others.map((host) => host.launch(...launch, first?.address ?? "")));
     await rig.lab.untilAllOk();
     if (expose) for (const host of rig.lab.hosts) await host.weaveOk("expose");
+  });
+  // What a failed test leaves must not fail those after it.
+  let earlier: ReadonlySet<Attached> = new Set();
+  beforeEach(() => {
+    earlier = new Set(rig.living);
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== "fail") return;
+    for (const one of rig.living) if (!earlier.has(one)) await rig.detach(one).catch(() => undefined);
   });
   return rig;
 }

@@ -1,0 +1,101 @@
+// Cases 87 and 88 of the contract, and beyond: DEL while the daemon is down, and what its journal may undo later.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../kernel/support/namespaces.ts";
+import type { Host } from "../support/host.ts";
+import { journalOf } from "../support/traces.ts";
+import { type Attached, expectEmpty, type Remains, remainsOf, useRig } from "./rig.ts";
+
+describe("F. DEL without the daemon", () => {
+  const rig = useRig();
+  let host: Host;
+  let before: Remains;
+
+  beforeAll(async () => {
+    host = rig.host;
+    before = await remainsOf(host);
+  });
+
+  const wishing = (address: string) => ({ args: [["IP", address]] as const });
+  const full = {
+    capabilityArgs: {
+      portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
+      bandwidth: { ingressRate: 8e6, ingressBurst: 8e6, egressRate: 8e6, egressBurst: 8e6 },
+    },
+  };
+  const declaring = rig.network({ capabilities: { portMappings: true, bandwidth: true } });
+
+  it("case 87: succeeds, takes the links away at once, and the rest when the daemon is back", async () => {
+    const attached = await rig.attached(declaring, full);
+    await host.stop();
+    await rig.detach(attached);
+    expect(rig.cni.runs.at(-1)).toMatchObject({ command: "DEL", stdout: "" });
+    await expectEmpty(attached.pod);
+    const links = await host.namespace.json("ip -j link show");
+    expect(links.map(({ ifname }) => ifname).sort()).toEqual(before.links);
+    expect(journalOf(host)).toHaveLength(1);
+    await rig.detach(attached);
+    await host.launch();
+    await eventually("all is freed", async () => (await remainsOf(host)).used === before.used, 5000);
+    expect(await remainsOf(host)).toEqual(before);
+  });
+
+  it("case 87: an ADD before the replay gets no address twice", async () => {
+    const attached = await rig.attached();
+    await host.stop();
+    await rig.detach(attached);
+    await host.launch();
+    // The daemon reads its journal before it opens its socket: whoever comes first comes after it.
+    const [same, other] = await Promise.all([
+      rig.attached(undefined, wishing(attached.address)),
+      rig.attached(),
+    ]);
+    expect(same.address).toBe(attached.address);
+    expect(other.address).not.toBe(attached.address);
+    for (const one of [same, other]) await rig.detach(one);
+    expect(await remainsOf(host)).toEqual(before);
+  });
+
+  it("a journalled DEL does not touch the container that has the id since", async () => {
+    const attached = await rig.attached();
+    const { pod, attachment, network } = attached;
+    // The forwarder that cannot reach the daemon journals, whatever the daemon does meanwhile.
+    const away = rig.libraryOf(host, { env: { WEAVE_SOCKET: join(host.runDir, "nobody.sock") } });
+    process.kill(host.pid(), "SIGSTOP");
+    try {
+      await away.del(network, attachment);
+      expect(journalOf(host)).toHaveLength(1);
+    } finally {
+      process.kill(host.pid(), "SIGCONT");
+    }
+    await eventually("it was replayed", () => journalOf(host).length === 0);
+    expect(await remainsOf(host)).toEqual(before);
+
+    const again = await rig.attach(pod, network);
+    await host.stop();
+    await rig.detach(again);
+    expect(journalOf(host)).toHaveLength(1);
+    await host.launch();
+    const third: Attached = await rig.attach(pod, network);
+    await host.stop();
+    await host.launch();
+    expect((await remainsOf(host)).endpoints).toContain(third.address);
+    expect(await pod.pings(before.endpoints[0] ?? "")).toBe(true);
+    await rig.detach(third);
+    expect(await remainsOf(host)).toEqual(before);
+  });
+
+  it("case 88: succeeds when the daemon has lost all it knew", async () => {
+    const attached = await rig.attached(declaring, full);
+    await host.stop();
+    rmSync(host.dataDir, { recursive: true });
+    await host.launch();
+    await host.weaveOk("expose");
+    await rig.detach(attached);
+    await expectEmpty(attached.pod);
+    const now = await remainsOf(host);
+    expect(now).toMatchObject({ links: before.links, journal: [], used: 1 });
+    expect(now.firewall).not.toContain("8080");
+  });
+});
