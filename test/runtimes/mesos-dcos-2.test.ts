@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
+import { askGreeting, serveGreeting } from "../support/greeter.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
 import { MesosAgent } from "../support/mesos/agent.ts";
@@ -129,6 +130,38 @@ describe("the DC/OS sample", () => {
     expect(await one.pings(lab.host(1).address)).toBe(true);
     await one.destroy();
     for (const number of [1, 2]) await nothingIsLeft(number);
+  });
+
+  it("maps ports to host-local's addresses, alone and behind mesos-cni-port-mapper", async () => {
+    const [agent, host] = [agents[0], lab.host(1)];
+    if (agent === undefined) throw new Error("there is no agent");
+    const { name, ...delegate } = sample(host, { subnet: "9.0.5.0/25" });
+    agent.write("dcos.conf", { name, ...delegate });
+    agent.write("mapped.conf", {
+      name: "mapped",
+      type: "mesos-cni-port-mapper",
+      chain: "DCOS-TEST",
+      excludeDevices: ["weave"],
+      delegate: { ...delegate, cniVersion: "0.1.0" },
+    });
+    const outside = (await lab.addOutsider()).namespace;
+    for (const [networkName, hostPort] of [
+      ["dcos", 8080],
+      ["mapped", 8081],
+    ] as const) {
+      const namespace = agent.executor();
+      const container = { portMappings: [{ containerPort: 80, hostPort }] };
+      const task = await agent.launch({ ipAddress: { networkName }, container }, { namespace });
+      expect(task.addresses.get(networkName)?.[0]).toMatch(/^9\.0\.5\./);
+      await serveGreeting(namespace, 80, networkName);
+      for (const from of [outside, host.namespace, lab.host(2).namespace, namespace]) {
+        const answer = await askGreeting(from, host.address, hostPort);
+        expect(answer, `${networkName} from ${from.name}`).toMatchObject({ name: networkName });
+      }
+      await agent.isolator.destroy(task.id);
+      expect(await askGreeting(outside, host.address, hostPort)).toBeUndefined();
+    }
+    await nothingIsLeft(1);
   });
 
   async function launched(number: number): Promise<Task> {
