@@ -8,19 +8,19 @@ import { hostEndMac } from "./mac.ts";
 import { inNetns } from "./netns.ts";
 import { announcement, sendFrames } from "./packet.ts";
 import { addAddress } from "./rtnetlink/address.ts";
+import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
-import { changeLink, createLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
+import { changeNamed, createLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
 import { encodePort, encodeVeth } from "./rtnetlink/link-info.ts";
 import { addRoute } from "./rtnetlink/route.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { NETLINK_ROUTE, type NetlinkPort } from "./rtnetlink/socket.ts";
 import { ifbName, isShaped, probeShaping, shape } from "./shaping.ts";
-import { CONTAINER_IPV6_SYSCTLS, ensureSysctls, PORT_SYSCTLS } from "./sysctl.ts";
+import { CONTAINER_IPV6_SYSCTLS, PORT_SYSCTLS, setSysctls } from "./sysctl.ts";
 
-/** Create and configure the pair. ifname-exists, kernel. On failure nothing of it is left. */
-export async function attach(host: Host, outer: NetlinkSocket, spec: AttachSpec): Promise<Attached> {
-  const inner = inNetns(spec.netns.fd, () => new NetlinkSocket(NETLINK_ROUTE));
+/** Create and configure the pair. ifname-exists, kernel, feature-missing. On failure nothing of it is left. */
+export async function attach(host: Host, outer: NetlinkPort, spec: AttachSpec): Promise<Attached> {
+  const inner = inNetns(spec.netns.fd, () => new DirectSocket(NETLINK_ROUTE));
   try {
-    if ((await getLink(inner, spec.ifname)) !== undefined) throw ifnameExists(spec);
     const bridge = await existing(outer, spec.bridge);
     const shaped = isShaped(spec);
     if (shaped) await probeShaping(outer, spec);
@@ -42,8 +42,8 @@ export async function attach(host: Host, outer: NetlinkSocket, spec: AttachSpec)
 }
 
 async function createPair(
-  outer: NetlinkSocket,
-  inner: NetlinkSocket,
+  outer: NetlinkPort,
+  inner: NetlinkPort,
   bridge: Link,
   spec: AttachSpec,
 ): Promise<void> {
@@ -56,37 +56,34 @@ async function createPair(
       info: encodeVeth({ ifname: spec.ifname, mac: spec.mac, mtu: spec.mtu, netnsFd: spec.netns.fd }),
     });
   } catch (error) {
-    // One errno for two names; another call may have made the inner one since we looked.
+    // One errno for two names.
     if (errnoOf(error) === "EEXIST" && (await getLink(inner, spec.ifname)) !== undefined)
       throw ifnameExists(spec);
     throw error;
   }
 }
 
-async function configureHostEnd(host: Host, outer: NetlinkSocket, spec: AttachSpec): Promise<void> {
+async function configureHostEnd(host: Host, outer: NetlinkPort, spec: AttachSpec): Promise<void> {
   // Before the other end is up there is no carrier, so the kernel has not given this end a link-local address yet.
-  host.run(() => ensureSysctls(PORT_SYSCTLS, spec.hostIfname));
-  if (!spec.hairpin) return;
-  const link = await existing(outer, spec.hostIfname);
-  await changeLink(outer, link, { info: encodePort({ hairpin: true }) });
+  host.run(() => setSysctls(PORT_SYSCTLS, spec.hostIfname));
+  if (spec.hairpin) await changeNamed(outer, spec.hostIfname, { info: encodePort({ hairpin: true }) });
 }
 
 async function configureContainerEnd(
-  outer: NetlinkSocket,
-  inner: NetlinkSocket,
+  outer: NetlinkPort,
+  inner: NetlinkPort,
   bridge: Link,
   spec: AttachSpec,
 ): Promise<Attached> {
-  const { index, name } = await existing(inner, spec.ifname);
   const fd = spec.netns.fd;
   if (spec.addresses.some((address) => address.includes(":"))) {
-    inNetns(fd, () => ensureSysctls(CONTAINER_IPV6_SYSCTLS, spec.ifname));
+    inNetns(fd, () => setSysctls(CONTAINER_IPV6_SYSCTLS, spec.ifname));
   }
-  await changeLink(inner, { index, name }, { up: true });
+  await changeNamed(inner, spec.ifname, { up: true });
+  // Asking for a link makes the kernel finish its carrier work; an announcement sent before that is lost now and then.
+  const { index } = await existing(inner, spec.ifname);
   for (const address of spec.addresses) await addAddress(inner, index, address);
   for (const route of spec.routes) await addContainerRoute(inner, index, spec, route);
-  // Asking for a link makes the kernel finish its carrier work; an announcement sent before that is lost now and then.
-  await existing(inner, spec.ifname);
   const hostEnd = await existing(outer, spec.hostIfname);
   const frames = spec.addresses.map((address) => announcement(address.split("/")[0] ?? address, spec.mac));
   inNetns(fd, () => sendFrames(index, frames));
@@ -94,7 +91,7 @@ async function configureContainerEnd(
 }
 
 async function addContainerRoute(
-  inner: NetlinkSocket,
+  inner: NetlinkPort,
   oif: number,
   spec: AttachSpec,
   route: RouteSpec,
@@ -118,7 +115,7 @@ function onLink(gateway: string, addresses: readonly string[]): boolean {
   });
 }
 
-async function existing(socket: NetlinkSocket, name: string): Promise<Link> {
+async function existing(socket: NetlinkPort, name: string): Promise<Link> {
   const link = await getLink(socket, name);
   if (link === undefined) throw kernelError({ operation: "link get", object: name }, "ENODEV");
   return link;

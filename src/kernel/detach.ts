@@ -2,7 +2,7 @@
 // those asked for while one is running are put into a link group and deleted together.
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { deleteGroup, deleteLink, groupLink } from "./rtnetlink/link.ts";
-import type { NetlinkSocket } from "./rtnetlink/socket.ts";
+import type { NetlinkPort } from "./rtnetlink/socket.ts";
 import { ifbName } from "./shaping.ts";
 
 interface Waiting {
@@ -17,12 +17,12 @@ const FIRST_GROUP = 0x77760000;
 const GROUPS = 0x10000;
 
 export class Detacher {
-  readonly #socket: NetlinkSocket;
+  readonly #socket: NetlinkPort;
   #waiting: Waiting[] = [];
   #running = false;
   #batches = 0;
 
-  constructor(socket: NetlinkSocket) {
+  constructor(socket: NetlinkPort) {
     this.#socket = socket;
   }
 

@@ -4,13 +4,13 @@
 import { WeaveError } from "../core/errors.ts";
 import type { HostEnd } from "../ports/kernel.ts";
 import { getLink, type Link, listLinks } from "./rtnetlink/link.ts";
-import type { NetlinkSocket } from "./rtnetlink/socket.ts";
+import type { NetlinkPort } from "./rtnetlink/socket.ts";
 
 /** Names given by cni-plugin/host-ifname.ts. */
 const OURS = /^vw[0-9a-f]{12}$/;
 
 /** All veths of the namespace that bear a name of ours. One that goes meanwhile is left out, or has no container MAC. */
-export async function hostEnds(socket: NetlinkSocket): Promise<ReadonlyMap<string, HostEnd>> {
+export async function hostEnds(socket: NetlinkPort): Promise<ReadonlyMap<string, HostEnd>> {
   const links = await listLinks(socket);
   const names = new Map(links.map((link) => [link.index, link.name]));
   const ends = new Map<string, HostEnd>();
@@ -28,7 +28,7 @@ export async function hostEnds(socket: NetlinkSocket): Promise<ReadonlyMap<strin
 }
 
 /** Asked by the id of the other end's namespace, which needs no descriptor of it. */
-async function peerMac(socket: NetlinkSocket, { peer, peerNetnsId }: Link): Promise<string | undefined> {
+async function peerMac(socket: NetlinkPort, { peer, peerNetnsId }: Link): Promise<string | undefined> {
   if (peer === undefined) return undefined;
   try {
     return (await getLink(socket, peer, peerNetnsId))?.mac;

@@ -8,7 +8,7 @@ import { type InterfaceAddress, listAddresses } from "./rtnetlink/address.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { kindExists, type Link, listLinks } from "./rtnetlink/link.ts";
 import { listRoutes, type Route } from "./rtnetlink/route.ts";
-import { NETLINK_NETFILTER, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { NETLINK_NETFILTER, type NetlinkPort, NetlinkSocket } from "./rtnetlink/socket.ts";
 import { ipv6Available } from "./sysctl.ts";
 
 /** Kinds of links we make, and the kernel option each comes with. */
@@ -18,7 +18,7 @@ const KINDS = [
   { kind: "veth", brings: "kernel option CONFIG_VETH (modprobe veth)" },
 ] as const;
 
-export async function inspect(host: Host, socket: NetlinkSocket): Promise<HostFacts> {
+export async function inspect(host: Host, socket: NetlinkPort): Promise<HostFacts> {
   const links = new Map((await listLinks(socket)).map((link) => [link.index, link]));
   const routes = await listRoutes(socket);
   const addresses = (await listAddresses(socket)).flatMap((entry) => {
@@ -70,7 +70,7 @@ function defaultSource(routes: readonly Route[], addresses: readonly Placed[]): 
   return undefined;
 }
 
-async function missing(host: Host, socket: NetlinkSocket): Promise<HostFacts["missing"]> {
+async function missing(host: Host, socket: NetlinkPort): Promise<HostFacts["missing"]> {
   const found: { what: string; brings: string }[] = [];
   for (const { kind, brings } of KINDS) {
     try {

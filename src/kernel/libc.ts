@@ -19,6 +19,14 @@ const closeFd = libc.func("int close(int fd)");
 export const sendto = libc.func(
   "long sendto(int fd, const uint8_t *buf, size_t len, int flags, const uint8_t *addr, uint32_t addrlen)",
 ) as unknown as CInt<[number, Uint8Array, number, number, Uint8Array, number]>;
+/** Bytes sent, or -1. To where the socket is connected; a netlink socket to the kernel. */
+export const send = libc.func(
+  "long send(int fd, const uint8_t *buf, size_t len, int flags)",
+) as unknown as CInt<[number, Uint8Array, number, number]>;
+/** Bytes received, or -1. */
+export const recv = libc.func(
+  "long recv(int fd, _Out_ uint8_t *buf, size_t len, int flags)",
+) as unknown as CInt<[number, Buffer, number, number]>;
 /** `value` receives the option, `length` (a u32) says how long it is and becomes how much was written. */
 export const getsockopt = libc.func(
   "int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)",

@@ -13,6 +13,7 @@ import { hostEnds } from "./host-ends.ts";
 import { inspect } from "./inspect.ts";
 import { look } from "./look.ts";
 import { openNetns, warmThreadPool } from "./netns.ts";
+import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
 
@@ -27,15 +28,15 @@ export interface LinuxKernelOptions {
 /** The calling thread must not be inside another namespace. Nothing is touched before the first call. */
 export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
   const host = new Host(options.netns);
-  // Two sockets, each with its queue: an attach never waits behind the thousand entries of a large apply.
+  // Two sockets: an attach is over before the loop turns, and never waits behind the thousand entries of a large apply.
   let opened:
-    | Promise<{ links: NetlinkSocket; datapath: Datapath; detacher: Detacher; table: NetlinkSocket }>
+    | Promise<{ links: DirectSocket; datapath: Datapath; detacher: Detacher; table: NetlinkSocket }>
     | undefined;
   const firewall = new Firewall(host, options.runDir ?? tmpdir());
   const open = async () => {
     await warmThreadPool();
     const [links, table] = host.run(
-      () => [new NetlinkSocket(NETLINK_ROUTE), new NetlinkSocket(NETLINK_ROUTE)] as const,
+      () => [new DirectSocket(NETLINK_ROUTE), new NetlinkSocket(NETLINK_ROUTE)] as const,
     );
     return { links, table, datapath: new Datapath(host, table, firewall), detacher: new Detacher(links) };
   };

@@ -3,10 +3,11 @@ import type { ContainerLink, Netns } from "../ports/kernel.ts";
 import type { Host } from "./host.ts";
 import { inNetns } from "./netns.ts";
 import { listAddresses } from "./rtnetlink/address.ts";
+import { DirectSocket } from "./rtnetlink/direct.ts";
 import { getLink, type Link } from "./rtnetlink/link.ts";
 import { netnsIdOf } from "./rtnetlink/netns-id.ts";
 import { listRoutes } from "./rtnetlink/route.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { NETLINK_ROUTE, type NetlinkPort } from "./rtnetlink/socket.ts";
 
 /** The link-local prefix every IPv6 interface has by itself. */
 const LINK_LOCAL = /^fe[89ab]/;
@@ -14,11 +15,11 @@ const LINK_LOCAL = /^fe[89ab]/;
 /** Undefined when the namespace has no interface of that name. netns-invalid when `netns` is none. */
 export async function look(
   host: Host,
-  outer: NetlinkSocket,
+  outer: NetlinkPort,
   netns: Netns,
   ifname: string,
 ): Promise<ContainerLink | undefined> {
-  const inner = inNetns(netns.fd, () => new NetlinkSocket(NETLINK_ROUTE));
+  const inner = inNetns(netns.fd, () => new DirectSocket(NETLINK_ROUTE));
   try {
     const link = await getLink(inner, ifname);
     if (link === undefined) return undefined;
@@ -45,8 +46,8 @@ export async function look(
 /** Name of the other end of a pair, if that is on this host. */
 async function otherEnd(
   host: Host,
-  outer: NetlinkSocket,
-  inner: NetlinkSocket,
+  outer: NetlinkPort,
+  inner: NetlinkPort,
   link: Link,
 ): Promise<string | undefined> {
   if (link.info.kind !== "other" || link.info.name !== "veth") return undefined;

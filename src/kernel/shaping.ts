@@ -9,9 +9,9 @@ import { ifbMac } from "./mac.ts";
 import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
 import { createLink, deleteLink, getLink, kindExists } from "./rtnetlink/link.ts";
 import { encodeKind } from "./rtnetlink/link-info.ts";
-import type { NetlinkSocket } from "./rtnetlink/socket.ts";
+import type { NetlinkPort } from "./rtnetlink/socket.ts";
 import { addTokenBucket, redirectIngress, type TokenBucket, tokenBucketExists } from "./rtnetlink/traffic.ts";
-import { ensureSysctls, PORT_SYSCTLS } from "./sysctl.ts";
+import { PORT_SYSCTLS, setSysctls } from "./sysctl.ts";
 
 /** How long a frame may wait for tokens. */
 const LATENCY_S = 0.025;
@@ -41,7 +41,7 @@ export function isShaped({ bandwidth }: AttachSpec): boolean {
 }
 
 /** feature-missing when this kernel cannot shape as `spec` asks. Makes nothing. */
-export async function probeShaping(socket: NetlinkSocket, { bandwidth }: AttachSpec): Promise<void> {
+export async function probeShaping(socket: NetlinkPort, { bandwidth }: AttachSpec): Promise<void> {
   if (!(await tokenBucketExists(socket)))
     throw missing("token buckets (tbf)", "CONFIG_NET_SCH_TBF", "sch_tbf");
   if (limited(bandwidth?.egress) && !(await kindExists(socket, "ifb")))
@@ -51,7 +51,7 @@ export async function probeShaping(socket: NetlinkSocket, { bandwidth }: AttachS
 /** Shape a container whose host end is there. On failure the caller deletes the host end and the ifb. */
 export async function shape(
   host: Host,
-  socket: NetlinkSocket,
+  socket: NetlinkPort,
   hostEnd: { readonly index: number },
   spec: AttachSpec,
 ): Promise<void> {
@@ -69,7 +69,7 @@ export async function shape(
     await deleteLink(socket, name);
     await createLink(socket, name, device);
   });
-  host.run(() => ensureSysctls(PORT_SYSCTLS, name));
+  host.run(() => setSysctls(PORT_SYSCTLS, name));
   const ifb = await getLink(socket, name);
   if (ifb === undefined) throw kernelError({ operation: "link get", object: name }, "ENODEV");
   await addTokenBucket(socket, ifb.index, tokenBucket(egress, spec.mtu));

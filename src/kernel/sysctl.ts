@@ -105,6 +105,19 @@ export function ensureSysctls(settings: readonly Sysctl[], device = ""): string[
   return changes;
 }
 
+/** Write the settings of a device that was just made, whatever they are; keys of IPv6 as above. */
+export function setSysctls(settings: readonly Sysctl[], device: string): void {
+  for (const { key, value } of settings) {
+    const name = key.replace("DEV", device);
+    try {
+      writeFileSync(`${ROOT}/${name}`, value);
+    } catch (error) {
+      if (name.startsWith("ipv6/") && !existsSync(dirname(`${ROOT}/${name}`))) continue;
+      throw sysctlError("sysctl write", name, error);
+    }
+  }
+}
+
 /** The value of one key, without the newline. */
 export function readSysctl(name: string): string {
   try {

@@ -1,7 +1,7 @@
 // Addresses of interfaces: RTM_*ADDR with struct ifaddrmsg (linux/if_addr.h).
 import { attribute, parseAttributes, readU32, writeU32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { AF_INET6, addressText, type WireAddress, wireAddress } from "./wire.ts";
 
 const RTM_NEWADDR = 20;
@@ -25,7 +25,7 @@ export interface InterfaceAddress {
 }
 
 /** Add an address with prefix. False when the interface has it. */
-export async function addAddress(socket: NetlinkSocket, index: number, cidr: string): Promise<boolean> {
+export async function addAddress(socket: NetlinkPort, index: number, cidr: string): Promise<boolean> {
   const payload = encodeAddress(index, wireAddress(cidr));
   try {
     await socket.request(
@@ -42,7 +42,7 @@ export async function addAddress(socket: NetlinkSocket, index: number, cidr: str
 }
 
 /** Delete an address with prefix. False when it was not there. */
-export async function deleteAddress(socket: NetlinkSocket, index: number, cidr: string): Promise<boolean> {
+export async function deleteAddress(socket: NetlinkPort, index: number, cidr: string): Promise<boolean> {
   const payload = encodeAddress(index, wireAddress(cidr));
   try {
     await socket.request({ operation: "address delete", object: cidr }, RTM_DELADDR, payload);
@@ -54,7 +54,7 @@ export async function deleteAddress(socket: NetlinkSocket, index: number, cidr: 
 }
 
 /** All addresses of the namespace, IPv4 before IPv6, in interface order. */
-export async function listAddresses(socket: NetlinkSocket): Promise<readonly InterfaceAddress[]> {
+export async function listAddresses(socket: NetlinkPort): Promise<readonly InterfaceAddress[]> {
   const parts = await socket.dump({ operation: "address list", object: "all" }, RTM_GETADDR, Buffer.alloc(8));
   return parts.flatMap((part) => {
     const decoded = part.type === RTM_NEWADDR ? decodeAddress(part.data) : undefined;

@@ -2,7 +2,7 @@
 import { attribute, parseAttributes, readS32, readText, readU32, text, u32, writeU32 } from "./attributes.ts";
 import { errnoOf, kernelError } from "./errors.ts";
 import { decodeLinkInfo, encodeKind, type LinkInfo, type PortInfo } from "./link-info.ts";
-import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { macBytes, macText } from "./wire.ts";
 
 const RTM_NEWLINK = 16;
@@ -58,7 +58,7 @@ export interface LinkChange {
 }
 
 /** Create a link; EEXIST when the name, or for veth the peer's name, is in use. */
-export async function createLink(socket: NetlinkSocket, name: string, change: LinkChange): Promise<void> {
+export async function createLink(socket: NetlinkPort, name: string, change: LinkChange): Promise<void> {
   const payload = encodeLink(0, { ...change, name });
   await socket.request(
     { operation: "link add", object: name },
@@ -70,7 +70,7 @@ export async function createLink(socket: NetlinkSocket, name: string, change: Li
 
 /** Change a link by index. Settings of its kind or port (`info`) go through RTM_NEWLINK: RTM_SETLINK ignores them. */
 export async function changeLink(
-  socket: NetlinkSocket,
+  socket: NetlinkPort,
   link: { readonly index: number; readonly name: string },
   change: LinkChange,
 ): Promise<void> {
@@ -78,18 +78,23 @@ export async function changeLink(
   await socket.request({ operation: "link set", object: link.name }, type, encodeLink(link.index, change));
 }
 
+/** The same by name, for one whose index nobody asked for. */
+export async function changeNamed(socket: NetlinkPort, name: string, change: LinkChange): Promise<void> {
+  await changeLink(socket, { index: 0, name }, { ...change, name });
+}
+
 /** Put a link, by name, into a group. ENODEV when there is none of that name. */
-export async function groupLink(socket: NetlinkSocket, name: string, group: number): Promise<void> {
+export async function groupLink(socket: NetlinkPort, name: string, group: number): Promise<void> {
   await socket.request({ operation: "link set", object: name }, RTM_SETLINK, encodeLink(0, { name, group }));
 }
 
 /** Delete a link by name. False when there was none. */
-export function deleteLink(socket: NetlinkSocket, name: string): Promise<boolean> {
+export function deleteLink(socket: NetlinkPort, name: string): Promise<boolean> {
   return deleteWhat(socket, name, { name });
 }
 
 /** Delete all links of a group at once: one grace period of the kernel for all of them. False when it was empty. */
-export function deleteGroup(socket: NetlinkSocket, group: number): Promise<boolean> {
+export function deleteGroup(socket: NetlinkPort, group: number): Promise<boolean> {
   return deleteWhat(socket, `group ${group}`, { group });
 }
 
@@ -98,7 +103,7 @@ export function deleteGroup(socket: NetlinkSocket, group: number): Promise<boole
  * `netnsId`: in the namespace the socket's knows by that id (Link.peerNetnsId); EINVAL when it knows none.
  */
 export async function getLink(
-  socket: NetlinkSocket,
+  socket: NetlinkPort,
   which: string | number,
   netnsId?: number,
 ): Promise<Link | undefined> {
@@ -117,7 +122,7 @@ export async function getLink(
 }
 
 /** All links, or the ports of one bridge, in interface order. */
-export async function listLinks(socket: NetlinkSocket, master?: number): Promise<readonly Link[]> {
+export async function listLinks(socket: NetlinkPort, master?: number): Promise<readonly Link[]> {
   const subject = { operation: "link list", object: master === undefined ? "all" : `master ${master}` };
   const filter = encodeLink(0, master === undefined ? {} : { master });
   const payload = Buffer.concat([filter, attribute(IFLA_EXT_MASK, u32(SKIP_STATS))]);
@@ -133,7 +138,7 @@ export async function listLinks(socket: NetlinkSocket, master?: number): Promise
  * Whether the kernel can make links of a kind, without making one: a multicast address is refused by the kind's own
  * check (EADDRNOTAVAIL), an unknown kind before that (EOPNOTSUPP). Loads the module, as creating would.
  */
-export async function kindExists(socket: NetlinkSocket, kind: string): Promise<boolean> {
+export async function kindExists(socket: NetlinkPort, kind: string): Promise<boolean> {
   const payload = encodeLink(0, { mac: "01:00:00:00:00:00", info: encodeKind(kind) });
   try {
     await socket.request(
@@ -191,7 +196,7 @@ export function decodeLink(payload: Buffer): Link {
   };
 }
 
-async function deleteWhat(socket: NetlinkSocket, object: string, which: LinkChange): Promise<boolean> {
+async function deleteWhat(socket: NetlinkPort, object: string, which: LinkChange): Promise<boolean> {
   try {
     await socket.request({ operation: "link delete", object }, RTM_DELLINK, encodeLink(0, which));
     return true;

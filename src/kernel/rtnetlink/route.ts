@@ -1,7 +1,7 @@
 // Routes: RTM_*ROUTE with struct rtmsg (linux/rtnetlink.h).
 import { attribute, parseAttributes, readU32, u32, writeU32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { AF_INET, AF_INET6, addressText, wireAddress, wireNetwork } from "./wire.ts";
 
 const RTM_NEWROUTE = 24;
@@ -50,7 +50,7 @@ export interface Route {
 }
 
 /** Add a route. False when the table has one to that destination (the first wins, as CNI plugins do it). */
-export async function addRoute(socket: NetlinkSocket, route: RouteChange): Promise<boolean> {
+export async function addRoute(socket: NetlinkPort, route: RouteChange): Promise<boolean> {
   const subject = { operation: "route add", object: route.dst };
   try {
     await socket.request(subject, RTM_NEWROUTE, encodeRoute(route), NLM_F_CREATE | NLM_F_EXCL);
@@ -62,7 +62,7 @@ export async function addRoute(socket: NetlinkSocket, route: RouteChange): Promi
 }
 
 /** The main table, IPv4 before IPv6. */
-export async function listRoutes(socket: NetlinkSocket): Promise<readonly Route[]> {
+export async function listRoutes(socket: NetlinkPort): Promise<readonly Route[]> {
   const routes: Route[] = [];
   for (const family of [AF_INET, AF_INET6]) {
     const header = Buffer.alloc(12);

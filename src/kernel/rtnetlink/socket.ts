@@ -12,16 +12,17 @@ export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
 /** Header flags (linux/netlink.h): NLM_F_*. REQUEST and ACK are added by the socket. */
-const NLM_F_REQUEST = 0x1;
-const NLM_F_ACK = 0x4;
+export const NLM_F_REQUEST = 0x1;
+export const NLM_F_ACK = 0x4;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
-const NLM_F_DUMP_INTR = 0x10;
-const NLM_F_DUMP = 0x300;
-const NLMSG_ERROR = 2;
-const NLMSG_HEADER = 16;
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_DUMP = 0x300;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLMSG_HEADER = 16;
 
 /** The kernel answers inside sendmsg; waiting this long means a reply was lost, which must not hang the queue for ever. */
 const REPLY_TIMEOUT_MS = 10_000;
@@ -35,6 +36,20 @@ export interface NetlinkReply {
   readonly data: Buffer;
 }
 
+/** What the files of the objects (link.ts, route.ts) speak through. */
+export interface NetlinkPort {
+  /** One request, its acknowledgement or its single reply. Rejects with WeaveError "kernel". */
+  request(
+    subject: Subject,
+    type: number,
+    payload: Uint8Array,
+    flags?: number,
+  ): Promise<readonly NetlinkReply[]>;
+  /** A whole table, consistent: read again when it changed under the reader. */
+  dump(subject: Subject, type: number, payload: Uint8Array): Promise<readonly NetlinkReply[]>;
+  close(): Promise<void>;
+}
+
 /** One message of a batch. */
 export interface BatchMessage {
   readonly type: number;
@@ -42,7 +57,7 @@ export interface BatchMessage {
   readonly payload: Buffer;
 }
 
-export class NetlinkSocket {
+export class NetlinkSocket implements NetlinkPort {
   readonly #socket: RawSocket;
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -54,12 +69,10 @@ export class NetlinkSocket {
     this.#socket.on("error", () => {});
   }
 
-  /** One request, its acknowledgement or its single reply. Rejects with WeaveError "kernel". */
   request(subject: Subject, type: number, payload: Uint8Array, flags = 0): Promise<readonly NetlinkReply[]> {
     return this.#queue(subject, () => this.#exchange(subject, type, payload, flags));
   }
 
-  /** A whole table, consistent: read again when it changed under the reader. */
   dump(subject: Subject, type: number, payload: Uint8Array): Promise<readonly NetlinkReply[]> {
     return this.#queue(subject, async () => {
       for (let attempt = 1; ; attempt++) {

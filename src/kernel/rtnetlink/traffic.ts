@@ -2,7 +2,7 @@
 // struct tcmsg carries RTM_*QDISC and RTM_*TFILTER. What is shaped how, and by which devices, is shaping.ts.
 import { attribute, nest, readU16, text, u16be, u32, writeU32 } from "./attributes.ts";
 import { errnoOf, kernelError } from "./errors.ts";
-import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 
 const RTM_NEWQDISC = 36;
 const RTM_NEWTFILTER = 44;
@@ -44,24 +44,20 @@ export interface TokenBucket {
 }
 
 /** Make a token bucket the root discipline of a link: what the link sends is shaped. ENOENT: this kernel has none. */
-export async function addTokenBucket(
-  socket: NetlinkSocket,
-  index: number,
-  bucket: TokenBucket,
-): Promise<void> {
+export async function addTokenBucket(socket: NetlinkPort, index: number, bucket: TokenBucket): Promise<void> {
   const payload = encodeQdisc(index, TC_H_ROOT, HANDLE_ROOT, "tbf", encodeTokenBucket(bucket));
   await addQdisc(socket, "tbf", index, payload);
 }
 
 /** Send everything a link receives out of another one instead. ENOENT: this kernel lacks ingress, u32 or mirred. */
-export async function redirectIngress(socket: NetlinkSocket, index: number, target: number): Promise<void> {
+export async function redirectIngress(socket: NetlinkPort, index: number, target: number): Promise<void> {
   await addQdisc(socket, "ingress", index, encodeQdisc(index, TC_H_INGRESS, HANDLE_INGRESS, "ingress"));
   const subject = { operation: "filter add", object: `u32 on interface ${index}` };
   await socket.request(subject, RTM_NEWTFILTER, encodeRedirect(index, target), NLM_F_CREATE | NLM_F_EXCL);
 }
 
 /** Whether the kernel has token buckets, without making one: it refuses one without options, and an unknown kind (ENOENT). */
-export async function tokenBucketExists(socket: NetlinkSocket): Promise<boolean> {
+export async function tokenBucketExists(socket: NetlinkPort): Promise<boolean> {
   const loopback = 1;
   try {
     await addQdisc(socket, "tbf", loopback, encodeQdisc(loopback, TC_H_ROOT, HANDLE_ROOT, "tbf"));
@@ -125,7 +121,7 @@ export function encodeRedirect(index: number, target: number): Buffer {
   ]);
 }
 
-async function addQdisc(socket: NetlinkSocket, kind: string, index: number, payload: Buffer): Promise<void> {
+async function addQdisc(socket: NetlinkPort, kind: string, index: number, payload: Buffer): Promise<void> {
   const subject = { operation: "qdisc add", object: `${kind} on interface ${index}` };
   await socket.request(subject, RTM_NEWQDISC, payload, NLM_F_CREATE | NLM_F_EXCL);
 }
