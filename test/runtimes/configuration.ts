@@ -1,6 +1,6 @@
 // The network configuration under a containerd that runs: installed, changed, exchanged for a list, and left by stop.
 // The tests that are the same for each version.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../kernel/support/namespaces.ts";
@@ -72,6 +72,34 @@ export function configurationTests({ node }: Nodes): void {
       expect((await shapersOf(machine.namespace)).get(pod.hostIfname)).toBe(2_000_000);
       expect(await pod.pings(old.address)).toBe(true);
       await old.end();
+      await pod.end();
+      await expectNothingLeft(machine, before);
+    });
+
+    it("may be a user's own chain with the standard plugins", async () => {
+      const { machine } = node(1);
+      const before = await leftoversOf(machine);
+      for (const type of ["portmap", "bandwidth"]) {
+        copyFileSync(join("/usr/lib/cni", type), join(machine.cniBinDir, type));
+      }
+      const plugins = [
+        { type: "weave-net" },
+        { type: "portmap", capabilities: { portMappings: true } },
+        { type: "bandwidth", capabilities: { bandwidth: true } },
+      ];
+      const chain = { cniVersion: "1.0.0", name: "weave", plugins };
+      writeFileSync(join(machine.cniConfDir, "05-own.conflist"), JSON.stringify(chain));
+      await untilLoaded(node(1), /portmap/);
+      const wishes = {
+        ports: [{ container_port: 80, host_port: 8083 }],
+        annotations: { "kubernetes.io/ingress-bandwidth": "2M", "kubernetes.io/egress-bandwidth": "3M" },
+      };
+      const pod = await Pod.runWithContainer(node(1), wishes, serve(80));
+      const far = node(2).machine.namespace;
+      await eventually("its hostPort answers", () =>
+        sourceSeen(far, machine.address, 8083).catch(() => undefined),
+      );
+      expect(new Set((await shapersOf(machine.namespace)).values())).toEqual(new Set([2_000_000, 3_000_000]));
       await pod.end();
       await expectNothingLeft(machine, before);
     });

@@ -57,6 +57,16 @@ export function podTests({ lab, node }: Nodes): void {
       await expectNothingLeft(machine, before);
     });
 
+    it("whose namespace is gone, as after a reboot, can be ended and gives its address back", async () => {
+      const { machine } = node(1);
+      const before = await leftoversOf(machine);
+      const pod = await Pod.run(node(1));
+      const [namespace = "none"] = machine.networkNamespaces();
+      await machine.runOk(["ip", "netns", "delete", namespace]);
+      await pod.end();
+      await expectNothingLeft(machine, before);
+    });
+
     it("comes in tens at once, each with an address of its own", async () => {
       const { machine } = node(1);
       const before = await leftoversOf(machine);
@@ -111,6 +121,26 @@ export function podTests({ lab, node }: Nodes): void {
       await neighbour.end();
       await expect(sourceSeen(outside.namespace, here.address, 8080)).rejects.toThrow("ECONNREFUSED");
       await expectNothingLeft(here, before);
+    });
+
+    it("may be of one address of the host, and of every protocol", async () => {
+      const { machine } = node(1);
+      const before = await leftoversOf(machine);
+      const wishes = [
+        { container_port: 80, host_port: 8082, host_ip: "127.0.0.1" },
+        { container_port: 53, host_port: 5353, protocol: "UDP" },
+        { container_port: 99, host_port: 9900, protocol: "SCTP" },
+      ] as const;
+      const pod = await Pod.runWithContainer(node(1), { ports: wishes }, serve(80));
+      await eventually("the server answers", () =>
+        sourceSeen(machine.namespace, "127.0.0.1", 8082).catch(() => undefined),
+      );
+      await expect(sourceSeen(machine.namespace, machine.address, 8082)).rejects.toThrow("ECONNREFUSED");
+      const { rules } = await leftoversOf(machine);
+      expect(rules).toContain(`udp . 5353 : ${pod.address} . 53`);
+      expect(rules).toContain(`sctp . 9900 : ${pod.address} . 99`);
+      await pod.end();
+      await expectNothingLeft(machine, before);
     });
 
     it("that is taken is refused, and stays with its pod", async () => {
