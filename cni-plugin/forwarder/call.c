@@ -191,6 +191,24 @@ static bool netns_override(void) {
     return value != NULL && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
 }
 
+// What open(2) lists; glibc alone could name them all.
+static const char *open_error_name(int error) {
+    switch (error) {
+    case EACCES: return "EACCES";
+    case ELOOP: return "ELOOP";
+    case EMFILE: return "EMFILE";
+    case ENAMETOOLONG: return "ENAMETOOLONG";
+    case ENFILE: return "ENFILE";
+    case ENODEV: return "ENODEV";
+    case ENOENT: return "ENOENT";
+    case ENOMEM: return "ENOMEM";
+    case ENOTDIR: return "ENOTDIR";
+    case ENXIO: return "ENXIO";
+    case EPERM: return "EPERM";
+    default: return "EIO";
+    }
+}
+
 void call_open_netns(struct call *call) {
     // DEL needs no namespace (the host end takes the other end with it), and address management never enters
     // one.
@@ -198,8 +216,7 @@ void call_open_netns(struct call *call) {
     // O_NONBLOCK: a path that is a FIFO must not hang us.
     call->netns_fd = open(call->netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (call->netns_fd < 0) {
-        const char *name = strerrorname_np(errno);
-        call->netns_error = name == NULL ? "EIO" : name;
+        call->netns_error = open_error_name(errno);
         return;
     }
     if (is_own_netns(call->netns_fd) && !netns_override()) {
