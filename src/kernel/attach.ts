@@ -11,7 +11,7 @@ import { addAddress } from "./rtnetlink/address.ts";
 import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
 import { changeNamed, createLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
-import { encodePort, encodeVeth } from "./rtnetlink/link-info.ts";
+import { encodePort, encodeVeth, VETH_QUEUES } from "./rtnetlink/link-info.ts";
 import { addRoute } from "./rtnetlink/route.ts";
 import { NETLINK_ROUTE, type NetlinkPort } from "./rtnetlink/socket.ts";
 import { ifbName, isShaped, probeShaping, shape } from "./shaping.ts";
@@ -53,6 +53,7 @@ async function createPair(
       mtu: spec.mtu,
       master: bridge.index,
       up: true,
+      queues: VETH_QUEUES,
       info: encodeVeth({ ifname: spec.ifname, mac: spec.mac, mtu: spec.mtu, netnsFd: spec.netns.fd }),
     });
   } catch (error) {

@@ -3,6 +3,7 @@ import { openSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { inNetns, warmThreadPool } from "../../src/kernel/netns.ts";
 import { addAddress, deleteAddress, listAddresses } from "../../src/kernel/rtnetlink/address.ts";
+import { DirectSocket } from "../../src/kernel/rtnetlink/direct.ts";
 import { addFlood, deleteFdb, deleteFlood, listFdb, setFdb } from "../../src/kernel/rtnetlink/fdb.ts";
 import {
   changeLink,
@@ -23,15 +24,20 @@ import {
 } from "../../src/kernel/rtnetlink/link-info.ts";
 import { deleteNeighbour, listNeighbours, setNeighbour } from "../../src/kernel/rtnetlink/neighbour.ts";
 import { addRoute, listRoutes } from "../../src/kernel/rtnetlink/route.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "../../src/kernel/rtnetlink/socket.ts";
+import { NETLINK_ROUTE, type NetlinkPort, NetlinkSocket } from "../../src/kernel/rtnetlink/socket.ts";
 import { TestNamespace, whyNot } from "./support/namespaces.ts";
 
 const MAC = "02:a0:0a:20:00:05";
 
-describe.skipIf(whyNot() !== undefined)("rtnetlink", () => {
+const SOCKETS = [
+  ["through the event loop", NetlinkSocket],
+  ["directly", DirectSocket],
+] as const;
+
+describe.skipIf(whyNot() !== undefined).each(SOCKETS)("rtnetlink %s", (_, Socket) => {
   let ns: TestNamespace;
   let other: TestNamespace;
-  let socket: NetlinkSocket;
+  let socket: NetlinkPort;
   let bridge: number;
   let vxlan: number;
 
@@ -41,7 +47,7 @@ describe.skipIf(whyNot() !== undefined)("rtnetlink", () => {
     await warmThreadPool();
     ns = new TestNamespace("rt");
     other = new TestNamespace("rt-other");
-    socket = inNetns(openSync(ns.path, "r"), () => new NetlinkSocket(NETLINK_ROUTE));
+    socket = inNetns(openSync(ns.path, "r"), () => new Socket(NETLINK_ROUTE));
     await createLink(socket, "br", {
       mac: "02:b0:00:00:00:01",
       up: true,
@@ -218,7 +224,7 @@ describe.skipIf(whyNot() !== undefined)("rtnetlink", () => {
   });
 
   test("a closed socket refuses", async () => {
-    const closed = inNetns(openSync(ns.path, "r"), () => new NetlinkSocket(NETLINK_ROUTE));
+    const closed = inNetns(openSync(ns.path, "r"), () => new Socket(NETLINK_ROUTE));
     const last = getLink(closed, "br");
     await closed.close();
     expect((await last)?.name).toBe("br");

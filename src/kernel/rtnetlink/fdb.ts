@@ -15,7 +15,7 @@ import {
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "./neighbour.ts";
-import { type NetlinkSocket, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
+import { type NetlinkPort, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
 import { AF_BRIDGE, addressText, macBytes, macText, wireAddress } from "./wire.ts";
 
 /** linux/neighbour.h. */
@@ -42,14 +42,14 @@ export interface FdbTable {
 }
 
 /** Add or move both halves of a remote MAC. Not atomic in the kernel: on failure observe again. */
-export async function setFdb(socket: NetlinkSocket, index: number, mac: string, vtep: string): Promise<void> {
+export async function setFdb(socket: NetlinkPort, index: number, mac: string, vtep: string): Promise<void> {
   const subject = { operation: "fdb set", object: mac };
   await socket.request(subject, RTM_NEWNEIGH, encodeFdb(index, mac, vtep), NLM_F_CREATE | NLM_F_REPLACE);
 }
 
 /** Delete one half of a MAC's entry. False when it was not there. */
 export async function deleteFdb(
-  socket: NetlinkSocket,
+  socket: NetlinkPort,
   index: number,
   mac: string,
   half: FdbHalf,
@@ -60,7 +60,7 @@ export async function deleteFdb(
 }
 
 /** Add a VTEP to the flood list. False when it is in it. */
-export async function addFlood(socket: NetlinkSocket, index: number, vtep: string): Promise<boolean> {
+export async function addFlood(socket: NetlinkPort, index: number, vtep: string): Promise<boolean> {
   try {
     const subject = { operation: "flood add", object: vtep };
     await socket.request(subject, RTM_NEWNEIGH, encodeFlood(index, vtep), NLM_F_CREATE | NLM_F_APPEND);
@@ -72,12 +72,12 @@ export async function addFlood(socket: NetlinkSocket, index: number, vtep: strin
 }
 
 /** Take a VTEP off the flood list. Whether it was in it the kernel does not tell as long as the list has another. */
-export async function deleteFlood(socket: NetlinkSocket, index: number, vtep: string): Promise<void> {
+export async function deleteFlood(socket: NetlinkPort, index: number, vtep: string): Promise<void> {
   await remove(socket, vtep, encodeFlood(index, vtep));
 }
 
 /** Everything the device and the bridge hold for this port. */
-export async function listFdb(socket: NetlinkSocket, index: number): Promise<FdbTable> {
+export async function listFdb(socket: NetlinkPort, index: number): Promise<FdbTable> {
   // A dump filtered by interface takes struct ifinfomsg; its index is where ndmsg has it.
   const payload = Buffer.alloc(16);
   encodeHeader({ family: AF_BRIDGE, index, state: 0, flags: 0 }).copy(payload);
@@ -148,7 +148,7 @@ export function decodeFdb(payload: Buffer): FdbEntry | undefined {
   };
 }
 
-async function remove(socket: NetlinkSocket, object: string, payload: Buffer): Promise<boolean> {
+async function remove(socket: NetlinkPort, object: string, payload: Buffer): Promise<boolean> {
   try {
     await socket.request({ operation: "fdb delete", object }, RTM_DELNEIGH, payload);
     return true;

@@ -1,7 +1,7 @@
 // Links: bridges, VXLAN devices, veth pairs and what is common to them. RTM_*LINK with struct ifinfomsg (linux/rtnetlink.h).
 import { attribute, parseAttributes, readS32, readText, readU32, text, u32, writeU32 } from "./attributes.ts";
 import { errnoOf, kernelError } from "./errors.ts";
-import { decodeLinkInfo, encodeKind, type LinkInfo, type PortInfo } from "./link-info.ts";
+import { decodeLinkInfo, encodeKind, encodeQueues, type LinkInfo, type PortInfo } from "./link-info.ts";
 import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { macBytes, macText } from "./wire.ts";
 
@@ -53,6 +53,8 @@ export interface LinkChange {
   readonly master?: number;
   readonly up?: boolean;
   readonly group?: number;
+  /** Queues of each direction; only when it is created. */
+  readonly queues?: number;
   /** Encoded by link-info.ts. */
   readonly info?: Buffer;
 }
@@ -170,6 +172,7 @@ export function encodeLink(index: number, change: LinkChange): Buffer {
   if (change.mtu !== undefined) parts.push(attribute(IFLA_MTU, u32(change.mtu)));
   if (change.master !== undefined) parts.push(attribute(IFLA_MASTER, u32(change.master)));
   if (change.group !== undefined) parts.push(attribute(IFLA_GROUP, u32(change.group)));
+  if (change.queues !== undefined) parts.push(...encodeQueues(change.queues));
   if (change.info !== undefined) parts.push(attribute(IFLA_LINKINFO, change.info));
   return Buffer.concat(parts);
 }

@@ -10,6 +10,7 @@ import { decodeLinkInfo, encodeBridge, encodePort, encodeVeth, encodeVxlan } fro
 import { decodeNeighbour, encodeNeighbour } from "./neighbour.ts";
 import { blockElements, decodeElements, encodeElements } from "./nft-set.ts";
 import { decodeRoute, encodeRoute } from "./route.ts";
+import { encodeQdisc, encodeRedirect, encodeTokenBucket } from "./traffic.ts";
 import { wireAddress } from "./wire.ts";
 
 const MAC = "02:a0:0a:20:00:05";
@@ -105,12 +106,13 @@ describe("links", () => {
       hex(
         bytes(
           "0900 0100 7665746800 000000", // "veth"
-          "4000 0200 3c00 0100", // IFLA_INFO_DATA { VETH_INFO_PEER
+          "5000 0200 4c00 0100", // IFLA_INFO_DATA { VETH_INFO_PEER
           "00000000000000000000000000000000", // ifinfomsg
           "0a00 0100 02a00a200005 0000",
           "0900 0300 6574683000 000000", // IFLA_IFNAME "eth0"
           "0800 0400 aa050000",
           "0800 1c00 21000000", // IFLA_NET_NS_FD
+          "0800 1f00 01000000 0800 2000 01000000", // IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES
         ),
       ),
     );
@@ -280,6 +282,50 @@ describe("neighbours and the FDB", () => {
     ],
   ])("%s", (_, input, expected) => {
     expect(decodeFdb(bytes(input))).toMatchObject({ index: 4, mac: MAC, ...expected });
+  });
+});
+
+describe("traffic control", () => {
+  test("a token bucket of 50 Mbit/s as the root of interface 4", () => {
+    const options = encodeTokenBucket({ rate: 6_250_000, burst: 50_000, limit: 206_250 });
+    expect(hex(encodeQdisc(4, 0xffffffff, 0x10000, "tbf", options))).toBe(
+      hex(
+        bytes(
+          "00000000 04000000 00000100 ffffffff 00000000", // tcmsg: interface, handle 1:, parent TC_H_ROOT
+          "0800 0100 74626600", // TCA_KIND "tbf"
+          "3400 0200", // TCA_OPTIONS
+          "2800 0100", // TCA_TBF_PARMS: rate {TC_LINKLAYER_ETHERNET, 6250000}, no peak rate, limit, 8 ms in ticks, no mtu
+          "00010000 00000000 105e5f00  000000000000000000000000  aa250300 48e80100 00000000",
+          "0800 0600 50c30000", // TCA_TBF_BURST
+        ),
+      ),
+    );
+  });
+
+  test("a rate beyond 32 bits has 64", () => {
+    const options = encodeTokenBucket({ rate: 10_000_000_000, burst: 0xffff_ffff, limit: 0xffff_ffff });
+    const found = parseAttributes(options);
+    expect(found.get(1)?.readUInt32LE(8)).toBe(0xffff_ffff);
+    expect(found.get(4)?.readBigUInt64LE(0)).toBe(10_000_000_000n); // TCA_TBF_RATE64
+    expect(found.get(6)?.readUInt32LE(0)).toBe(0xffff_ffff);
+    expect(parseAttributes(encodeTokenBucket({ rate: 0xffff_ffff, burst: 1, limit: 1 })).has(4)).toBe(false);
+  });
+
+  test("every packet that comes in at interface 4 leaves by interface 7", () => {
+    expect(hex(encodeRedirect(4, 7))).toBe(
+      hex(
+        bytes(
+          "00000000 04000000 00000000 0000ffff 00030100", // tcmsg: parent ffff:, priority 1, ETH_P_ALL
+          "0800 0100 75333200", // TCA_KIND "u32"
+          "6000 0200", // TCA_OPTIONS
+          "2400 0500 01000100 00000000 00000000 00000000 00000000000000000000000000000000", // TCA_U32_SEL, one key
+          "3800 0700 3400 0100", // TCA_U32_ACT, the first
+          "0b00 0100 6d697272656400 00", // TCA_ACT_KIND "mirred"
+          "2400 0200 2000 0200", // TCA_ACT_OPTIONS { TCA_MIRRED_PARMS
+          "00000000 00000000 04000000 00000000 00000000 01000000 07000000", // TC_ACT_STOLEN, TCA_EGRESS_REDIR, interface
+        ),
+      ),
+    );
   });
 });
 

@@ -2,7 +2,7 @@
 // The forwarding database speaks the same messages and has its own file, fdb.ts.
 import { attribute, parseAttributes, readS32, readU16, u32, writeU16, writeU32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { type NetlinkSocket, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
+import { type NetlinkPort, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
 import { addressText, macBytes, macText, wireAddress } from "./wire.ts";
 
 export const RTM_NEWNEIGH = 28;
@@ -35,7 +35,7 @@ export interface Neighbour {
 
 /** Add or replace the permanent entry of an address. */
 export async function setNeighbour(
-  socket: NetlinkSocket,
+  socket: NetlinkPort,
   index: number,
   address: string,
   mac: string,
@@ -50,11 +50,7 @@ export async function setNeighbour(
 }
 
 /** Delete the entry of an address. False when there was none. */
-export async function deleteNeighbour(
-  socket: NetlinkSocket,
-  index: number,
-  address: string,
-): Promise<boolean> {
+export async function deleteNeighbour(socket: NetlinkPort, index: number, address: string): Promise<boolean> {
   const { family, bytes } = wireAddress(address);
   const payload = Buffer.concat([
     encodeHeader({ family, index, state: 0, flags: 0 }),
@@ -70,7 +66,7 @@ export async function deleteNeighbour(
 }
 
 /** The entries of one interface, both families. */
-export async function listNeighbours(socket: NetlinkSocket, index: number): Promise<readonly Neighbour[]> {
+export async function listNeighbours(socket: NetlinkPort, index: number): Promise<readonly Neighbour[]> {
   const header = encodeHeader({ family: 0, index: 0, state: 0, flags: 0 });
   const payload = Buffer.concat([header, attribute(NDA_IFINDEX, u32(index))]);
   const parts = await socket.dump(
