@@ -5,7 +5,8 @@ import { appendFileSync, existsSync, renameSync, rmSync, writeFileSync } from "n
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually, isObject, type TestNamespace } from "../kernel/support/namespaces.ts";
-import { Crio, type NetworkResult, type PodNetwork, type RuntimeConfig } from "../support/crio/ocicni.ts";
+import { Crio, type NetworkResult } from "../support/crio/ocicni.ts";
+import type { PodNetwork, RuntimeConfig } from "../support/crio/pod.ts";
 import { askGreeting, serveGreeting } from "../support/greeter.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";

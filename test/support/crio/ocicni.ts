@@ -1,11 +1,11 @@
 // CRI-O and its library ocicni, as far as plugins can see them: which networks it loads and when it looks again, what
 // it passes for a pod, CHECK for each pod's status, teardown from the cache, STATUS until the network is ready, and GC.
-import { randomUUID } from "node:crypto";
-import { existsSync, type FSWatcher, readFileSync, watch } from "node:fs";
+import { existsSync, type FSWatcher, watch } from "node:fs";
 import { join } from "node:path";
 import { isObject, type JsonObject, type TestNamespace } from "../../kernel/support/namespaces.ts";
-import { confFiles } from "../libcni/config.ts";
-import { type Attachment, Libcni, type Network, type PluginRun, parseNetwork } from "../libcni/libcni.ts";
+import { type Attachment, Libcni, type Network, type PluginRun } from "../libcni/libcni.ts";
+import { type LoadedNetwork, loadNetworks } from "./networks.ts";
+import { argsOf, capabilitiesOf, type PodNetwork } from "./pod.ts";
 import { ReadWriteLock } from "./read-write-lock.ts";
 
 export interface CrioOptions {
@@ -19,47 +19,10 @@ export interface CrioOptions {
   readonly cniArgs?: readonly (readonly [string, string])[];
 }
 
-export interface PodNetwork {
-  readonly id: string;
-  readonly name: string;
-  /** At /var/run/netns/UUID there, made and pinned by CRI-O. */
-  readonly netns: TestNamespace;
-  /** Of networks; none: the default network. */
-  readonly networks?: readonly string[];
-  readonly runtimeConfig?: RuntimeConfig;
-  /** Network name to aliases: an object where other runtimes send a list. */
-  readonly aliases?: Readonly<Record<string, readonly string[]>>;
-}
-
-export interface RuntimeConfig {
-  readonly ip?: string;
-  readonly mac?: string;
-  readonly portMappings?: readonly {
-    readonly hostPort: number;
-    readonly containerPort: number;
-    readonly protocol: "tcp" | "udp" | "sctp";
-    readonly hostIP: string;
-  }[];
-  /** Bits per second, bits. */
-  readonly bandwidth?: {
-    readonly ingressRate: number;
-    readonly ingressBurst: number;
-    readonly egressRate: number;
-    readonly egressBurst: number;
-  };
-  readonly cgroupPath?: string;
-  readonly podAnnotations?: Readonly<Record<string, string>>;
-}
-
 export interface NetworkResult {
   readonly network: string;
   readonly ifname: string;
   readonly result: JsonObject;
-}
-
-interface Loaded {
-  readonly file: string;
-  readonly network: Network;
 }
 
 export class Crio {
@@ -70,7 +33,7 @@ export class Crio {
   readonly #watchers: FSWatcher[] = [];
   readonly #stopped = new AbortController();
   readonly #running = new Set<PodNetwork>();
-  #networks: readonly Loaded[] = [];
+  #networks: readonly LoadedNetwork[] = [];
   #sync: Promise<void> = Promise.resolve();
 
   private constructor(options: CrioOptions) {
@@ -203,12 +166,9 @@ export class Crio {
       const failures: unknown[] = [];
       for (const { network } of this.#networks) {
         const own = valid.filter(({ network: name }) => name === network.name);
-        await this.#cni
-          .gc(
-            network,
-            own.map(({ attachment }) => attachment),
-          )
-          .catch((error: unknown) => failures.push(error));
+        // A Go slice to which nothing was appended is null in JSON.
+        const list = own.length === 0 ? null : own.map(({ attachment }) => attachment);
+        await this.#cni.gc(network, list).catch((error: unknown) => failures.push(error));
       }
       if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("; "));
     });
@@ -225,26 +185,9 @@ export class Crio {
   /** One after the other: an event during a look is followed by another look. */
   #resync(): void {
     this.#sync = this.#sync.then(async () => {
-      if (!this.#stopped.signal.aborted) this.#networks = await this.#load();
+      if (!this.#stopped.signal.aborted)
+        this.#networks = await loadNetworks(this.#options.confDir, this.#cni);
     });
-  }
-
-  /** Sorted; only networks whose every plugin speaks their version; of one name the first. */
-  async #load(): Promise<readonly Loaded[]> {
-    const loaded: Loaded[] = [];
-    for (const file of confFiles(this.#options.confDir, [".conf", ".conflist", ".json"])) {
-      try {
-        const text = readFileSync(file, "utf8");
-        const isList = "plugins" in JSON.parse(text);
-        if (isList !== file.endsWith(".conflist")) continue;
-        const network = parseNetwork(text);
-        await this.#cni.validate(network);
-        if (loaded.every((other) => other.network.name !== network.name)) loaded.push({ file, network });
-      } catch {
-        // Logged and passed over there.
-      }
-    }
-    return loaded;
   }
 
   #onDisk(name: string): Network {
@@ -262,38 +205,9 @@ export class Crio {
         // Left empty once nothing is pinned there.
         netns: existsSync(pod.netns.path) ? pod.netns.path : "",
         ifname: `eth${index}`,
-        args: this.#argsOf(pod),
+        args: argsOf(pod, this.#options.cniArgs ?? []),
         capabilityArgs: capabilitiesOf(pod),
       },
     }));
   }
-
-  /** In this order. */
-  #argsOf({ id, name, runtimeConfig }: PodNetwork): (readonly [string, string])[] {
-    return [
-      ["IgnoreUnknown", "1"],
-      ["K8S_POD_NAMESPACE", "default"],
-      ["K8S_POD_NAME", name],
-      ["K8S_POD_INFRA_CONTAINER_ID", id],
-      ["K8S_POD_UID", randomUUID()],
-      ...(this.#options.cniArgs ?? []),
-      ...pair("IP", runtimeConfig?.ip),
-      ...pair("MAC", runtimeConfig?.mac),
-    ];
-  }
-}
-
-function pair(key: string, value: string | undefined): (readonly [string, string])[] {
-  return value === undefined ? [] : [[key, value]];
-}
-
-function capabilitiesOf({ runtimeConfig = {}, aliases }: PodNetwork): Record<string, unknown> {
-  const { portMappings, bandwidth, cgroupPath, podAnnotations } = runtimeConfig;
-  return {
-    ...(portMappings === undefined || portMappings.length === 0 ? {} : { portMappings }),
-    ...(bandwidth === undefined ? {} : { bandwidth }),
-    ...(aliases === undefined ? {} : { aliases }),
-    ...(cgroupPath === undefined ? {} : { cgroupPath }),
-    ...(podAnnotations === undefined ? {} : { "io.kubernetes.cri.pod-annotations": podAnnotations }),
-  };
 }

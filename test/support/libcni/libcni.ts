@@ -104,21 +104,23 @@ export class Libcni {
 
   /**
    * Nothing below 1.1.0 or with `disableGC`. First DEL for every cached attachment of this network that is not in
-   * `valid`, then GC of every plugin with the list under both names it has had. Goes on after failures and throws them
-   * together.
+   * `valid`, then GC of every plugin with the list under both names it has had; null is what a Go runtime with no
+   * attachment sends. Goes on after failures and throws them together.
    */
-  async gc(network: Network, valid: readonly AttachmentName[], signal?: AbortSignal): Promise<void> {
+  async gc(network: Network, valid: readonly AttachmentName[] | null, signal?: AbortSignal): Promise<void> {
     if (!isAtLeast(network.cniVersion, "1.1.0") || network.disableGC) return;
     const failures: unknown[] = [];
     const attempt = async (work: Promise<unknown>): Promise<void> => {
       await work.catch((error: unknown) => failures.push(error));
     };
     const isValid = (one: AttachmentName): boolean =>
-      valid.some(({ containerId, ifname }) => containerId === one.containerId && ifname === one.ifname);
+      (valid ?? []).some(
+        ({ containerId, ifname }) => containerId === one.containerId && ifname === one.ifname,
+      );
     for (const cached of this.cache.attachments(network.name)) {
       if (!isValid(cached)) await attempt(this.del(network, cached, signal));
     }
-    const list = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+    const list = valid?.map(({ containerId, ifname }) => ({ containerID: containerId, ifname })) ?? null;
     const keys = { "cni.dev/attachments": list, "cni.dev/valid-attachments": list };
     for (const plugin of network.plugins) {
       const stdin = goJson({ ...JSON.parse(this.#configFor(network, plugin, {})), ...keys });
