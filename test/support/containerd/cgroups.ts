@@ -2,6 +2,7 @@
 // killed. Names bear the process id of the tests, so that what a killed run left can be told and is swept.
 import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import { untilSync } from "./until-sync.ts";
 
 /** For the containers of one machine. */
 export function cgroupName(label: string): string {
@@ -13,12 +14,9 @@ export function cgroupName(label: string): string {
  * Synchronous: also for use at exit.
  */
 export function removeCgroups(root: string, name: string): void {
-  const deadline = performance.now() + 5_000;
   for (const parent of hierarchies(root)) {
-    while (!removeTree(parent, name)) {
-      if (performance.now() > deadline) throw new Error(`${join(parent, name)} cannot be removed`);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-    }
+    const gone = untilSync(() => removeTree(parent, name));
+    if (!gone) throw new Error(`${join(parent, name)} cannot be removed`);
   }
 }
 

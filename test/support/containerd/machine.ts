@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { eventually } from "../../kernel/support/namespaces.ts";
 import { Host, type HostPlace, type Outcome } from "../host.ts";
 import { cgroupName, removeCgroups } from "./cgroups.ts";
+import { untilSync } from "./until-sync.ts";
 
 const INIT = new URL("machine-init.sh", import.meta.url).pathname;
 const PROGRAMS = new URL("../../../dist/bin/", import.meta.url).pathname;
@@ -108,20 +109,15 @@ export class Machine extends Host {
     if (this.#initPid !== 0) {
       const [file = "", ...args] = this.inside(["sh", "-c", "kill -KILL -1"]); // all but process 1 and this one
       spawnSync(file, args, { stdio: "ignore" });
-      this.#untilAlone(); // while processes end they may still make cgroups
+      untilSync(() => this.#isAlone()); // while processes end they may still make cgroups
       removeCgroups(this.path("/sys/fs/cgroup"), this.cgroup);
     }
     init.kill("SIGKILL"); // unshare; the machine's process 1 follows it
   }
 
-  /** Until process 1 is the only one. Synchronous, as `remove` is. */
-  #untilAlone(): void {
-    const deadline = performance.now() + 5_000;
-    const others = (): string[] =>
-      readdirSync(this.path("/proc")).filter((name) => /^\d+$/.test(name) && name !== "1");
-    while (others().length > 0 && performance.now() < deadline) {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-    }
+  #isAlone(): boolean {
+    const pids = readdirSync(this.path("/proc")).filter((name) => /^\d+$/.test(name));
+    return pids.length === 1;
   }
 
   async #start(): Promise<void> {
