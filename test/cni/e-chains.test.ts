@@ -3,7 +3,7 @@
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { eventually, type JsonObject, type TestNamespace } from "../kernel/support/namespaces.ts";
+import type { JsonObject, TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Container } from "../support/container.ts";
 import { askGreeting, serveGreeting } from "../support/greeter.ts";
 import type { Host } from "../support/host.ts";
@@ -16,6 +16,7 @@ import {
   listOf,
   type Remains,
   remainsOf,
+  untilAsBefore,
   useRig,
 } from "./rig.ts";
 
@@ -200,8 +201,7 @@ describe("E. chains", () => {
       await host.stop();
       await host.launch();
       await host.untilOk();
-      await eventually("all is freed", async () => (await remainsOf(host)).used === before.used);
-      expect(await remainsOf(host)).toEqual(before);
+      await untilAsBefore(host, before, "all is freed");
     });
   });
 

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { journalOf } from "../support/traces.ts";
-import { type Attached, expectEmpty, type Remains, remainsOf, useRig } from "./rig.ts";
+import { type Attached, expectEmpty, type Remains, remainsOf, untilAsBefore, useRig } from "./rig.ts";
 
 describe("F. DEL without the daemon", () => {
   const rig = useRig();
@@ -37,8 +37,7 @@ describe("F. DEL without the daemon", () => {
     expect(journalOf(host)).toHaveLength(1);
     await rig.detach(attached);
     await host.launch();
-    await eventually("all is freed", async () => (await remainsOf(host)).used === before.used, 5000);
-    expect(await remainsOf(host)).toEqual(before);
+    await untilAsBefore(host, before, "all is freed");
   });
 
   it("case 87: an ADD before the replay gets no address twice", async () => {

@@ -16,6 +16,7 @@ import {
   listOf,
   type Remains,
   remainsOf,
+  untilAsBefore,
   useRig,
 } from "./rig.ts";
 
@@ -174,7 +175,7 @@ describe("a foreign ipam.type", () => {
     await host.stop();
     await host.launch();
     await eventually("it is freed", () => held().length === 0);
-    await eventually("all is freed", async () => (await remainsOf(host)).used === before.used);
+    await untilAsBefore(host, before, "all is freed");
     await nothingIsLeft();
   });
 

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../kernel/support/namespaces.ts";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
-import { type Attached, type Remains, remainsOf, useRig } from "./rig.ts";
+import { type Attached, type Remains, remainsOf, untilAsBefore, useRig } from "./rig.ts";
 
 /** How often it looks, with its own time for the work. */
 const TICK_MS = 60_000 + 10_000;
@@ -43,8 +43,7 @@ describe("reconciliation", () => {
     });
     attached.pod.namespace.remove();
     await restart();
-    await eventually("its address is free", async () => (await remainsOf(host)).used === before.used);
-    expect(await remainsOf(host)).toEqual(before);
+    await untilAsBefore(host, before, "its address is free");
     // Its own DEL, late, is none the worse.
     await rig.detach(attached);
   });
@@ -54,8 +53,7 @@ describe("reconciliation", () => {
     attached.pod.namespace.remove();
     await eventually("the link is gone with its namespace", async () => (await host.veths()).length === 0);
     expect(await gcWithoutList()).toMatchObject({ exit: 0, stdout: "" });
-    await eventually("its address is free", async () => (await remainsOf(host)).used === before.used);
-    expect(await remainsOf(host)).toEqual(before);
+    await untilAsBefore(host, before, "its address is free");
   });
 
   it("keeps a namespace whose path is gone and in which a process lives", async () => {

@@ -3,7 +3,7 @@
 import { mkdtempSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect } from "vitest";
-import { isObject, type JsonObject } from "../kernel/support/namespaces.ts";
+import { eventually, isObject, type JsonObject } from "../kernel/support/namespaces.ts";
 import type { Container, PluginAnswer } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { type Lab, useLab } from "../support/lab.ts";
@@ -217,6 +217,28 @@ export async function remainsOf(host: Host): Promise<Remains> {
       .map((endpoint) => endpoint.address)
       .sort(),
   };
+}
+
+/** Wait until all is as it was; a failure shows what differs, and the daemon's log. */
+export async function untilAsBefore(
+  host: Host,
+  before: Remains,
+  why: string,
+  timeoutMs = 10_000,
+): Promise<void> {
+  let now: Remains | undefined;
+  try {
+    await eventually(
+      why,
+      async () => {
+        now = await remainsOf(host);
+        return JSON.stringify(now) === JSON.stringify(before);
+      },
+      timeoutMs,
+    );
+  } catch {
+    expect(now, `${why}${host.logTail()}`).toEqual(before);
+  }
 }
 
 /** The container side: nothing but `lo`. */
