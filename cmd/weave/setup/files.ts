@@ -87,8 +87,9 @@ export function sha256(content: string | Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/** Removes what a killed setup left in `directory` under temporary names; one that still runs keeps its own. */
+/** Removes what a killed setup left in `directory`, if that is there, under temporary names; one that runs keeps its own. */
 export function removeAbandoned(directory: string): void {
+  if (!existsSync(directory)) return;
   for (const name of readdirSync(directory)) {
     const pid = /^\.(?:(?:10-)?weave[.-].*|setup\.json)\.(\d+)\.tmp$/.exec(name)?.[1];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;

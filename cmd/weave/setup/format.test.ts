@@ -1,5 +1,5 @@
 // 10-weave.conf and 10-weave.conflist: which one setup writes, and how one takes the place of the other.
-import { mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../testing/cni-host.ts";
 import type { Outcome } from "../testing/harness.ts";
 import { isOurText, listConfiguration, mesosConfiguration, singleConfiguration } from "./contents.ts";
+import { setup } from "./install.ts";
 import { Remembered } from "./remembered.ts";
 
 let host: CniHost;
@@ -162,6 +163,20 @@ describe("a file of the user's", () => {
     const outcome = await host.setup("--format", "conf");
     expect(outcome.stdout).toContain("it is not from this setup");
     expect(readdirSync(host.bin)).toEqual(["loopback"]);
+  });
+
+  test("alone, with no directory for plugins: nothing is written, not even a memory", async () => {
+    host.configure("10-weave.conf", theirs);
+    rmSync(host.bin, { recursive: true });
+    const words = {
+      programs: join(host.path, "programs"),
+      version: "0.1.0",
+      socket: "/s",
+      dataDir: host.data,
+    };
+    const places = { bin: { path: host.bin, exists: false }, conf: { path: host.conf, exists: true } };
+    expect(setup({ ...words, ...places }).steps.map(({ action }) => action)).toEqual(["kept", "missing"]);
+    expect(existsSync(host.data)).toBe(false);
   });
 
   test("decides the format, if nobody says one: Weave Net left a list", async () => {

@@ -1,5 +1,5 @@
 // `weave setup --uninstall`: takes away what setup remembers to have brought, wherever that was, and nothing else.
-import { realpathSync, rmdirSync, statSync } from "node:fs";
+import { existsSync, realpathSync, rmdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { quote } from "../cni/finding.ts";
 import { CONFIGURATION_FILE, MESOS_FILE } from "./contents.ts";
@@ -27,7 +27,7 @@ export function uninstall(dataDir: string): Step[] {
     ...[...remembered.directories()].reverse().flatMap(removeMade),
   ];
   remembered.erase();
-  if (paths.length > 0) return steps;
+  if (paths.length > 0 || steps.length > 0) return steps;
   return [
     {
       action: "note",
@@ -42,7 +42,9 @@ function isConfiguration(path: string): boolean {
 }
 
 function removeConfiguration(path: string, remembered: Remembered): Step[] {
-  sweep(dirname(path), basename(path) === MESOS_FILE);
+  const directory = dirname(path);
+  if (basename(path) !== MESOS_FILE) removeAbandoned(directory);
+  else if (existsSync(directory)) removeMesosAbandoned(realpathSync(directory));
   const owner = ownerOf(path, remembered);
   if (owner === "user") {
     return [
@@ -59,7 +61,7 @@ function removeConfiguration(path: string, remembered: Remembered): Step[] {
 
 /** A link is ours when it leads to a file of ours. */
 function removeLinks(directory: string, remembered: Remembered): Step[] {
-  sweep(directory, false);
+  removeAbandoned(directory);
   return TYPES.map((type) => join(directory, type)).flatMap((path) => {
     const target = linkTarget(path);
     if (target === undefined || !target.startsWith(VERSIONED) || !remembered.has(join(directory, target)))
@@ -98,11 +100,4 @@ function removeMade(path: string): Step[] {
     if (["ENOENT", "ENOTEMPTY", "EEXIST", "ENOTDIR", "EBUSY"].includes(systemCode(error) ?? "")) return [];
     throw error;
   }
-}
-
-/** Temporary files of setups that were killed. */
-function sweep(directory: string, ofMesos: boolean): void {
-  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
-  if (ofMesos) removeMesosAbandoned(realpathSync(directory));
-  else removeAbandoned(directory);
 }
