@@ -128,6 +128,7 @@ const FOREIGN = { ipam: { type: "host-local", subnet: "172.20.0.0/24" } };
 describe("refused before any change", () => {
   test.each<[string, number, Parameters<Harness["call"]>[1]]>([
     ["a foreign ipam plugin without CNI_PATH", 4, { config: FOREIGN, env: { CNI_PATH: "" } }],
+    ["a wish for the gateway", 103, { config: { ipam: { gateway: "10.32.0.9" } }, args: "IP=10.32.0.9" }],
     ["an unsupported field", 2, { config: { vlan: 100 } }],
     ["bad CNI_ARGS", 4, { args: "A=B=C" }],
     ["a multicast MAC", 7, { config: { runtimeConfig: { MAC: "01:00:00:00:00:01" } } }],

@@ -47,7 +47,7 @@ export async function addAddress(call: Call): Promise<string> {
   const wishes = wishesOf(call);
   refuseSecond(call);
   return undoOnFailure(call, async (undo) => {
-    const allocated = await reserve(call, addressWish(ipam.subnet, wishes), {}, undo);
+    const allocated = await reserve(call, addressWish(ipam, wishes), {}, undo);
     const ips = allocated.addresses.map((address) => {
       const gateway = gatewayFor(address, ipam, []);
       return { address, ...(gateway === undefined ? {} : { gateway }) };

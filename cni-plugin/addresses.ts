@@ -24,12 +24,13 @@ export async function ownAddresses(
   wishes: Wishes,
   reserve: Reserve,
 ): Promise<Addresses> {
+  const wish = addressWish(config.ipam, wishes);
   const { subnet } = config.ipam;
   const bridgeAddresses =
     needsBridgeGateway(config) || wishes.ports.length > 0
       ? await deps.attachments.gateways(subnet, signal)
       : [];
-  const { addresses } = await reserve(addressWish(subnet, wishes));
+  const { addresses } = await reserve(wish);
   const ips = addresses.map((address) => {
     const gateway = gatewayFor(address, config.ipam, bridgeAddresses);
     return { address, ...(gateway === undefined ? {} : { gateway }) };

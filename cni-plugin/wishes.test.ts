@@ -39,6 +39,12 @@ describe("addresses", () => {
     });
   });
 
+  test("that a Mesos framework asks for; an entry without an address asks for any", () => {
+    const asked = [{ protocol: "IPv4" }, { protocol: "IPv4", ip_address: "10.32.0.8" }];
+    const args = { "org.apache.mesos": { network_info: { name: "weave", ip_addresses: asked } } };
+    expect(wishes("", args)).toEqual({ ...none, addresses: ["10.32.0.8"] });
+  });
+
   test("runtimeConfig members count in any case, as containerd sends them", () => {
     expect(wishes("", undefined, { IPs: ["10.32.0.6"], Mac: "02:00:00:00:00:09" })).toEqual({
       ...none,

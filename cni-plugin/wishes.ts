@@ -1,11 +1,11 @@
-// What a runtime may ask for one container, from the three places where runtimes put it: CNI_ARGS, args.cni
-// and runtimeConfig.
+// What a runtime may ask for one container, from the places where runtimes put it: CNI_ARGS, args.cni, runtimeConfig, and
+// Mesos' network_info.
 import { formatAddress, formatCidr, parseCidr } from "../src/core/address/cidr.ts";
 import { isUnicastMac } from "../src/core/address/mac.ts";
 import type { AddressWish, PublishedPort } from "../src/ports/attachments.ts";
 import type { Bandwidth } from "../src/ports/kernel.ts";
 import { parseBandwidth } from "./bandwidth.ts";
-import type { Dns } from "./config.ts";
+import type { Dns, IpamConfig } from "./config.ts";
 import { CniCode, CniError } from "./errors.ts";
 import { field, list } from "./fields.ts";
 import { parsePorts } from "./port-mappings.ts";
@@ -84,6 +84,13 @@ export function parseWishes(
   for (const one of list("args.cni.ips", field(meta, "ips"))) add(CniCode.badConfig, "args.cni.ips", one);
   for (const one of list("runtimeConfig.ips", field(runtimeConfig, "ips")))
     add(CniCode.badConfig, "runtimeConfig.ips", one);
+  const info = field(field(args, "org.apache.mesos"), "network_info");
+  for (const one of list("args.org.apache.mesos.network_info.ip_addresses", field(info, "ip_addresses"))) {
+    // Without an address it asks for any, which is what happens anyway.
+    const address = field(one, "ip_address");
+    if (address !== undefined)
+      add(CniCode.badConfig, "args.org.apache.mesos.network_info.ip_addresses", address);
+  }
 
   const mac =
     parseMac(CniCode.badConfig, "runtimeConfig.mac", field(runtimeConfig, "mac")) ??
@@ -99,11 +106,19 @@ export function parseWishes(
   };
 }
 
-/** What is asked of our own ring. */
-export const addressWish = (subnet: string | undefined, { addresses }: Wishes): AddressWish => ({
-  ...(subnet === undefined ? {} : { subnet }),
-  ...(addresses.length === 0 ? {} : { addresses }),
-});
+/** What is asked of our own ring. The gateway a configuration names belongs to nobody else: code 103 for who wishes it. */
+export function addressWish({ subnet, gateway }: IpamConfig, { addresses }: Wishes): AddressWish {
+  const wished = addresses.find((address) => address.split("/")[0] === gateway);
+  if (wished !== undefined) {
+    const message = `${wished} is the gateway of this network (ipam.gateway); choose another address`;
+    throw new CniError(CniCode.addressUnavailable, message);
+  }
+  return {
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(gateway === undefined ? {} : { avoid: [gateway] }),
+    ...(addresses.length === 0 ? {} : { addresses }),
+  };
+}
 
 /** The capability's members bear other names than those of the configuration's `dns`. */
 function parseDns(given: unknown): Dns {

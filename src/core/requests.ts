@@ -15,6 +15,8 @@ export interface EndpointFacts {
 export interface AddressWish {
   /** Allocate inside this CIDR; absent: the default subnet. */
   readonly subnet?: string;
+  /** Addresses not to be chosen, without prefix: the configuration's gateway, which may be another machine. */
+  readonly avoid?: readonly string[];
   /** Exactly these addresses of the range, prefix optional. */
   readonly addresses?: readonly string[];
   /** Addresses with prefix that another IPAM plugin chose: whatever they are, they are held and published here. */

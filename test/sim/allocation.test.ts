@@ -88,6 +88,17 @@ describe("allocation", () => {
     expect(alice.containers.get("a6")).toMatch(/^10\.32\.0\.[12]\/30$/);
   });
 
+  it("never chooses what is to be avoided, not even as the last address", async () => {
+    const w = await started(pair("10.32.0.0/29"));
+    const alice = w.host("alice");
+    const avoid = ["10.32.0.1", "10.32.0.3"];
+    for (const c of ["1", "2", "3", "4"]) expect(await w.answer(alice.add(c, { avoid }))).toBeUndefined();
+    expect(await w.answer(alice.add("5", { avoid }))).toBe("range-exhausted");
+    const addresses = [...alice.containers.values()].sort();
+    expect(addresses).toEqual(["10.32.0.2/29", "10.32.0.4/29", "10.32.0.5/29", "10.32.0.6/29"]);
+    expect(await w.answer(alice.add("6"))).toBeUndefined();
+  });
+
   it("refuses a second container with one MAC, which the bridge could not tell apart", async () => {
     const w = await started(pair("10.32.0.0/24"));
     const { runner } = w.host("alice");

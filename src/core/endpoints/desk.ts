@@ -300,7 +300,8 @@ export class Desk {
     for (const [index, pool] of this.#pools.entries()) {
       const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
       if (subnet === undefined) continue; // of another family
-      const offset = this.#take(pool, index, subnet, holder, now, out);
+      const avoid = this.#avoided(request, pool);
+      const offset = this.#takeOther(avoid, pool, () => this.#take(pool, index, subnet, holder, now, out));
       if (offset === "wait") {
         waiting = true;
         continue;
@@ -314,6 +315,27 @@ export class Desk {
       taken.push({ pool, offset, address, cidr: `${address}/${subnet.prefix}` });
     }
     return waiting ? "wait" : "done";
+  }
+
+  #avoided(request: Waiting, pool: Pool): readonly number[] {
+    const avoid = request.kind === "allocate" ? (request.avoid ?? []) : [];
+    return avoid.flatMap((address) => pool.universe.offsetOf(address) ?? []);
+  }
+
+  /** What `take` gives, but none of `avoid`: those are held meanwhile, so that it gives another. */
+  #takeOther(
+    avoid: readonly number[],
+    pool: Pool,
+    take: () => number | "wait" | undefined,
+  ): number | "wait" | undefined {
+    const set: number[] = [];
+    let offset = take();
+    while (typeof offset === "number" && avoid.includes(offset)) {
+      set.push(offset);
+      offset = take();
+    }
+    for (const one of set) pool.space.unhold(one);
+    return offset;
   }
 
   /** Our own rested, then others' rested, then our own young, then others' young; an answer is waited for. */
