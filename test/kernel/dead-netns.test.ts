@@ -55,7 +55,10 @@ describe.skipIf(whyNot() !== undefined)("dead namespaces", () => {
     const inside = spawn("nsenter", [`--net=${byProcess.netns.path}`, "sleep", "60"], { stdio: "ignore" });
     // On a file system of its own: a mount point that is unlinked loses its mounts in all mount namespaces.
     const mounts = `mount -t tmpfs weave-test /mnt && touch "/mnt/n s" && mount --bind ${byMount.netns.path} "/mnt/n s"`;
-    const elsewhere = spawn("unshare", ["--mount", "sh", "-c", `${mounts} && echo done && exec sleep 60`], {
+    // `ip netns exec` gives what it runs a mount namespace of its own.
+    const { netns: room } = await namespace("room");
+    const shell = ["sh", "-c", `${mounts} && echo done && exec sleep 60`];
+    const elsewhere = spawn("ip", ["netns", "exec", room.name, ...shell], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     const ids = [byProcess.id, byDescriptor.id, byMount.id];

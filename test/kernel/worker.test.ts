@@ -57,7 +57,10 @@ describe.skipIf(whyNot() !== undefined)("kernel thread", () => {
     await alice.netns.run("ip route add 172.30.0.0/16 dev eth0");
     const facts = await kernel.inspect();
     expect(facts.missing).toEqual([]);
-    expect(facts.addresses).toEqual([{ dev: "eth0", address: alice.address, mtu: 1500 }]);
+    expect(facts.addresses).toEqual([
+      { dev: "eth0", address: alice.address, mtu: 1500 },
+      { dev: "eth0", address: "fd99::1", mtu: 1500 },
+    ]);
     expect(facts.defaultSource).toEqual({ address: alice.address, mtu: 1500 });
     expect(facts.routes).toContainEqual({ dst: "172.30.0.0/16", dev: "eth0" });
     expect(facts.routes.some((route) => route.dst === "0.0.0.0/0")).toBe(false);

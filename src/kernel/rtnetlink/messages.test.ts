@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { parseCidr } from "../../core/address/cidr.ts";
 import { decodeAddress, encodeAddress } from "./address.ts";
 import { attribute, nest, parseAttributes, text, u8, u16be, u32, walkAttributes } from "./attributes.ts";
+import { decodeFlow } from "./conntrack.ts";
 import { decodeFdb, encodeFdb, encodeFlood } from "./fdb.ts";
 import { decodeLink, encodeLink } from "./link.ts";
 import { decodeLinkInfo, encodeBridge, encodePort, encodeVeth, encodeVxlan } from "./link-info.ts";
@@ -282,6 +283,39 @@ describe("neighbours and the FDB", () => {
     ],
   ])("%s", (_, input, expected) => {
     expect(decodeFdb(bytes(input))).toMatchObject({ index: 4, mac: MAC, ...expected });
+  });
+});
+
+describe("UDP flows", () => {
+  const tuple = (type: string, source: string, destination: string, ports: string): string =>
+    `3400 ${type} 1400 0180 0800 0100 ${source} 0800 0200 ${destination} ` + // CTA_TUPLE_IP
+    `1c00 0280 0500 0100 11 000000 0600 0200 ${ports.slice(0, 4)} 0000 0600 0300 ${ports.slice(4)} 0000`; // CTA_TUPLE_PROTO
+  const original = tuple("0180", "0a6300c8", "0a630001", "9c4014e9");
+  const reply = tuple("0280", "0a200005", "0a6300c8", "00509c40");
+
+  test("one that is translated: who asks whom, and who answers", () => {
+    const flow = decodeFlow(bytes("02 00 0000", original, reply, "0800 0c00 01020304")); // CTA_ID
+    expect(flow).toMatchObject({
+      family: 2,
+      original: { source: "10.99.0.200", sourcePort: 40000, destination: "10.99.0.1", destinationPort: 5353 },
+      reply: { source: "10.32.0.5", sourcePort: 80, destination: "10.99.0.200", destinationPort: 40000 },
+    });
+    // What names it to the kernel is its first direction and its id.
+    expect(hex(flow?.handle ?? Buffer.alloc(0))).toBe(
+      hex(bytes(original.replace("0180", "0100"), "0800 0c00 01020304")),
+    );
+  });
+
+  test.each<[string, string]>([
+    ["of another protocol", original.replace("0500 0100 11", "0500 0100 06")],
+    ["without ports", original.replace("0600 0300", "0600 0900")],
+    ["cut short", "0800 0180"],
+  ])("%s is none", (_, first) => {
+    expect(decodeFlow(bytes("02 00 0000", first, reply))).toBeUndefined();
+  });
+
+  test("an empty message is none", () => {
+    expect(decodeFlow(Buffer.alloc(0))).toBeUndefined();
   });
 });
 
