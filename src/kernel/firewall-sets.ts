@@ -190,7 +190,9 @@ function portField(port: number): Buffer {
 
 /** undefined for the other family. */
 function canonical(text: string, family: Family): string | undefined {
+  // Told by its colons, and not parsed twice: every change of a port asks this of all of them.
+  if (text.includes(":") !== (family === 6)) return undefined;
   const address = parseAddress(text);
   if (address === undefined) throw new WeaveError("bad-address", `not an address: ${text}`);
-  return address.family === family ? formatAddress(family, address.value) : undefined;
+  return formatAddress(family, address.value);
 }

@@ -29,6 +29,15 @@ const LOAD_TIMEOUT_MS = 20_000;
 const MAX_CHANGES = 500;
 const FAMILIES = [4, 6] as const;
 
+/** A table as it was brought into the kernel. */
+interface Loaded {
+  readonly bridge: string;
+  readonly firewall: FirewallState;
+  /** `firewall` as text, to see that nothing changed, and as sets. */
+  readonly text: string;
+  readonly sets: readonly SetState[];
+}
+
 /** What ensure() did. */
 interface Ensured {
   /** In the words of a report. */
@@ -42,7 +51,7 @@ export class Firewall {
   readonly #directory: string;
   #socket: NetlinkSocket | undefined;
   /** What the loaded table holds; undefined when the kernel may hold anything. */
-  #loaded: { readonly bridge: string; firewall: FirewallState } | undefined;
+  #loaded: Loaded | undefined;
   #failure: { readonly until: number; readonly error: unknown } | undefined;
 
   /** `directory` is where the text lies for the moment nft reads it. */
@@ -53,9 +62,12 @@ export class Firewall {
 
   /** Bring table and sets to `firewall`. Flows to ports that changed hands are forgotten. */
   async ensure(firewall: FirewallState, bridge: string): Promise<Ensured> {
-    if (this.#loaded?.bridge !== bridge) return this.#load(firewall, bridge);
-    const former = this.#loaded.firewall;
-    const changes = differences(setsOf(former), setsOf(firewall));
+    const former = this.#loaded;
+    if (former?.bridge !== bridge) return this.#load(firewall, bridge);
+    const wanted = { bridge, firewall, text: JSON.stringify(firewall) };
+    if (wanted.text === former.text) return { changes: [] };
+    const sets = setsOf(firewall);
+    const changes = differences(former.sets, sets);
     const count = changes.reduce((sum, { add, remove }) => sum + add.length + remove.length, 0);
     if (count > MAX_CHANGES) return this.#load(firewall, bridge);
     try {
@@ -74,14 +86,14 @@ export class Firewall {
       if (errnoOf(error) === "ENOENT") return this.#load(firewall, bridge);
       throw error;
     }
-    this.#loaded.firewall = firewall;
-    return this.#follow(allPortMaps(former), firewall, describeChanges(changes));
+    this.#loaded = { ...wanted, sets };
+    return this.#follow(allPortMaps(former.firewall), firewall, describeChanges(changes));
   }
 
   /** Look whether the table is still as we left it; when it is not, the next ensure loads it again. */
   async verify(): Promise<void> {
     if (this.#loaded === undefined) return;
-    const wanted = setsOf(this.#loaded.firewall);
+    const wanted = this.#loaded.sets;
     if ((await countRules(this.#netfilter(), TABLE)) !== ruleCount()) this.#loaded = undefined;
     for (const state of wanted) {
       const held = await listSet(this.#netfilter(), { table: TABLE, set: state.name });
@@ -104,7 +116,7 @@ export class Firewall {
       throw error;
     }
     this.#failure = undefined;
-    this.#loaded = { bridge, firewall };
+    this.#loaded = { bridge, firewall, text: JSON.stringify(firewall), sets: setsOf(firewall) };
     return this.#follow(former, firewall, [`nft load table inet ${TABLE}`]);
   }
 

@@ -38,6 +38,7 @@ function stateWith(overrides: Partial<DatapathState> = {}): DatapathState {
       { address: "10.32.0.5", mac: M1 },
       { address: "fd32::5", mac: M1 },
     ],
+    routes: [],
     firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [], exempt: [], portMaps: [] },
     prune: true,
     ...overrides,
@@ -177,6 +178,25 @@ ${SETS}`,
       ]);
     });
 
+    test("routes lead what comes from the bridge to single addresses, and go again", async () => {
+      const lines = async (): Promise<string[]> =>
+        (await harness.render()).split("\n").filter((line) => line.startsWith("route "));
+      await apply();
+      expect(await apply({ routes: ["9.0.2.2", "fd09::2"] })).toEqual([
+        "route add 9.0.2.2",
+        "route add fd09::2",
+      ]);
+      const both = ["route 9.0.2.2 dev weave iif weave", "route fd09::2 dev weave iif weave"];
+      expect(await lines()).toEqual(both);
+      await harness.kernel.observe();
+      expect(await apply({ routes: ["9.0.2.2", "fd09::2"] })).toEqual([]);
+      await harness.restart();
+      expect(await apply({ routes: ["fd09::2"], prune: false })).toEqual(["nft load table inet weave"]);
+      expect(await lines()).toEqual(both);
+      expect(await apply({ routes: ["fd09::2"] })).toEqual(["route del 9.0.2.2"]);
+      expect(await lines()).toEqual(["route fd09::2 dev weave iif weave"]);
+    });
+
     test("expose adds address, forwarding and masquerade without loading the table again, and can be undone", async () => {
       await apply();
       const bridge = { ...stateWith().bridge, addresses: ["10.32.0.1/12", "fd32::1/96"] };
@@ -213,6 +233,20 @@ ${sets({ masquerade4: "10.32.0.0/12", masquerade6: "fd32::/96" })}`,
       // Not even the kernel's habit of dropping neighbours with the last address shows afterwards.
       expect(await harness.render()).toBe(`${LINKS + REMOTE}forwarding ipv4\nforwarding ipv6\n${SETS}`);
       expect(await apply()).toEqual([]);
+    });
+
+    test("blocks that touch come and go one by one", async () => {
+      const [one, two, three] = ["10.32.0.0/16", "10.33.0.0/16", "10.34.0.0/16"];
+      const masquerading = (...masquerade: string[]) =>
+        apply({ firewall: { ...stateWith().firewall, masquerade } });
+      await masquerading(one, two);
+      expect(await masquerading(one, two, three)).toEqual([`nft masquerade add ${three}`]);
+      expect(await masquerading(two, three)).toEqual([`nft masquerade del ${one}`]);
+      expect(await masquerading(two)).toEqual([`nft masquerade del ${three}`]);
+      expect(await masquerading(one, two)).toEqual([`nft masquerade add ${one}`]);
+      expect(await harness.render()).toContain(`nft set masquerade4 { ${one}, ${two} }`);
+      expect(await masquerading()).toHaveLength(2);
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
     });
 
     test("ports are published and withdrawn, and subnets exempted, without loading the table again", async () => {
