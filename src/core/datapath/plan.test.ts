@@ -63,6 +63,7 @@ describe("plan", () => {
         { address: "10.32.0.5", mac: "02:a0:0a:20:00:05" },
         { address: "10.40.0.1", mac: "02:a0:0a:28:00:01" },
       ],
+      routes: [],
       firewall: { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] },
       prune: true,
     });
@@ -141,6 +142,20 @@ describe("plan", () => {
   it("endpoints of a peer whose record has not come are left out, whole", () => {
     const endpoints = new Map([["10.41.0.1", endpoint("dave", "02:a0:0a:29:00:01")]]);
     expect(plan(input({ endpoints }))).toMatchObject({ forwarding: [], neighbours: [] });
+  });
+
+  it("leads to endpoints of others outside the ranges and outside the subnets of the bridge", () => {
+    const on = (peer: string) => endpoint(peer, "02:a0:09:00:02:02");
+    const endpoints = new Map([
+      ["9.0.1.2", on("alice")], // here
+      ["9.0.2.2", on("bob")],
+      ["9.0.3.2", on("dave")], // unknown peer
+      ["9.0.1.130", on("bob")], // in a subnet of our bridge
+      ["10.40.0.1", on("bob")], // in the range
+      ["fd09::2", on("bob")],
+    ]);
+    const exposed = [{ cidr: "9.0.1.1/24", masquerade: false }];
+    expect(plan(input({ endpoints, exposed })).routes).toEqual(["9.0.2.2", "fd09::2"]);
   });
 
   it("masquerades each network once, and only where it was asked for", () => {

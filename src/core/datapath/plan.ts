@@ -2,7 +2,7 @@
 // gossip knows (address, MAC, peer) before the first packet, a stopped daemon delays nothing, and no container can take
 // over another's traffic by sending with its MAC. Cost per remote endpoint: two FDB entries and a neighbour (0.16 ms);
 // per peer: one flood entry, and one copy of each broadcast frame.
-import { formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
+import { type Cidr, contains, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
 import type { DatapathState, PortMap, PortState } from "./state.ts";
@@ -51,6 +51,10 @@ export function plan(input: PlanInput): DatapathState {
   const localMacs = new Set([input.bridgeMac]);
   for (const { peer, mac } of input.endpoints.values()) if (peer === input.self) localMacs.add(mac);
   const forwarding = new Map<string, string>();
+  const routes: string[] = [];
+  const led = [...input.universes, ...input.exposed.map(({ cidr }) => cidr)].flatMap(
+    (c) => parseCidr(c) ?? [],
+  );
   const neighbours: { address: string; mac: string }[] = [];
   for (const [address, endpoint] of input.endpoints) {
     const vtep = vteps.get(endpoint.peer);
@@ -58,6 +62,7 @@ export function plan(input: PlanInput): DatapathState {
     // A peer's claim to a MAC of ours must not carry our containers' frames away.
     if (vtep !== undefined && !localMacs.has(endpoint.mac)) forwarding.set(endpoint.mac, vtep);
     if (!own.has(address)) neighbours.push({ address, mac: endpoint.mac });
+    if (vtep !== undefined && !isLed(address, led)) routes.push(address);
   }
   return {
     bridge: {
@@ -71,6 +76,7 @@ export function plan(input: PlanInput): DatapathState {
     flood: [...new Set(vteps.values())].sort(),
     forwarding: [...forwarding].map(([mac, vtep]) => ({ mac, vtep })),
     neighbours,
+    routes,
     firewall: {
       overlay: input.universes,
       masquerade: [
@@ -84,6 +90,12 @@ export function plan(input: PlanInput): DatapathState {
     },
     prune: input.prune,
   };
+}
+
+/** Addresses of the ranges need no route: where the bridge is in them at all, its own subnet leads there. */
+function isLed(address: string, subnets: readonly Cidr[]): boolean {
+  const cidr = parseCidr(address);
+  return cidr === undefined || subnets.some((subnet) => contains(subnet, cidr));
 }
 
 function networkText(text: string): string {

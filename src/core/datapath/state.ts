@@ -13,6 +13,11 @@ export interface DatapathState {
   readonly forwarding: readonly ForwardingEntry[];
   /** Permanent neighbour entries on the bridge, for every endpoint local or remote, except the bridge's own addresses. */
   readonly neighbours: readonly NeighbourEntry[];
+  /**
+   * Addresses of other hosts' endpoints that no subnet of the bridge leads to, without prefix: what containers here send
+   * to them by way of their gateway goes on over the bridge. What the host itself sends does not.
+   */
+  readonly routes: readonly string[];
   readonly firewall: FirewallState;
   /** False until gossip has fully synced once after a start: entries the kernel holds beyond this state are then kept. */
   readonly prune: boolean;

@@ -106,7 +106,7 @@ export class Datapath {
         report,
       );
       await ensurePorts(this.#socket, { name: state.bridge.name, index }, state.ports, report);
-      const devices = { bridge: index, vxlan };
+      const devices = { bridge: index, bridgeName: state.bridge.name, vxlan };
       const holding = await observe(this.#socket, devices);
       this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined };
       return this.#known;
@@ -212,8 +212,9 @@ function withoutIpv6(state: DatapathState, report: Report): DatapathState {
   const v4 = (text: string): boolean => !text.includes(":");
   const neighbours = state.neighbours.filter((entry) => v4(entry.address));
   const addresses = state.bridge.addresses.filter(v4);
+  const routes = state.routes.filter(v4);
   const left = state.neighbours.length - neighbours.length + state.bridge.addresses.length - addresses.length;
   if (left > 0)
     report.lacking("IPv6", `${left} IPv6 entries left out: this kernel has IPv6 off (ipv6.disable=1)`);
-  return { ...state, neighbours, bridge: { ...state.bridge, addresses } };
+  return { ...state, neighbours, routes, bridge: { ...state.bridge, addresses } };
 }

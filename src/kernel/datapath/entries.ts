@@ -8,14 +8,16 @@ import { deleteNeighbour, listNeighbours, setNeighbour } from "../rtnetlink/neig
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 import { describe, type Holding, movesIn, record, type Step, type Wanted } from "./plan.ts";
 import type { Report } from "./report.ts";
+import { addBridgeRoute, deleteBridgeRoute, observeBridgeRoutes } from "./routes.ts";
 
 /** Interface indices of our two devices. */
 export interface Devices {
   readonly bridge: number;
+  readonly bridgeName: string;
   readonly vxlan: number;
 }
 
-/** Everything held, from three dumps. */
+/** Everything held, from a few dumps. */
 export async function observe(socket: NetlinkSocket, devices: Devices): Promise<Holding> {
   const addresses = (await listAddresses(socket)).filter((entry) => entry.index === devices.bridge);
   const fdb = await listFdb(socket, devices.vxlan);
@@ -25,6 +27,7 @@ export async function observe(socket: NetlinkSocket, devices: Devices): Promise<
     self: new Map(fdb.self),
     master: new Map(fdb.master),
     neighbours: await observeNeighbours(socket, devices.bridge),
+    routes: await observeBridgeRoutes(socket, devices),
   };
 }
 
@@ -97,6 +100,10 @@ async function execute(socket: NetlinkSocket, devices: Devices, step: Step): Pro
       return undefined;
     case "neighbour-set":
       return setNeighbour(socket, devices.bridge, step.address, step.mac);
+    case "route-add":
+      return addBridgeRoute(socket, devices, step.address);
+    case "route-del":
+      return deleteBridgeRoute(socket, devices, step.address);
     case "neighbour-del":
       return deleteNeighbour(socket, devices.bridge, step.address);
   }

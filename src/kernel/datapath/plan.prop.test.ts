@@ -16,6 +16,7 @@ const state: fc.Arbitrary<DatapathState> = fc.record({
   flood: fc.array(vtep),
   forwarding: fc.array(fc.record({ mac, vtep })),
   neighbours: fc.array(fc.record({ address, mac })),
+  routes: fc.array(address),
   firewall: fc.constant({ overlay: [], masquerade: [], exempt: [], portMaps: [] }),
   prune: fc.boolean(),
 });
@@ -28,6 +29,7 @@ const holding: fc.Arbitrary<Holding> = fc
     self: fc.array(fc.tuple(mac, canonicalVtep)),
     master: fc.array(fc.tuple(mac, fc.record({ sticky: fc.boolean() }))),
     neighbours: fc.array(fc.tuple(fc.constantFrom("10.32.0.1", "10.32.0.9", "fd32::1"), mac)),
+    routes: fc.array(fc.constantFrom("10.32.0.1", "10.32.0.9", "fd32::1")),
   })
   .map((held) => ({
     addresses: new Set(held.addresses),
@@ -35,6 +37,7 @@ const holding: fc.Arbitrary<Holding> = fc
     self: new Map(held.self),
     master: new Map(held.master),
     neighbours: new Map(held.neighbours),
+    routes: new Set(held.routes),
   }));
 
 function carryOut(desired: DatapathState, held: Holding, wanted: Wanted): number {
@@ -64,6 +67,7 @@ test("with prune only what is desired is left, whatever was held", () => {
         self: new Map(),
         master: new Map(),
         neighbours: new Map(),
+        routes: new Set(),
       };
       const pruning = { ...desired, prune: true };
       // Bridge addresses of other tools stay: compare without them.
@@ -103,6 +107,7 @@ test("what one state wanted and the next does not is deleted without prune", () 
         self: new Map(),
         master: new Map(),
         neighbours: new Map(),
+        routes: new Set(),
       };
       const twin = {
         ...held,
@@ -110,7 +115,7 @@ test("what one state wanted and the next does not is deleted without prune", () 
         flood: new Set<string>(),
         self: new Map<string, string>(),
       };
-      const other: Holding = { ...twin, master: new Map(), neighbours: new Map() };
+      const other: Holding = { ...twin, master: new Map(), neighbours: new Map(), routes: new Set() };
       const wanted = nothingWanted();
       carryOut({ ...first, prune: false }, held, wanted);
       carryOut({ ...second, prune: false }, held, wanted);

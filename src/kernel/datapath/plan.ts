@@ -15,6 +15,8 @@ export interface Holding {
   readonly master: Map<string, { readonly sticky: boolean }>;
   /** Permanent neighbour entries of the bridge, address -> MAC. */
   readonly neighbours: Map<string, string>;
+  /** Addresses in the table of routes for what comes from the bridge. */
+  readonly routes: Set<string>;
 }
 
 /**
@@ -26,10 +28,17 @@ export interface Wanted {
   readonly flood: Set<string>;
   readonly macs: Set<string>;
   readonly neighbours: Set<string>;
+  readonly routes: Set<string>;
 }
 
 export function nothingWanted(): Wanted {
-  return { addresses: new Set(), flood: new Set(), macs: new Set(), neighbours: new Set() };
+  return {
+    addresses: new Set(),
+    flood: new Set(),
+    macs: new Set(),
+    neighbours: new Set(),
+    routes: new Set(),
+  };
 }
 
 /** One change. `previous` is what the entry said before, when it moves. */
@@ -48,6 +57,8 @@ export type Step =
       readonly mac: string;
       readonly previous: string | undefined;
     }
+  | { readonly kind: "route-add"; readonly address: string }
+  | { readonly kind: "route-del"; readonly address: string }
   | { readonly kind: "neighbour-del"; readonly address: string }
   | { readonly kind: "fdb-del"; readonly mac: string; readonly self: boolean; readonly master: boolean }
   | { readonly kind: "flood-del"; readonly vtep: string }
@@ -96,11 +107,21 @@ export function plan(state: DatapathState, holding: Holding, wanted: Wanted): Pl
     if (previous !== mac) adds.push({ kind: "neighbour-set", address, mac, previous });
   }
 
+  const routes = new Set(state.routes.map(canonical));
+  for (const address of routes) {
+    wanted.routes.add(address);
+    if (!holding.routes.has(address)) adds.push({ kind: "route-add", address });
+  }
+
   // The deletes. An address goes first: the kernel then drops neighbour entries, which the caller puts back.
   // Addresses of other tools on the bridge are never ours to delete, `prune` or not.
   for (const address of holding.addresses) {
     if (!addresses.has(address) && wanted.addresses.has(address))
       deletes.push({ kind: "address-del", address });
+  }
+  for (const address of holding.routes) {
+    if (!routes.has(address) && (state.prune || wanted.routes.has(address)))
+      deletes.push({ kind: "route-del", address });
   }
   for (const address of holding.neighbours.keys()) {
     if (!neighbours.has(address) && (state.prune || wanted.neighbours.has(address))) {
@@ -137,6 +158,13 @@ export function record(step: Step, holding: Holding, wanted: Wanted): void {
       return;
     case "neighbour-set":
       holding.neighbours.set(step.address, step.mac);
+      return;
+    case "route-add":
+      holding.routes.add(step.address);
+      return;
+    case "route-del":
+      holding.routes.delete(step.address);
+      wanted.routes.delete(step.address);
       return;
     case "neighbour-del":
       holding.neighbours.delete(step.address);
@@ -177,6 +205,10 @@ export function describe(step: Step): string {
       return `neighbour ${step.previous === undefined ? "add" : "set"} ${step.address} ${step.mac}`;
     case "neighbour-del":
       return `neighbour del ${step.address}`;
+    case "route-add":
+      return `route add ${step.address}`;
+    case "route-del":
+      return `route del ${step.address}`;
   }
 }
 

@@ -227,5 +227,6 @@ function nothingHeld(): Holding {
     self: new Map(),
     master: new Map(),
     neighbours: new Map(),
+    routes: new Set(),
   };
 }

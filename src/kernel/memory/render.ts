@@ -58,6 +58,7 @@ export function render(host: MemoryHost): string {
     [...holding.neighbours].map(
       ([address, mac]) => `neigh ${address} dev ${bridge.name} lladdr ${mac} permanent`,
     ),
+    [...holding.routes].map((address) => `route ${address} dev ${bridge.name} iif ${bridge.name}`),
     [...host.forwarding].map((family) => `forwarding ipv${family}`),
     host.loopbackPorts ? [`route_localnet ${bridge.name}`] : [],
     sets(firewall),

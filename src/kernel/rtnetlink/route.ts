@@ -5,6 +5,7 @@ import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { AF_INET, AF_INET6, addressText, wireAddress, wireNetwork } from "./wire.ts";
 
 const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_OIF = 4;
@@ -12,6 +13,8 @@ const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_TABLE = 15;
+/** The attribute tells; the header has room for 255 only. */
+const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
 /** Who made the route: RTPROT_BOOT is what `ip route add` says; RTPROT_RA marks router advertisements. */
 const RTPROT_BOOT = 3;
@@ -32,9 +35,11 @@ export interface RouteChange {
   /** Interface index. */
   readonly oif: number;
   readonly onlink: boolean;
+  /** Absent: main. */
+  readonly table?: number;
 }
 
-/** A route of the main table. */
+/** A route of a table. */
 export interface Route {
   /** Canonical CIDR, "0.0.0.0/0" or "::/0" for a default route. */
   readonly dst: string;
@@ -61,15 +66,30 @@ export async function addRoute(socket: NetlinkPort, route: RouteChange): Promise
   }
 }
 
-/** The main table, IPv4 before IPv6. */
-export async function listRoutes(socket: NetlinkPort): Promise<readonly Route[]> {
+/** Delete a route. False when there was none. */
+export async function deleteRoute(socket: NetlinkPort, route: RouteChange): Promise<boolean> {
+  try {
+    await socket.request({ operation: "route delete", object: route.dst }, RTM_DELROUTE, encodeRoute(route));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ESRCH") return false;
+    throw error;
+  }
+}
+
+/** A table, the main one unless said, IPv4 before IPv6. */
+export async function listRoutes(socket: NetlinkPort, table = RT_TABLE_MAIN): Promise<readonly Route[]> {
   const routes: Route[] = [];
   for (const family of [AF_INET, AF_INET6]) {
     const header = Buffer.alloc(12);
     header.writeUInt8(family, 0);
-    const parts = await socket.dump({ operation: "route list", object: "main" }, RTM_GETROUTE, header);
+    const parts = await socket.dump(
+      { operation: "route list", object: `table ${table}` },
+      RTM_GETROUTE,
+      header,
+    );
     for (const part of parts) {
-      const route = part.type === RTM_NEWROUTE ? decodeRoute(part.data) : undefined;
+      const route = part.type === RTM_NEWROUTE ? decodeRoute(part.data, table) : undefined;
       if (route !== undefined) routes.push(route);
     }
   }
@@ -82,7 +102,7 @@ export function encodeRoute(route: RouteChange): Buffer {
   const header = Buffer.alloc(12);
   header.writeUInt8(dst.family, 0);
   header.writeUInt8(dst.prefix, 1);
-  header.writeUInt8(RT_TABLE_MAIN, 4);
+  header.writeUInt8(route.table === undefined ? RT_TABLE_MAIN : RT_TABLE_UNSPEC, 4);
   header.writeUInt8(RTPROT_BOOT, 5);
   header.writeUInt8(route.gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE, 6);
   header.writeUInt8(RTN_UNICAST, 7);
@@ -91,11 +111,12 @@ export function encodeRoute(route: RouteChange): Buffer {
   if (dst.prefix > 0) parts.push(attribute(RTA_DST, dst.bytes));
   if (route.gateway !== undefined) parts.push(attribute(RTA_GATEWAY, wireAddress(route.gateway).bytes));
   parts.push(attribute(RTA_OIF, u32(route.oif)));
+  if (route.table !== undefined) parts.push(attribute(RTA_TABLE, u32(route.table)));
   return Buffer.concat(parts);
 }
 
 /** RTM_NEWROUTE payload as the kernel sends it; undefined for other tables and cached copies. */
-export function decodeRoute(payload: Buffer): Route | undefined {
+export function decodeRoute(payload: Buffer, table = RT_TABLE_MAIN): Route | undefined {
   const attributes = parseAttributes(payload.subarray(12));
   const word = (type: number): number | undefined => {
     const bytes = attributes.get(type);
@@ -107,7 +128,7 @@ export function decodeRoute(payload: Buffer): Route | undefined {
   };
   const family = payload.readUInt8(0);
   const prefix = payload.readUInt8(1);
-  if ((word(RTA_TABLE) ?? payload.readUInt8(4)) !== RT_TABLE_MAIN) return undefined;
+  if ((word(RTA_TABLE) ?? payload.readUInt8(4)) !== table) return undefined;
   if ((readU32(payload, 8) & RTM_F_CLONED) !== 0) return undefined;
   return {
     dst: `${address(RTA_DST) ?? (family === AF_INET ? "0.0.0.0" : "::")}/${prefix}`,

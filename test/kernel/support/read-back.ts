@@ -44,12 +44,25 @@ export async function renderHost(ns: TestNamespace): Promise<string> {
       return `fdb ${entry["mac"]} dev ${vxlanName} master ${entry["master"]} ${entry["state"]}${sticky}`;
     }),
     neighbours.map((entry) => `neigh ${entry["dst"]} dev ${bridgeName} lladdr ${entry["lladdr"]} permanent`),
+    await bridgeRoutes(ns, bridgeName),
     await forwarding(ns),
     (await ns.run(`sysctl -n net.ipv4.conf.${bridgeName}.route_localnet`)).trim() === "1"
       ? [`route_localnet ${bridgeName}`]
       : [],
     await sets(ns),
   ]);
+}
+
+/** Routes of our table, of a family whose packets from the bridge are led there. */
+async function bridgeRoutes(ns: TestNamespace, bridge: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const family of ["-4", "-6"]) {
+    const rules = await ns.json(`ip ${family} -j rule show`);
+    if (!rules.some((rule) => rule["iif"] === bridge && rule["table"] === "6784")) continue;
+    const routes = await ns.json(`ip ${family} -j route show table 6784`);
+    found.push(...routes.map(({ dst, dev }) => `route ${dst} dev ${dev} iif ${bridge}`));
+  }
+  return found;
 }
 
 /** What memory/render.ts prints for a container's namespace. */

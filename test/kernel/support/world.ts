@@ -110,6 +110,7 @@ export class World {
       vxlan: { name: VXLAN, vni: 6784, port: 6784, local: host.address },
       ports: host.containers.map((container) => ({ name: container.hostIfname, hairpin: true })),
       flood: others.map((other) => other.address),
+      routes: [],
       forwarding: entries(others).map(({ one, container }) => ({ mac: container.mac, vtep: one.address })),
       neighbours: entries(this.hosts).flatMap(({ container }) =>
         container.addresses.map((address) => ({ address, mac: container.mac })),

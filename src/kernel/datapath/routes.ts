@@ -1,0 +1,49 @@
+// Routes for what comes from the bridge and must go back to it: to endpoints of other hosts in subnets the bridge is not
+// in. They stand in a table of their own that only packets from the bridge are led to, so that no peer's word changes where
+// the host itself sends anything.
+import { addRoute, deleteRoute, listRoutes } from "../rtnetlink/route.ts";
+import { addRule, listRules } from "../rtnetlink/rule.ts";
+import type { NetlinkSocket } from "../rtnetlink/socket.ts";
+
+interface Bridge {
+  readonly bridge: number;
+  readonly bridgeName: string;
+}
+
+/** Our VXLAN port, as a number nobody else takes. The priority is before main (32766). */
+const TABLE = 6784;
+const PRIORITY = 6784;
+
+export async function addBridgeRoute(
+  socket: NetlinkSocket,
+  { bridge, bridgeName }: Bridge,
+  address: string,
+): Promise<void> {
+  const family = address.includes(":") ? 6 : 4;
+  await addRule(socket, { family, iif: bridgeName, table: TABLE, priority: PRIORITY });
+  await addRoute(socket, { dst: cidrOf(address), oif: bridge, onlink: false, table: TABLE });
+}
+
+export async function deleteBridgeRoute(
+  socket: NetlinkSocket,
+  { bridge }: Bridge,
+  address: string,
+): Promise<void> {
+  await deleteRoute(socket, { dst: cidrOf(address), oif: bridge, onlink: false, table: TABLE });
+}
+
+/** Without the rule that leads to it, a route is as good as none: it is then made again, and the rule with it. */
+export async function observeBridgeRoutes(
+  socket: NetlinkSocket,
+  { bridge, bridgeName }: Bridge,
+): Promise<Set<string>> {
+  const routes = (await listRoutes(socket, TABLE)).filter(({ oif }) => oif === bridge);
+  if (routes.length === 0) return new Set();
+  const rules = (await listRules(socket)).filter(({ iif, table }) => iif === bridgeName && table === TABLE);
+  const led = new Set(rules.map(({ family }) => family));
+  return new Set(
+    routes.map(({ dst }) => dst.split("/")[0] ?? dst).filter((a) => led.has(a.includes(":") ? 6 : 4)),
+  );
+}
+
+const cidrOf = (address: string): string => `${address}/${address.includes(":") ? 128 : 32}`;
