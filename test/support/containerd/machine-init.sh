@@ -9,6 +9,20 @@ set -eu
 dir=$1
 covered=0
 
+# In a chroot, runc and setns(2) would begin at the root outside it. So what is / here becomes the root of this mount
+# namespace, by a static program, since outside there may be no other.
+if [ -z "${WEAVE_MACHINE-}" ]; then
+    mkdir -p "$dir/root" "$dir/outside"
+    mount --rbind / "$dir/root"
+    export WEAVE_MACHINE="$dir"
+    exec 3<"$dir/root"
+    exec nsenter --mount=/proc/self/ns/mnt /proc/self/fd/3/bin/busybox sh -c '
+        cd /proc/self/fd/3 && ./bin/busybox pivot_root . "./$WEAVE_MACHINE/outside" &&
+            exec ./bin/busybox chroot . /bin/sh "$@"' sh "$0" "$@"
+fi
+umount --lazy "$dir/outside"
+exec 3<&-
+
 # A directory whose entries are links to what was there, and in which the machine may make others.
 cover() {
     covered=$((covered + 1))

@@ -68,7 +68,7 @@ export class Machine extends Host {
 
   /** argv that runs a program in the machine. */
   inside(argv: readonly string[]): string[] {
-    return ["nsenter", `--target=${this.#initPid}`, "--net", "--mount", "--pid", "--root", ...argv];
+    return ["nsenter", `--target=${this.#initPid}`, "--net", "--mount", "--pid", ...argv];
   }
 
   /** A program's outcome; does not reject when it fails. */
