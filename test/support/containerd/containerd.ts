@@ -115,7 +115,7 @@ export class Containerd {
 
   /**
    * Version 2 is what containerd 1.6 reads; 2.x converts it. restrict_oom_score_adj: a process without CAP_SYS_RESOURCE
-   * must not ask for less than it has. opt: it would make /opt/containerd.
+   * must not ask for less than it has. opt: it would make /opt/containerd. transfer: how ctr of 2.x imports an image.
    */
   #config(): string {
     return `
@@ -133,6 +133,9 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "${this.#snapshotter}"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux"
+  snapshotter = "${this.#snapshotter}"
 `;
   }
 }
