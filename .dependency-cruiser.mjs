@@ -16,7 +16,14 @@ const layers = {
   "src/adapters/": ["src/ports/", "src/core/"],
   "src/adapters/http": ["src/ports/", "src/core/", "src/api/"],
   "src/daemon/": ["src/ports/", "src/core/"],
-  "cni-plugin/": ["src/api/", "src/ports/", "src/core/address/", "src/core/errors.ts", "src/core/hash.ts"],
+  "cni-plugin/": [
+    "src/api/",
+    "src/ports/",
+    "src/core/address/",
+    "src/core/boot-moment.ts",
+    "src/core/errors.ts",
+    "src/core/hash.ts",
+  ],
   "cmd/": [
     "src/daemon/",
     "src/adapters/",

@@ -1,8 +1,10 @@
 // DEL and GC: removing attachments. The link goes before the address, so that an address given to another is
 // configured nowhere else. Neither looks into the namespace: deleting the host end of a veth pair deletes
 // both.
+
 import { z } from "zod";
-import { type Attachment, type AttachmentKey, type BootMoment, isBefore } from "../src/ports/attachments.ts";
+import { isBefore } from "../src/core/boot-moment.ts";
+import type { Attachment, AttachmentKey, BootMoment } from "../src/ports/attachments.ts";
 import type { Call } from "./call.ts";
 import { foreignIpam } from "./config.ts";
 import { delegated, delegatedDel, delegatedEnd } from "./delegate.ts";

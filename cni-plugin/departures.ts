@@ -1,7 +1,8 @@
 // Remembers which attachments were removed when, so that an ADD which began before is refused: its process was held up
 // (paging, a frozen cgroup) while the runtime gave up on it and sent DEL. Nobody would remove what it leaves.
+import { isBefore } from "../src/core/boot-moment.ts";
 import { WeaveError } from "../src/core/errors.ts";
-import { type AttachmentKey, type BootMoment, isBefore } from "../src/ports/attachments.ts";
+import type { AttachmentKey, BootMoment } from "../src/ports/attachments.ts";
 
 /** Ten times the time a forwarder gives an ADD in all. */
 const MEMORY_MS = 600_000;

@@ -1,16 +1,16 @@
 // A working daemon side and host side in memory for the tests of the verbs. `before` lets a test fail or
 // delay any operation.
+import { isBefore } from "../../src/core/boot-moment.ts";
 import { WeaveError } from "../../src/core/errors.ts";
-import {
-  type AddressWish,
-  type Attachment,
-  type AttachmentKey,
-  type Attachments,
-  type AttachmentTerms,
-  type BootMoment,
-  type EndpointFacts,
-  isBefore,
-  type Readiness,
+import type {
+  AddressWish,
+  Attachment,
+  AttachmentKey,
+  Attachments,
+  AttachmentTerms,
+  BootMoment,
+  EndpointFacts,
+  Readiness,
 } from "../../src/ports/attachments.ts";
 import type {
   Attached,

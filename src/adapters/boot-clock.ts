@@ -1,6 +1,6 @@
 // When something happened on this host, in a form that a file written by another process can be compared with.
 import { readFileSync } from "node:fs";
-import type { BootMoment } from "../core/endpoints/attachment.ts";
+import type { BootMoment } from "../core/boot-moment.ts";
 
 /** /proc/uptime counts hundredths of a second: rounded up, so that a release written before is never taken for later. */
 const RESOLUTION_MS = 10;

@@ -1,6 +1,7 @@
 // What the host's own users (CLI, CNI plugin) ask of the core, and the answers. A request that cannot be answered yet
 // stays inside the core until it can, until its deadline, or until its caller goes away.
-import type { Attachment, AttachmentKey, AttachmentTerms, BootMoment } from "./endpoints/attachment.ts";
+import type { BootMoment } from "./boot-moment.ts";
+import type { Attachment, AttachmentKey, AttachmentTerms } from "./endpoints/attachment.ts";
 import type { ErrorCode } from "./errors.ts";
 
 /** What ADD found out: enough to publish the endpoint and to find the interface again. */

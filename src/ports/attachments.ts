@@ -1,18 +1,17 @@
 // What the CNI plugin's verbs need of the daemon: addresses for containers, kept per (network, container id,
 // ifname). Implemented by src/daemon on the core's mailbox; all errors are WeaveError.
 
+import type { BootMoment } from "../core/boot-moment.ts";
 import type {
   Attachment,
   AttachmentKey,
   AttachmentTerms,
-  BootMoment,
   Delegate,
   PublishedPort,
   Readiness,
 } from "../core/endpoints/attachment.ts";
 import type { AddressWish, EndpointFacts } from "../core/requests.ts";
 
-export { isBefore } from "../core/endpoints/attachment.ts";
 export type {
   AddressWish,
   Attachment,

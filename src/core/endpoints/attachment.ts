@@ -1,4 +1,5 @@
 // One container interface on the overlay, as those who ask for it see it.
+import type { BootMoment } from "../boot-moment.ts";
 
 /** An attachment's identity, as in the CNI specification. */
 export interface AttachmentKey {
@@ -52,16 +53,6 @@ export interface Delegate {
   /** The network configuration on stdin of ADD. */
   readonly config: string;
 }
-
-/** When something was done, comparable within one boot: CLOCK_BOOTTIME in ms. */
-export interface BootMoment {
-  readonly bootId: string;
-  readonly bootMs: number;
-}
-
-/** Whether `a` is known to have come before `b`; across boots nothing is known. */
-export const isBefore = (a: BootMoment, b: BootMoment): boolean =>
-  a.bootId === b.bootId && a.bootMs < b.bootMs;
 
 /** An answer for CNI STATUS and for ADD: can addresses be given out now? */
 export type Readiness =

@@ -1,8 +1,9 @@
 // The allocations of this host: which container holds which addresses, and in which slot its endpoint is published.
 
+import type { BootMoment } from "../boot-moment.ts";
 import type { AllocationRecord } from "../records.ts";
 import type { EndpointFacts } from "../requests.ts";
-import type { Attachment, AttachmentKey, AttachmentTerms, BootMoment } from "./attachment.ts";
+import type { Attachment, AttachmentKey, AttachmentTerms } from "./attachment.ts";
 
 export class Book {
   readonly #byKey = new Map<string, AllocationRecord>();

@@ -3,6 +3,7 @@
 // host, other peers.
 import { contains, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { Subnet } from "../address/universe.ts";
+import { isBefore } from "../boot-moment.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
 import type { Pool } from "../ipam/pool.ts";
@@ -19,7 +20,7 @@ import {
 } from "../records.ts";
 import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
-import { isBefore, type Readiness } from "./attachment.ts";
+import type { Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
 import { BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
 import { Holders, type HoldersHost } from "./holders.ts";
