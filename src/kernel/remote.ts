@@ -1,6 +1,7 @@
 // The Kernel port as the main thread has it: every call is a message to the kernel thread. A netlink call that takes
 // the kernel 40 ms therefore delays no heartbeat. Descriptors are the process's, so those of openNetns hold on both sides.
 
+import { closeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { WeaveError } from "../core/errors.ts";
 import type { Kernel } from "../ports/kernel.ts";
@@ -20,7 +21,8 @@ interface Waiting {
 /** `workerUrl` is the bundled worker.ts. The thread starts at once and ends with close(). */
 export function createWorkerKernel(workerUrl: URL | string, options: WorkerKernelOptions = {}): Kernel {
   const { onDeath, ...workerData } = options;
-  const worker = new Worker(workerUrl, { workerData, name: "kernel" });
+  // Descriptors that the thread opens are closed here, so it must not keep account of them.
+  const worker = new Worker(workerUrl, { workerData, name: "kernel", trackUnmanagedFds: false });
   const waiting = new Map<number, Waiting>();
   let lastId = 0;
   let ended: Error | undefined;
@@ -60,7 +62,10 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
     apply: (state) => call("apply", state),
     observe: () => call("observe"),
     openNetns: (source) => call("openNetns", source),
-    closeNetns: (netns) => call("closeNetns", netns),
+    // A descriptor is the whole process's, so this needs no other thread.
+    async closeNetns(netns) {
+      closeSync(netns.fd);
+    },
     attach: (spec) => call("attach", spec),
     detach: (hostIfname) => call("detach", hostIfname),
     look: (netns, ifname) => call("look", netns, ifname),
