@@ -122,12 +122,14 @@ describe.skipIf(whyNot() !== undefined)("port maps", () => {
         expect(await ask(far.netns, protocol, "10.32.0.1", 8080)).toBe("web 10.32.0.1");
         expect(await ask(far.netns, protocol, "fd99::1", 8080)).toBe("web fd99::2");
       }
-      // One whose address another address manager gave is outside the ranges, and still reaches itself.
+      // Those whose addresses another address manager gave are outside the ranges, and still reach themselves and others.
       const state = exposed(alice, [...map(web, 8080), ...map(web, 8080, "udp")]);
       await alice.kernel.apply({ ...state, firewall: { ...state.firewall, overlay: [], masquerade: [] } });
       for (const protocol of PROTOCOLS) {
         expect(await ask(web.netns, protocol, "10.99.0.1", 8080)).toBe("web 10.32.0.1");
         expect(await ask(web.netns, protocol, "fd99::1", 8080)).toBe("web fd32::1");
+        expect(await ask(other.netns, protocol, "10.99.0.1", 8080)).toMatch(/^web 10\.32\./);
+        expect(await ask(other.netns, protocol, "fd99::1", 8080)).toMatch(/^web fd32:/);
       }
     },
   );
