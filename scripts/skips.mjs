@@ -1,7 +1,7 @@
 // Which skipped tests are a failure. A test that could run here must run: as root every skip needs a reason that
 // test/allowed-skips.txt lists; without root the tests that need it may skip, and say so.
 
-const needRoot = ["kernel", "e2e"];
+const needRoot = ["kernel", "e2e", "cni", "runtimes"];
 
 /**
  * @param {{ project: string, reason: string }[]} skipped
