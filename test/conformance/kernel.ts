@@ -375,8 +375,18 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
         { dst: "::/0", gw: "fd32::1" },
       ];
       await attach(path, { addresses, routes });
+      // Nothing of a second interface is told of the first.
+      const second = { hostIfname: "vw000000000002", ifname: "eth1", mac: "02:a0:0a:20:00:09" };
+      await attach(path, { ...second, addresses: ["192.0.2.9/24", "fd99::9/64"], routes: [] });
       const end = { bridge: "weave", up: true, containerMac: M2 };
-      expect(await harness.kernel.hostEnds()).toEqual(new Map([["vw000000000001", end]]));
+      const [name, other] = ["vw000000000001", "vw000000000002"];
+      const otherEnd = { ...end, containerMac: second.mac };
+      expect(await harness.kernel.hostEnds()).toEqual(
+        new Map([
+          [name, end],
+          [other, otherEnd],
+        ]),
+      );
       const netns = await harness.kernel.openNetns({ path });
       const link = await harness.kernel.look(netns, "eth0");
       const sorted = (list: readonly RouteSpec[] = []) =>
@@ -389,11 +399,9 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
         routes: sorted([...routes, { dst: "10.32.0.0/12" }, { dst: "fd32::/96" }]),
         hostIfname: "vw000000000001",
       });
-      expect(await harness.kernel.look(netns, "eth1")).toBeUndefined();
+      expect(await harness.kernel.look(netns, "eth2")).toBeUndefined();
       await harness.setMac(path, "eth0", M1);
-      expect(await harness.kernel.hostEnds()).toEqual(
-        new Map([["vw000000000001", { ...end, containerMac: M1 }]]),
-      );
+      expect((await harness.kernel.hostEnds()).get(name)).toEqual({ ...end, containerMac: M1 });
       expect((await harness.kernel.look(netns, "eth0"))?.mac).toBe(M1);
       await harness.kernel.closeNetns(netns);
     });
