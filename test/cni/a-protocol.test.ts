@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Container, callPlugin, type PluginCall } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
+import { expectError } from "./errors.ts";
 import { runRaw } from "./raw.ts";
-import { expectEmpty, expectError, type Remains, remainsOf, useRig } from "./rig.ts";
+import { expectEmpty, type Remains, remainsOf } from "./remains.ts";
+import { useRig } from "./rig.ts";
 
 describe("A. protocol and validation", () => {
   const rig = useRig();

@@ -3,7 +3,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { isObject, type JsonObject, TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Container } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
-import { addressOf, attachmentOf, failureOf, listOf, remainsOf, useRig } from "./rig.ts";
+import { failureOf } from "./errors.ts";
+import { remainsOf } from "./remains.ts";
+import { addressOf, listOf } from "./results.ts";
+import { attachmentOf, useRig } from "./rig.ts";
 
 describe("C. what ADD makes", () => {
   const rig = useRig();

@@ -5,7 +5,9 @@ import { askGreeting, serveGreeting } from "../support/greeter.ts";
 import type { Host } from "../support/host.ts";
 import { capitalised } from "../support/libcni/libcni.ts";
 import { shapersOf } from "../support/pod-effects.ts";
-import { expectError, failureOf, type Remains, remainsOf, useRig } from "./rig.ts";
+import { expectError, failureOf } from "./errors.ts";
+import { type Remains, remainsOf } from "./remains.ts";
+import { useRig } from "./rig.ts";
 
 describe("capabilities of weave-net", () => {
   const rig = useRig();

@@ -10,16 +10,9 @@ import { eventually } from "../kernel/support/namespaces.ts";
 import { type Container, callPlugin, type PluginAnswer } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { slowNamespaceWork } from "../support/strace.ts";
-import {
-  attachmentOf,
-  expectEmpty,
-  expectError,
-  failureOf,
-  type Remains,
-  remainsOf,
-  untilAsBefore,
-  useRig,
-} from "./rig.ts";
+import { expectError, failureOf } from "./errors.ts";
+import { expectEmpty, type Remains, remainsOf, untilAsBefore } from "./remains.ts";
+import { attachmentOf, useRig } from "./rig.ts";
 
 /**
  * What each step into or out of a namespace takes longer when an ADD is to be caught in its middle. Steps 0 and 1

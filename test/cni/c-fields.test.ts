@@ -4,7 +4,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { JsonObject, TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { capitalised } from "../support/libcni/libcni.ts";
-import { type Attached, expectError, failureOf, listOf, remainsOf, useRig } from "./rig.ts";
+import { expectError, failureOf } from "./errors.ts";
+import { remainsOf } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { type Attached, useRig } from "./rig.ts";
 
 describe("fields of the configuration", () => {
   const rig = useRig();

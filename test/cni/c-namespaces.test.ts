@@ -8,15 +8,9 @@ import { eventually } from "../kernel/support/namespaces.ts";
 import type { Container } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { Libcni } from "../support/libcni/libcni.ts";
-import {
-  type Attached,
-  attachmentOf,
-  expectEmpty,
-  failureOf,
-  type Remains,
-  remainsOf,
-  useRig,
-} from "./rig.ts";
+import { failureOf } from "./errors.ts";
+import { expectEmpty, type Remains, remainsOf } from "./remains.ts";
+import { type Attached, attachmentOf, useRig } from "./rig.ts";
 
 describe("C. namespaces", () => {
   const rig = useRig();

@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../support/host.ts";
 import { parseNetwork } from "../support/libcni/libcni.ts";
-import { type Attached, attachmentOf, expectEmpty, type Remains, remainsOf, useRig } from "./rig.ts";
+import { expectEmpty, type Remains, remainsOf } from "./remains.ts";
+import { type Attached, attachmentOf, useRig } from "./rig.ts";
 
 describe("C. at the same time", () => {
   const rig = useRig();

@@ -2,7 +2,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { JsonObject } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
-import { failureOf, listOf, type Remains, remainsOf, useRig, type Wishes } from "./rig.ts";
+import { failureOf } from "./errors.ts";
+import { type Remains, remainsOf } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { useRig, type Wishes } from "./rig.ts";
 
 /** One place where runtimes put wishes. */
 interface Place {

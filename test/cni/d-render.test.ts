@@ -6,7 +6,9 @@ import { isObject, type JsonObject } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { convertResult } from "../support/libcni/convert.ts";
 import { RESULT_SCHEMAS } from "../support/libcni/schema.ts";
-import { attachmentOf, listOf, remainsOf, useRig, type Wishes } from "./rig.ts";
+import { remainsOf } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { attachmentOf, useRig, type Wishes } from "./rig.ts";
 
 const NOTHING: { readonly json: JsonObject; readonly stdout: string } = { json: {}, stdout: "" };
 

@@ -8,17 +8,10 @@ import type { Container } from "../support/container.ts";
 import { askGreeting, serveGreeting } from "../support/greeter.ts";
 import type { Host } from "../support/host.ts";
 import { capitalised } from "../support/libcni/libcni.ts";
-import {
-  attachmentOf,
-  DEBIAN,
-  expectEmpty,
-  failureOf,
-  listOf,
-  type Remains,
-  remainsOf,
-  untilAsBefore,
-  useRig,
-} from "./rig.ts";
+import { failureOf } from "./errors.ts";
+import { expectEmpty, type Remains, remainsOf, untilAsBefore } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { attachmentOf, DEBIAN, useRig } from "./rig.ts";
 
 const PORTMAP = { type: "portmap", snat: true, capabilities: { portMappings: true } };
 const BANDWIDTH = { type: "bandwidth", capabilities: { bandwidth: true } };

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Host } from "../support/host.ts";
 import { loadNetwork, parseNetwork } from "../support/libcni/libcni.ts";
-import { attachmentOf, DEBIAN, failureOf, useRig } from "./rig.ts";
+import { failureOf } from "./errors.ts";
+import { attachmentOf, DEBIAN, useRig } from "./rig.ts";
 
 describe("E. the versions a list offers", () => {
   const rig = useRig();

@@ -5,7 +5,9 @@ import { eventually, type JsonObject, type TestNamespace } from "../kernel/suppo
 import type { Container } from "../support/container.ts";
 import { askGreeting, serveGreeting } from "../support/greeter.ts";
 import type { Attachment, Libcni, Network } from "../support/libcni/libcni.ts";
-import { type Attached, addressOf, attachmentOf, listOf, type Remains, remainsOf, useRig } from "./rig.ts";
+import { type Remains, remainsOf } from "./remains.ts";
+import { addressOf, listOf } from "./results.ts";
+import { type Attached, attachmentOf, useRig } from "./rig.ts";
 
 const MAC = "02:aa:bb:cc:dd:02";
 

@@ -1,11 +1,13 @@
 // Cases 87 and 88 of the contract, and beyond: DEL while the daemon is down, and what its journal may undo later.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
 import { journalOf } from "../support/traces.ts";
-import { type Attached, expectEmpty, type Remains, remainsOf, untilAsBefore, useRig } from "./rig.ts";
+import { expectEmpty, type Remains, remainsOf, untilAsBefore } from "./remains.ts";
+import { type Attached, useRig } from "./rig.ts";
 
 describe("F. DEL without the daemon", () => {
   const rig = useRig();
@@ -82,6 +84,27 @@ describe("F. DEL without the daemon", () => {
     expect((await remainsOf(host)).endpoints).toContain(third.address);
     expect(await pod.pings(before.endpoints[0] ?? "")).toBe(true);
     await rig.detach(third);
+    expect(await remainsOf(host)).toEqual(before);
+  });
+
+  it("an ADD that waits while the DEL before it is journalled is served, and stays", async () => {
+    const attached = await rig.attached();
+    const { pod, network } = attached;
+    process.kill(host.pid(), "SIGSTOP");
+    let again: Promise<Attached>;
+    try {
+      await rig.detach(attached); // gives up on the daemon, and journals
+      expect(journalOf(host)).toHaveLength(1);
+      again = rig.attach(pod, network);
+      await delay(200); // for it to reach the socket; sooner or later makes no difference to what is asked
+    } finally {
+      process.kill(host.pid(), "SIGCONT");
+    }
+    const second = await again;
+    await eventually("the journal is empty", () => journalOf(host).length === 0);
+    expect((await remainsOf(host)).endpoints).toContain(second.address);
+    expect(await pod.pings(before.endpoints[0] ?? "")).toBe(true);
+    await rig.detach(second);
     expect(await remainsOf(host)).toEqual(before);
   });
 

@@ -6,7 +6,9 @@ import { CNI_VERSIONS } from "../../cni-plugin/versions.ts";
 import type { JsonObject } from "../kernel/support/namespaces.ts";
 import type { Container, PluginAnswer } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
-import { attachmentOf, expectEmpty, expectError, type Remains, remainsOf, useRig } from "./rig.ts";
+import { expectError } from "./errors.ts";
+import { expectEmpty, type Remains, remainsOf } from "./remains.ts";
+import { attachmentOf, useRig } from "./rig.ts";
 
 describe("F. DEL", () => {
   const rig = useRig();

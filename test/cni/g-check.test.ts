@@ -2,7 +2,10 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { eventually, TestNamespace } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
-import { type Attached, expectError, failureOf, listOf, type Remains, remainsOf, useRig } from "./rig.ts";
+import { expectError, failureOf } from "./errors.ts";
+import { type Remains, remainsOf } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { type Attached, useRig } from "./rig.ts";
 
 describe("G. CHECK", () => {
   const rig = useRig();

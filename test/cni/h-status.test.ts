@@ -6,7 +6,9 @@ import { eventually } from "../kernel/support/namespaces.ts";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { useLab } from "../support/lab.ts";
-import { type Attached, expectError, failureOf, Rig, remainsOf, useRig } from "./rig.ts";
+import { expectError, failureOf } from "./errors.ts";
+import { remainsOf } from "./remains.ts";
+import { type Attached, Rig, useRig } from "./rig.ts";
 
 const CONFIG = { cniVersion: "1.1.0" };
 

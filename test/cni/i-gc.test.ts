@@ -6,15 +6,9 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import type { Libcni } from "../support/libcni/libcni.ts";
-import {
-  type Attached,
-  attachmentOf,
-  expectEmpty,
-  expectError,
-  type Remains,
-  remainsOf,
-  useRig,
-} from "./rig.ts";
+import { expectError } from "./errors.ts";
+import { expectEmpty, type Remains, remainsOf } from "./remains.ts";
+import { type Attached, attachmentOf, useRig } from "./rig.ts";
 
 describe("I. GC", () => {
   const rig = useRig();

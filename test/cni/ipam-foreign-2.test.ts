@@ -7,18 +7,10 @@ import { eventually, type JsonObject } from "../kernel/support/namespaces.ts";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { RESULT_SCHEMAS } from "../support/libcni/schema.ts";
-import {
-  attachmentOf,
-  DEBIAN,
-  expectEmpty,
-  expectError,
-  failureOf,
-  listOf,
-  type Remains,
-  remainsOf,
-  untilAsBefore,
-  useRig,
-} from "./rig.ts";
+import { expectError, failureOf } from "./errors.ts";
+import { expectEmpty, type Remains, remainsOf, untilAsBefore } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { attachmentOf, DEBIAN, useRig } from "./rig.ts";
 
 const SUBNET = "10.100.0.0/24";
 
@@ -80,10 +72,9 @@ describe("a foreign ipam.type", () => {
     before = await remainsOf(host);
   });
 
-  it("static: the addresses of the configuration, both families, in every version's shape", async () => {
+  it("case 66: static, with an address of each family: both, also at 0.2.0", async () => {
     const addresses = [{ address: "10.101.0.5/24" }, { address: "fd00:101::5/64" }];
     for (const version of ["0.2.0", "0.4.0", "1.0.0"] as const) {
-      // 66: both families at 0.2.0.
       const network = rig.network({ cniVersion: version, ipam: { type: "static", addresses } });
       const attached = await rig.attached(network);
       const printed = rig.cni.runs.at(-1)?.json ?? {};

@@ -6,7 +6,10 @@ import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import type { Network } from "../support/libcni/libcni.ts";
 import { RESULT_SCHEMAS } from "../support/libcni/schema.ts";
-import { failureOf, listOf, type Remains, remainsOf, useRig } from "./rig.ts";
+import { failureOf } from "./errors.ts";
+import { type Remains, remainsOf } from "./remains.ts";
+import { listOf } from "./results.ts";
+import { useRig } from "./rig.ts";
 
 const GATEWAY = "10.45.0.1";
 

@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../kernel/support/namespaces.ts";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
-import { type Attached, type Remains, remainsOf, untilAsBefore, useRig } from "./rig.ts";
+import { type Remains, remainsOf, untilAsBefore } from "./remains.ts";
+import { type Attached, useRig } from "./rig.ts";
 
 /** How often it looks, with its own time for the work. */
 const TICK_MS = 60_000 + 10_000;

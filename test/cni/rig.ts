@@ -1,10 +1,9 @@
-// The stage of the contract's cases: a daemon on each host, libcni as a runtime of the first host would use it, and
-// what every case asks of errors and of what is left behind.
+// The stage of the contract's cases: a daemon on each host, and libcni as a runtime there would use it.
 import { mkdtempSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeAll, beforeEach, expect } from "vitest";
-import { eventually, isObject, type JsonObject } from "../kernel/support/namespaces.ts";
-import type { Container, PluginAnswer } from "../support/container.ts";
+import { afterEach, beforeAll, beforeEach } from "vitest";
+import type { JsonObject } from "../kernel/support/namespaces.ts";
+import type { Container } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { type Lab, useLab } from "../support/lab.ts";
 import {
@@ -12,10 +11,9 @@ import {
   Libcni,
   type LibcniOptions,
   type Network,
-  PluginFailure,
   parseNetwork,
 } from "../support/libcni/libcni.ts";
-import { journalOf } from "../support/traces.ts";
+import { addressOf } from "./results.ts";
 
 /** Where Debian puts the reference plugins. */
 export const DEBIAN = "/usr/lib/cni";
@@ -149,100 +147,4 @@ export function useRig({
 
 export function attachmentOf(pod: Container, ifname = "eth0", wishes: Wishes = {}): Attachment {
   return { containerId: pod.id, netns: pod.namespace.path, ifname, ...wishes };
-}
-
-/** The first address of a result, without prefix. */
-export function addressOf(result: JsonObject): string {
-  const [first] = listOf(result, "ips");
-  const family = isObject(result["ip4"]) ? result["ip4"]["ip"] : undefined;
-  return String(first?.["address"] ?? family).split("/")[0] ?? "";
-}
-
-/** A list of objects in a result. */
-export function listOf(result: JsonObject, key: string): readonly JsonObject[] {
-  const value = result[key];
-  return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
-/** What a call that must fail failed with. */
-export async function failureOf(call: Promise<unknown>): Promise<PluginFailure> {
-  const outcome = await call.then(
-    (value) => new Error(`it succeeded: ${JSON.stringify(value)}`),
-    (error: unknown) => error,
-  );
-  if (outcome instanceof PluginFailure) return outcome;
-  throw outcome;
-}
-
-/** Case 17 for every error: one JSON object on stdout, numeric code, a message of one line, a failing exit. */
-export function expectError(
-  answer: Pick<PluginAnswer, "exit" | "stdout" | "json">,
-  code: number | readonly number[],
-  ...says: readonly string[]
-): void {
-  expect(answer.exit, answer.stdout).toBeGreaterThan(0);
-  expect(answer.exit).toBeLessThan(126);
-  const parsed: unknown = JSON.parse(answer.stdout);
-  expect(parsed).toMatchObject({
-    cniVersion: expect.stringMatching(/^\d+\.\d+\.\d+$/),
-    code: expect.any(Number),
-    msg: expect.stringMatching(/^[^\n]*\w[^\n]*$/),
-  });
-  expect(answer.stdout).not.toMatch(/ at .*\.[jt]s:\d+/);
-  expect([code].flat(), answer.stdout).toContain(answer.json["code"]);
-  const said = `${String(answer.json["msg"])} ${String(answer.json["details"] ?? "")}`;
-  for (const text of says) expect(said).toContain(text);
-}
-
-/** Everything an attachment may leave on its host. */
-export interface Remains {
-  readonly links: readonly string[];
-  readonly journal: readonly string[];
-  /** `nft list table inet weave`: masquerade, port maps. */
-  readonly firewall: string;
-  readonly used: number;
-  readonly endpoints: readonly string[];
-}
-
-export async function remainsOf(host: Host): Promise<Remains> {
-  const links = await host.namespace.json("ip -j link show");
-  const status = await host.status();
-  return {
-    links: links.map((link) => String(link["ifname"])).sort(),
-    journal: journalOf(host),
-    firewall: await host.namespace.run("nft list table inet weave"),
-    used: status.ipam.reduce((sum, { used }) => sum + used, 0),
-    endpoints: status.endpoints
-      .filter((endpoint) => endpoint.local)
-      .map((endpoint) => endpoint.address)
-      .sort(),
-  };
-}
-
-/** Wait until all is as it was; a failure shows what differs, and the daemon's log. */
-export async function untilAsBefore(
-  host: Host,
-  before: Remains,
-  why: string,
-  timeoutMs = 10_000,
-): Promise<void> {
-  let now: Remains | undefined;
-  try {
-    await eventually(
-      why,
-      async () => {
-        now = await remainsOf(host);
-        return JSON.stringify(now) === JSON.stringify(before);
-      },
-      timeoutMs,
-    );
-  } catch {
-    expect(now, `${why}${host.logTail()}`).toEqual(before);
-  }
-}
-
-/** The container side: nothing but `lo`. */
-export async function expectEmpty(pod: Container): Promise<void> {
-  const links = await pod.namespace.json("ip -j link show");
-  expect(links.map((link) => link["ifname"])).toEqual(["lo"]);
 }

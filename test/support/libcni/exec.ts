@@ -91,7 +91,7 @@ export async function runPlugin(
 }
 
 /** The first regular file of that name; nobody looks at its mode. */
-export function findPlugin(type: string, binDirs: readonly string[]): string {
+function findPlugin(type: string, binDirs: readonly string[]): string {
   if (type === "" || type.includes("/")) throw new Error(`invalid plugin name: "${type}"`);
   const paths = binDirs.map((dir) => join(dir, type));
   const found = paths.find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
