@@ -81,6 +81,20 @@ describe("C. at the same time", () => {
     expect(await remainsOf(host)).toEqual(before);
   });
 
+  it("five ADDs of one attachment: one is served, the others are refused, and DEL undoes it", async () => {
+    const pod = rig.pod();
+    const attachment = attachmentOf(pod);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 5 }, () => rig.cni.add(rig.network(), attachment)),
+    );
+    const failures = outcomes.filter((one) => one.status === "rejected").map(({ reason }) => reason);
+    expect(failures).toEqual(Array(4).fill(expect.objectContaining({ code: 100 })));
+    expect(await pod.pings(bridge)).toBe(true);
+    expect((await remainsOf(host)).used).toBe(before.used + 1);
+    await rig.cni.del(rig.network(), attachment);
+    expect(await remainsOf(host)).toEqual(before);
+  });
+
   it("case 58: two interfaces of one container, as Mesos adds them", async () => {
     const pod = rig.pod();
     const network = rig.network();

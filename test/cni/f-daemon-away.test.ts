@@ -5,9 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../kernel/support/namespaces.ts";
 import type { Host } from "../support/host.ts";
+import { PluginFailure } from "../support/libcni/libcni.ts";
 import { journalOf } from "../support/traces.ts";
 import { expectEmpty, type Remains, remainsOf, untilAsBefore } from "./remains.ts";
-import { type Attached, useRig } from "./rig.ts";
+import { type Attached, attachmentOf, useRig } from "./rig.ts";
 
 describe("F. DEL without the daemon", () => {
   const rig = useRig();
@@ -106,6 +107,40 @@ describe("F. DEL without the daemon", () => {
     expect(await pod.pings(before.endpoints[0] ?? "")).toBe(true);
     await rig.detach(second);
     expect(await remainsOf(host)).toEqual(before);
+  });
+
+  it("a storm over restarts and deaths of the daemon: every DEL succeeds, nothing is left", async () => {
+    let over = false;
+    const outcomes = { served: 0, refused: 0 };
+    const lane = async (number: number): Promise<void> => {
+      for (let turn = 0; !over; turn++) {
+        const pod = rig.pod(`l${number}t${turn}`);
+        const attachment = attachmentOf(pod);
+        await rig.cni.add(rig.network(), attachment).then(
+          () => outcomes.served++,
+          (error: unknown) => {
+            if (!(error instanceof PluginFailure) || error.code !== 11) throw error;
+            outcomes.refused++;
+          },
+        );
+        await rig.cni.del(rig.network(), attachment);
+        await expectEmpty(pod);
+        pod.namespace.remove();
+      }
+    };
+    const lanes = Promise.all([0, 1, 2, 3].map(lane));
+    // Whatever it throws is met below; meanwhile it is nobody's.
+    lanes.catch(() => undefined);
+    for (const end of [() => host.stop(), () => host.kill(), () => host.kill()]) {
+      const served = outcomes.served;
+      await eventually("ADDs are served", () => outcomes.served > served + 3, 20_000);
+      await end();
+      await host.launch();
+    }
+    over = true;
+    await lanes;
+    expect(outcomes.refused).toBeGreaterThan(0);
+    await untilAsBefore(host, before, "all is freed");
   });
 
   it("case 88: succeeds when the daemon has lost all it knew", async () => {

@@ -2,16 +2,21 @@
 // an address that another host's container has is refused.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
+import { CNI_VERSIONS } from "../../cni-plugin/versions.ts";
 import { eventually, type JsonObject } from "../kernel/support/namespaces.ts";
 import { callPlugin } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { RESULT_SCHEMAS } from "../support/libcni/schema.ts";
+import { slowNamespaceWork } from "../support/strace.ts";
 import { expectError, failureOf } from "./errors.ts";
 import { expectEmpty, type Remains, remainsOf, untilAsBefore } from "./remains.ts";
 import { listOf } from "./results.ts";
 import { attachmentOf, DEBIAN, useRig } from "./rig.ts";
 
+/** See c-daemon.test.ts: steps 0 and 1 identify the namespace, 2 and 3 make the interface. */
+const STEP_MS = 200;
 const SUBNET = "10.100.0.0/24";
 
 describe("a foreign ipam.type", () => {
@@ -61,6 +66,45 @@ describe("a foreign ipam.type", () => {
     await nothingIsLeft();
   });
 
+  it.each([undefined, ...CNI_VERSIONS])("host-local at %s", async (cniVersion) => {
+    const ipam = { subnet: undefined, ranges: [[{ subnet: SUBNET }]] };
+    const network = rig.network({ cniVersion, ...hostLocal(cniVersion === undefined ? {} : ipam) });
+    if (cniVersion === "1.1.0") {
+      // Debian's stops at 1.0.0: its own words.
+      expect(await failureOf(rig.attached(network))).toMatchObject({
+        code: 1,
+        msg: expect.stringContaining("host-local"),
+      });
+    } else {
+      const attached = await rig.attached(network);
+      RESULT_SCHEMAS[cniVersion ?? "0.1.0"].parse(rig.cni.runs.at(-1)?.json);
+      expect(held()).toEqual([attached.address]);
+      await rig.detach(attached);
+    }
+    await nothingIsLeft();
+  });
+
+  it("a delegate that hangs is ended with the call that waits for it, and told of the end", async () => {
+    const log = join(rig.lab.dir, "hanging");
+    const file = join(host.cniBinDir, "hanging-ipam");
+    const script = `#!/bin/sh\necho "$CNI_COMMAND $$" >> ${log}\n[ "$CNI_COMMAND" = ADD ] && exec sleep 600\nexit 0\n`;
+    writeFileSync(file, script, { mode: 0o755 });
+    const lines = (): string[] =>
+      existsSync(log) ? readFileSync(log, "utf8").split("\n").filter(Boolean) : [];
+    const network = rig.network({ ipam: { type: "hanging-ipam" } });
+    const pod = rig.pod();
+    const killer = new AbortController();
+    const adding = failureOf(rig.cni.add(network, attachmentOf(pod), killer.signal));
+    const [, pid = ""] = await eventually("it hangs", () => lines()[0]?.split(" "));
+    killer.abort();
+    await adding;
+    await eventually("it is ended", () => !existsSync(`/proc/${pid}`));
+    await eventually("it is told", () => lines().some((line) => line.startsWith("DEL ")));
+    await rig.cni.del(network, attachmentOf(pod));
+    await expectEmpty(pod);
+    await nothingIsLeft();
+  });
+
   it("the gateway it names is the bridge's", async () => {
     const attached = await rig.attached(rig.network({ ...hostLocal(), isGateway: true }));
     const gateway = String(listOf(attached.result, "ips")[0]?.["gateway"]);
@@ -93,6 +137,7 @@ describe("a foreign ipam.type", () => {
           expect.objectContaining({ local: "fd00:101::5" }),
         ]),
       );
+      if (version !== "0.2.0") await rig.cni.check(network, attached.attachment);
       await rig.detach(attached);
       await nothingIsLeft();
     }
@@ -159,6 +204,24 @@ describe("a foreign ipam.type", () => {
     await eventually("it is freed", () => held().length === 0);
     await nothingIsLeft();
   });
+
+  it.each([1, 2, 3])(
+    "the death of the daemon at step %i of an ADD leaves the delegate no address",
+    async (step) => {
+      const pod = rig.pod(`step${step}`);
+      const slow = await slowNamespaceWork(host.pid(), STEP_MS);
+      const adding = failureOf(rig.attach(pod, rig.network(hostLocal())));
+      await delay((step + 0.5) * STEP_MS);
+      await host.kill();
+      await slow.stop();
+      expect((await adding).code).toBe(11);
+      if (step === 2) await rig.cni.del(rig.network(hostLocal()), attachmentOf(pod)); // or no DEL at all
+      await host.launch();
+      await eventually("it is freed", () => held().length === 0);
+      await untilAsBefore(host, before, "all is freed");
+      await expectEmpty(pod);
+    },
+  );
 
   it("reconciliation frees the delegate's address of a dead namespace", async () => {
     const attached = await rig.attached(rig.network(hostLocal()));

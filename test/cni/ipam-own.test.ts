@@ -147,4 +147,14 @@ describe("weave-ipam", () => {
     await rig.detach(other);
     expect((await remainsOf(host)).used).toBe(before.used);
   });
+
+  it("without the daemon: ADD is code 11, DEL succeeds and frees the address later", async () => {
+    const network = networkOf({ type: "bridge", bridge: "br-other" });
+    const attached = await rig.attached(network);
+    await host.stop();
+    expect((await failureOf(rig.attached(network))).code).toBe(11);
+    await rig.detach(attached);
+    await host.launch();
+    await host.until("the address is free", ({ ipam }) => ipam[0]?.used === before.used);
+  });
 });
