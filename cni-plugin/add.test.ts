@@ -144,6 +144,13 @@ describe("refused before any change", () => {
     expect(daemon.residue()).toEqual(NOTHING_LEFT);
   });
 
+  test("a gateway of another family than the addresses: code 7, nothing left", async () => {
+    const daemon = new Harness();
+    const { json } = await daemon.call("ADD", { config: { ipam: { gateway: "fd00::1" } } });
+    expect(json).toMatchObject({ code: 7, msg: expect.stringContaining("ipam.gateway") });
+    expect(daemon.residue()).toEqual(NOTHING_LEFT);
+  });
+
   test("the host's namespace: code 8", async () => {
     const daemon = new Harness();
     daemon.kernel.before = (operation) => {

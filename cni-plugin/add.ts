@@ -78,6 +78,7 @@ async function attach(call: Call, plan: Plan, undo: Undo): Promise<string> {
     delegate === undefined
       ? await ownAddresses(call, config, wishes, (wish) => reserve(call, wish, terms, undo))
       : await delegatedAddresses(call, config, delegate, (wish) => reserve(call, wish, terms, undo), undo);
+  warnOfLostPorts(call, wishes, given.ips);
   const routes = routesFor(given.routes, given.ips);
   const link = {
     ifname: request.ifname,
@@ -171,6 +172,16 @@ function defaultMac(ips: Addresses["ips"]): string {
   const ip = ips.find(({ address }) => !address.includes(":")) ?? ips[0];
   if (ip === undefined) throw new WeaveError("internal", "an allocation without addresses");
   return macForAddress(ip.address);
+}
+
+/** As the reference plugin has it, a host address of a family the container lacks publishes nothing. But it is said. */
+function warnOfLostPorts({ warn }: Call, { ports }: Wishes, ips: Addresses["ips"]): void {
+  const has = new Set(ips.map(({ address }) => address.includes(":")));
+  for (const { hostAddress, hostPort } of ports) {
+    if (hostAddress === undefined || has.has(hostAddress.includes(":"))) continue;
+    const family = hostAddress.includes(":") ? "IPv6" : "IPv4";
+    warn(`port ${hostPort} of ${hostAddress} leads nowhere: the container has no ${family} address`);
+  }
 }
 
 /** There is one bridge, whatever name a configuration made for another plugin has for it. */

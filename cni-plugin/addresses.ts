@@ -4,6 +4,7 @@ import type { AddressWish, Attachment } from "../src/ports/attachments.ts";
 import type { Call } from "./call.ts";
 import type { Dns, NetworkConfig } from "./config.ts";
 import { delegatedAdd, delegatedDel } from "./delegate.ts";
+import { CniCode, CniError } from "./errors.ts";
 import { gatewayFor, needsBridgeGateway, ownRoutes, type RouteWish } from "./gateway.ts";
 import type { Undo } from "./undo.ts";
 import { addressWish, type Wishes } from "./wishes.ts";
@@ -35,6 +36,11 @@ export async function ownAddresses(
     const gateway = gatewayFor(address, config.ipam, bridgeAddresses);
     return { address, ...(gateway === undefined ? {} : { gateway }) };
   });
+  const { gateway } = config.ipam;
+  if (gateway !== undefined && !ips.some((ip) => ip.gateway === gateway)) {
+    const message = `ipam.gateway: ${gateway} is of another family than ${addresses.join(" and ")}`;
+    throw new CniError(CniCode.badConfig, message);
+  }
   return { ips, routes: ownRoutes(config) };
 }
 

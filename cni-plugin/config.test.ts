@@ -58,6 +58,22 @@ describe("refused by key and value, code 2", () => {
   });
 });
 
+test("a gateway no host can have, a subnet without room, another backend: code 7", () => {
+  const wrong: [Record<string, unknown>, string][] = [
+    ...["0.0.0.0", "127.0.0.1", "224.0.0.1", "::1"].map((gateway): [Record<string, unknown>, string] => [
+      { ipam: { gateway } },
+      gateway,
+    ]),
+    [{ ipam: { routes: [{ dst: "10.0.0.0/8", gw: "0.0.0.0" }] } }, "gw"],
+    [{ ipam: { subnet: "10.33.0.0/32" } }, "no room"],
+    [{ ipam: { subnet: "fd00::/127" } }, "no room"],
+    [{ ipMasqBackend: "ebtables" }, "ipMasqBackend"],
+  ];
+  for (const [config, words] of wrong)
+    expect(() => parseNetworkConfig(config), words).toThrow(fault(7, words) as Error);
+  parseNetworkConfig({ ipMasqBackend: "nftables", ipam: { subnet: "10.33.0.0/30" } });
+});
+
 describe("wrong values, code 7", () => {
   test.each([
     ["mtu", { mtu: "1400" }],

@@ -6,6 +6,7 @@ import {
   type Cidr,
   formatAddress,
   formatCidr,
+  isShared,
   networkOf,
   parseAddress,
   parseCidr,
@@ -41,6 +42,8 @@ const configSchema = z.looseObject({
   isGateway: z.boolean().nullish(),
   isDefaultGateway: z.boolean().nullish(),
   ipMasq: z.boolean().nullish(),
+  /** Either asks for what our own table does. */
+  ipMasqBackend: z.enum(["", "iptables", "nftables"]).nullish(),
   hairpinMode: z.boolean().nullish(),
   mtu: z.int().nullish(),
   ipam: z.looseObject({}).nullish(),
@@ -154,8 +157,8 @@ function parseIpam(given: Readonly<Record<string, unknown>>): IpamConfig {
   }
   for (const key of REFUSED_IPAM_KEYS) if (!isOff(given[key])) throw unsupported(`ipam.${key}`, given[key]);
   const ipam = check(ipamSchema, given, "ipam.");
-  const subnet = ipam.subnet ? formatCidr(networkOf(cidr("ipam.subnet", ipam.subnet))) : undefined;
-  const gateway = ipam.gateway ? address("ipam.gateway", ipam.gateway) : undefined;
+  const subnet = ipam.subnet ? parseSubnet(ipam.subnet) : undefined;
+  const gateway = ipam.gateway ? unicast("ipam.gateway", ipam.gateway) : undefined;
   const routes = ipam.routes?.map((route, index) => parseRoute(`ipam.routes[${index}]`, route));
   return {
     ...(subnet === undefined ? {} : { subnet }),
@@ -173,7 +176,7 @@ function parseRoute(
   }
   const dst = cidr(`${where}.dst`, route.dst);
   if (!route.gw) return { dst: formatCidr(networkOf(dst)) };
-  const gw = address(`${where}.gw`, route.gw);
+  const gw = unicast(`${where}.gw`, route.gw);
   if (gw.family !== dst.family)
     throw new CniError(CniCode.badConfig, `${where}: dst and gw are of different families`);
   return { dst: formatCidr(networkOf(dst)), gw: formatAddress(gw.family, gw.value) };
@@ -201,9 +204,18 @@ function cidr(where: string, text: string): Cidr {
   return parsed;
 }
 
-function address(where: string, text: string): Cidr {
+/** Canonical. */
+function parseSubnet(text: string): string {
+  const subnet = networkOf(cidr("ipam.subnet", text));
+  if (subnet.prefix <= (subnet.family === 4 ? 30 : 126)) return formatCidr(subnet);
+  throw new CniError(CniCode.badConfig, `ipam.subnet: ${text} leaves no room for a bridge and a container`);
+}
+
+/** An address some host can have. */
+function unicast(where: string, text: string): Cidr {
   const parsed = parseAddress(text);
-  if (parsed === undefined) throw new CniError(CniCode.badConfig, `${where}: "${text}" is not an IP address`);
+  if (parsed === undefined || !isShared(text))
+    throw new CniError(CniCode.badConfig, `${where}: "${text}" is not an address a host can have`);
   return parsed;
 }
 

@@ -46,6 +46,11 @@ describe("refused", () => {
     expect(() => ports(mapping)).toThrow(refused(code, words));
   });
 
+  test("more than can be meant", () => {
+    const many = Array.from({ length: 4097 }, (_, i) => ({ hostPort: i + 1, containerPort: 80 }));
+    expect(() => ports(...many)).toThrow(refused(7, "4097"));
+  });
+
   test("what is no list", () => {
     expect(() => parsePorts(undefined, { portMappings: {} })).toThrow(refused(7, "portMappings"));
   });

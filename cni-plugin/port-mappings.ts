@@ -5,6 +5,8 @@ import type { PublishedPort } from "../src/ports/attachments.ts";
 import { CniCode, CniError, unsupported } from "./errors.ts";
 import { field, integer, list, text } from "./fields.ts";
 
+/** A range of ports is one mapping each; every one is an element or two in the kernel. */
+const MOST = 4096;
 const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
 
 /** The runtime's list; Mesos' where it gives none. Repetitions are one; a mapping without host port asks for nothing. */
@@ -16,6 +18,10 @@ export function parsePorts(args: unknown, runtimeConfig: unknown): readonly Publ
       : mesosMappings(args).map((one, i) =>
           parsePort(`args.org.apache.mesos.network_info.port_mappings[${i}]`, one, SNAKE_CASE),
         );
+  if (ports.length > MOST) {
+    const message = `${ports.length} port mappings for one container: ${MOST} at most`;
+    throw new CniError(CniCode.badConfig, message);
+  }
   const unique = new Map(ports.flatMap((port) => (port === undefined ? [] : [[JSON.stringify(port), port]])));
   return [...unique.values()];
 }

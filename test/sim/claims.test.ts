@@ -119,6 +119,19 @@ describe("a port of the host", () => {
     expect(await add({ w, on: alice }, "0c", port(8080))).toBeUndefined();
   });
 
+  it("asked for twice in one breath is refused", async () => {
+    const { w, alice } = await pair();
+    const ports = [80, 81].map((containerPort) => ({
+      protocol: "tcp" as const,
+      hostPort: 8080,
+      containerPort,
+    }));
+    expect(await add({ w, on: alice }, "0a", { terms: { ports } })).toMatchObject({
+      code: "port-taken",
+      message: "port tcp 8080 of this host was asked for twice",
+    });
+  });
+
   it("is free on every other host", async () => {
     const { w, alice, bob } = await pair();
     expect(await add({ w, on: alice }, "0a", port(8080))).toBeUndefined();

@@ -7,6 +7,7 @@ import {
   type Family,
   formatAddress,
   formatCidr,
+  isShared,
   networkOf,
   overlaps,
   parseAddress,
@@ -112,4 +113,18 @@ describe("what a CIDR covers", () => {
     expect(overlaps(cidr(inner), cidr(outer))).toBe(shared);
     expect(contains(cidr(outer), cidr(inner))).toBe(inside);
   });
+});
+
+it.each<[boolean, string]>([
+  [true, "10.32.0.1"],
+  [true, "9.0.1.2"],
+  [true, "fd00::1"],
+  [false, "127.0.0.1"],
+  [false, "169.254.169.254"],
+  [false, "::1"],
+  [false, "fe80::1"],
+  [false, "224.0.0.1"],
+  [false, "10.32.0.1/12"],
+])("shared: %s, %s", (expected, text) => {
+  expect(isShared(text)).toBe(expected);
 });

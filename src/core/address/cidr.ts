@@ -84,3 +84,14 @@ export function isUnicast(text: string): boolean {
   const address = parseAddress(text);
   return address !== undefined && !NOT_UNICAST.some((range) => contains(range, address));
 }
+
+/** Loopback and link-local: never the same host for two who say it (RFC 6890, RFC 4291). */
+const NOT_SHARED = ["127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"].flatMap(
+  (text) => parseCidr(text) ?? [],
+);
+
+/** Whether text is an address (no prefix) under which hosts of one network can know one of them. */
+export function isShared(text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && isUnicast(text) && !NOT_SHARED.some((range) => contains(range, address));
+}

@@ -2,7 +2,7 @@
 // The keys are slots, reused after a container is gone: a tombstone lives only until the slot's next container, so the
 // map never grows beyond the most containers a host ever ran at once.
 import { z } from "zod";
-import { isUnicast } from "../address/cidr.ts";
+import { isShared } from "../address/cidr.ts";
 import { isUnicastMac } from "../address/mac.ts";
 import type { OriginMap } from "../crdt/origin-map.ts";
 
@@ -12,7 +12,7 @@ export const BRIDGE_SLOT = "bridge";
 
 const endpoint = z.looseObject({
   /** Without prefix. */
-  addresses: z.array(z.string().refine(isUnicast, "not an address a host can have")).min(1).max(16),
+  addresses: z.array(z.string().refine(isShared, "not an address a container can have")).min(1).max(16),
   mac: z.string().refine(isUnicastMac, "not a unicast MAC"),
   /** For people: the beginning of the container id, or "expose". */
   label: z.string().max(64),

@@ -42,6 +42,8 @@ export class Holders {
   ofPort(ports: readonly PublishedPort[]): string | undefined {
     const own = ports.find((port) => this.#host.ownPorts.some((held) => collide(port, held)));
     if (own !== undefined) return `port ${portText(own)} of this host is weave's own`;
+    const twice = ports.find((port, i) => ports.some((other, j) => j < i && collide(port, other)));
+    if (twice !== undefined) return `port ${portText(twice)} of this host was asked for twice`;
     const held = holderOfPort(this.#book.all(), ports);
     return held && `port ${portText(held.port)} of this host leads to ${holderOf(held.record)}`;
   }
