@@ -12,6 +12,7 @@ import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
 import { changeNamed, createLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
 import { encodePort, encodeVeth, VETH_QUEUES } from "./rtnetlink/link-info.ts";
+import { announceOwn } from "./rtnetlink/neighbour.ts";
 import { addRoute } from "./rtnetlink/route.ts";
 import { NETLINK_ROUTE, type NetlinkPort } from "./rtnetlink/socket.ts";
 import { ifbName, isShaped, probeShaping, shape } from "./shaping.ts";
@@ -52,7 +53,6 @@ async function createPair(
       mac: hostEndMac(spec.hostIfname),
       mtu: spec.mtu,
       master: bridge.index,
-      up: true,
       queues: VETH_QUEUES,
       info: encodeVeth({ ifname: spec.ifname, mac: spec.mac, mtu: spec.mtu, netnsFd: spec.netns.fd }),
     });
@@ -65,9 +65,9 @@ async function createPair(
 }
 
 async function configureHostEnd(host: Host, outer: NetlinkPort, spec: AttachSpec): Promise<void> {
-  // Before the other end is up there is no carrier, so the kernel has not given this end a link-local address yet.
+  // Before it is up, when IPv6 has nothing yet that would have to be taken away again under the kernel's lock for links.
   host.run(() => setSysctls(PORT_SYSCTLS, spec.hostIfname));
-  if (spec.hairpin) await changeNamed(outer, spec.hostIfname, { info: encodePort({ hairpin: true }) });
+  await changeNamed(outer, spec.hostIfname, { up: true, info: encodePort({ hairpin: spec.hairpin }) });
 }
 
 async function configureContainerEnd(
@@ -86,9 +86,19 @@ async function configureContainerEnd(
   for (const address of spec.addresses) await addAddress(inner, index, address);
   for (const route of spec.routes) await addContainerRoute(inner, index, spec, route);
   const hostEnd = await existing(outer, spec.hostIfname);
-  const frames = spec.addresses.map((address) => announcement(address.split("/")[0] ?? address, spec.mac));
-  inNetns(fd, () => sendFrames(index, frames));
+  await announce(inner, index, spec);
   return { hostMac: hostEnd.mac, bridgeMac: bridge.mac };
+}
+
+/** IPv4 through the kernel's own ARP; IPv6 has nothing like it, so its advertisements are sent as frames. */
+async function announce(inner: NetlinkPort, index: number, spec: AttachSpec): Promise<void> {
+  const frames: Buffer[] = [];
+  for (const cidr of spec.addresses) {
+    const address = cidr.split("/")[0] ?? cidr;
+    if (address.includes(":")) frames.push(announcement(address, spec.mac));
+    else await announceOwn(inner, index, address);
+  }
+  if (frames.length > 0) inNetns(spec.netns.fd, () => sendFrames(index, frames));
 }
 
 async function addContainerRoute(

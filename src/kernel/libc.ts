@@ -1,6 +1,9 @@
 // The libc calls Node does not offer, through koffi: namespaces, raw sockets, two ioctls. The only file that imports koffi.
-// Synchronous on purpose, but for closing: koffi's asynchronous calls run on pool threads, which are in another namespace.
+// Synchronous on purpose: koffi's asynchronous calls run on pool threads, which are in another namespace. Sending and closing
+// may, since a descriptor knows its own.
 import koffi from "koffi";
+
+const SEND = "long send(int fd, const uint8_t *buf, size_t len, int flags)";
 
 // null: the symbols of the running process, so that glibc and musl both do.
 const libc = koffi.load(null);
@@ -20,13 +23,16 @@ export const sendto = libc.func(
   "long sendto(int fd, const uint8_t *buf, size_t len, int flags, const uint8_t *addr, uint32_t addrlen)",
 ) as unknown as CInt<[number, Uint8Array, number, number, Uint8Array, number]>;
 /** Bytes sent, or -1. To where the socket is connected; a netlink socket to the kernel. */
-export const send = libc.func(
-  "long send(int fd, const uint8_t *buf, size_t len, int flags)",
-) as unknown as CInt<[number, Uint8Array, number, number]>;
+export const send = libc.func(SEND) as unknown as CInt<[number, Uint8Array, number, number]>;
+const sendBytes = libc.func(SEND);
 /** Bytes received, or -1. */
 export const recv = libc.func(
   "long recv(int fd, _Out_ uint8_t *buf, size_t len, int flags)",
 ) as unknown as CInt<[number, Buffer, number, number]>;
+/** Index of the interface of that name in the thread's namespace, or 0. */
+export const ifIndex = libc.func("unsigned int if_nametoindex(const char *ifname)") as unknown as CInt<
+  [string]
+>;
 /** `value` receives the option, `length` (a u32) says how long it is and becomes how much was written. */
 export const getsockopt = libc.func(
   "int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)",
@@ -45,6 +51,20 @@ export function close(fd: number): void {
  */
 export function closeLater(fd: number): void {
   closeFd.async(fd, () => {});
+}
+
+/**
+ * Send on a pool thread, for requests in which the kernel holds its caller for many milliseconds. Resolves with the bytes
+ * sent, or -1; another thread has no errno() here. `bytes` must stay as they are meanwhile.
+ */
+export function sendLater(fd: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    // koffi calls back with an error of its own, or with what the C function returned.
+    sendBytes.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
+      if (error === null || error === undefined) resolve(sent);
+      else reject(error);
+    });
+  });
 }
 
 /** errno of the last call that returned -1, in this thread. */

@@ -38,7 +38,12 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     const [links, table] = host.run(
       () => [new DirectSocket(NETLINK_ROUTE), new NetlinkSocket(NETLINK_ROUTE)] as const,
     );
-    return { links, table, datapath: new Datapath(host, table, firewall), detacher: new Detacher(links) };
+    return {
+      links,
+      table,
+      datapath: new Datapath(host, table, firewall),
+      detacher: new Detacher(host, links),
+    };
   };
   const parts = () => {
     opened ??= open();
@@ -86,7 +91,8 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
       return deadNetns(ids);
     },
     async close() {
-      const { links, table } = await parts();
+      const { links, table, detacher } = await parts();
+      await detacher.close();
       await Promise.all([links.close(), table.close(), firewall.close()]);
       host.close();
     },

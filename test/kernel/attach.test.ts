@@ -1,7 +1,9 @@
 // Attaching and detaching containers on one host: configuration, announcements, and that failures leave nothing.
 import { spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ifIndex } from "../../src/kernel/libc.ts";
+import { inNetns } from "../../src/kernel/netns.ts";
 import type { AttachSpec } from "../../src/ports/kernel.ts";
 import { capture, eventually, type TestNamespace, whyNot } from "./support/namespaces.ts";
 import { BRIDGE, type TestHost, World } from "./support/world.ts";
@@ -109,9 +111,22 @@ describe.skipIf(whyNot() !== undefined)("attach", () => {
     }
   });
 
+  test("an announcement is made once, and leaves no neighbour behind", async () => {
+    const listener = await world.container(alice);
+    const heard = await capture(listener.netns, "eth0", "arp");
+    const { netns, addresses } = await world.container(alice);
+    // With no entry left the kernel has nothing to ask for again.
+    expect(await netns.json("ip -j neigh show")).toEqual([]);
+    const lines = (await heard.stop()).filter((line) => line.includes(`who-has ${addresses[0]} `));
+    expect(lines).toHaveLength(1);
+  });
+
   test("hairpin is a setting of the host port", async () => {
     const port = alice.containers.at(-1)?.hostIfname ?? "";
-    expect(await alice.netns.run(`bridge -d link show dev ${port}`)).toContain("hairpin on");
+    const hairpin = (name: string): Promise<string> => alice.netns.run(`bridge -d link show dev ${name}`);
+    expect(await hairpin(port)).toContain("hairpin on");
+    const { hostIfname } = await world.container(alice, { hairpin: false });
+    expect(await hairpin(hostIfname)).toContain("hairpin off");
   });
 
   test("a namespace can be named by a process and its descriptor", async () => {
@@ -183,6 +198,42 @@ describe.skipIf(whyNot() !== undefined)("attach", () => {
       await refused({ mtu: 5 });
     }
     expect(await settled()).toBe(before);
+  });
+
+  test("when a detach has answered both ends are gone and their names are free", async () => {
+    const netns = world.namespace("again");
+    const open = await alice.kernel.openNetns({ path: netns.path });
+    const host = openSync(alice.netns.path, "r");
+    const hostIfname = "vwfeedfeedfeed";
+    // Other deletions are under way all the time, so that the kernel is at work on some whenever one answers.
+    const others = Array.from({ length: 20 }, (_, i) => `vethwo${i}`);
+    for (const [i, name] of others.entries())
+      await alice.netns.run(`ip link add ${name} type veth peer name vpo${i}`);
+    for (const other of others) {
+      await alice.kernel.attach({
+        netns: open,
+        ifname: "eth0",
+        hostIfname,
+        bridge: BRIDGE,
+        mac: "02:a0:0a:20:03:02",
+        mtu: 1450,
+        addresses: ["10.32.3.2/12"],
+        routes: [],
+        hairpin: false,
+      });
+      const also = alice.kernel.detach(other);
+      const gone = await alice.kernel.detach(hostIfname);
+      // Looked at in the same turn: a moment later they would be gone in any case.
+      expect([
+        gone,
+        inNetns(host, () => ifIndex(hostIfname)),
+        inNetns(open.fd, () => ifIndex("eth0")),
+      ]).toEqual([true, 0, 0]);
+      expect(await also).toBe(true);
+    }
+    expect(await alice.kernel.detach(hostIfname)).toBe(false);
+    await alice.kernel.closeNetns(open);
+    closeSync(host);
   });
 
   test("fifty interfaces go in less than a fifth of the time of one by one", async () => {

@@ -1,7 +1,8 @@
 // Routes for what comes from the bridge and must go back to it: to endpoints of other hosts in subnets the bridge is not
 // in. They stand in a table of their own that only packets from the bridge are led to, so that no peer's word changes where
 // the host itself sends anything.
-import { addRoute, deleteRoute, listRoutes } from "../rtnetlink/route.ts";
+import { contains, parseAddress, parseCidr } from "../../core/address/cidr.ts";
+import { addRoute, deleteRoute, listRoutes, type Route } from "../rtnetlink/route.ts";
 import { addRule, listRules } from "../rtnetlink/rule.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 
@@ -20,6 +21,8 @@ export async function addBridgeRoute(
   address: string,
 ): Promise<void> {
   const family = address.includes(":") ? 6 : 4;
+  // What this host reaches otherwise than by its default route stays so for its containers, whatever a peer says.
+  if ((await listRoutes(socket)).some((route) => isElsewhere(route, bridge, address))) return;
   await addRule(socket, { family, iif: bridgeName, table: TABLE, priority: PRIORITY });
   await addRoute(socket, { dst: cidrOf(address), oif: bridge, onlink: false, table: TABLE });
 }
@@ -43,6 +46,13 @@ export async function observeBridgeRoutes(
   const led = new Set(rules.map(({ family }) => family));
   return new Set(
     routes.map(({ dst }) => dst.split("/")[0] ?? dst).filter((a) => led.has(a.includes(":") ? 6 : 4)),
+  );
+}
+
+function isElsewhere({ dst, isDefault, oif }: Route, bridge: number, address: string): boolean {
+  const [subnet, wanted] = [parseCidr(dst), parseAddress(address)];
+  return (
+    !isDefault && oif !== bridge && subnet !== undefined && wanted !== undefined && contains(subnet, wanted)
   );
 }
 

@@ -2,7 +2,7 @@
 // For short exchanges in which the turns of the loop would cost more than the kernel does (an attach has nine).
 //
 // Synchronous inside, in the promises of NetlinkPort outside: whoever awaits them goes on before any other event.
-import { close, errno, recv, send, socket } from "../libc.ts";
+import { close, errno, recv, send, sendLater, socket } from "../libc.ts";
 import { readS32, readU16, readU32, writeU16, writeU32 } from "./attributes.ts";
 import { errnoName, kernelError, type Subject } from "./errors.ts";
 import {
@@ -55,6 +55,21 @@ export class DirectSocket implements NetlinkPort {
     return this.#exchange(subject, type, payload, flags | NLM_F_ACK);
   }
 
+  /**
+   * A request in which the kernel holds its caller for many milliseconds: sent on a pool thread. Until it is done the socket
+   * must be used for nothing else.
+   */
+  async requestLater(
+    subject: Subject,
+    type: number,
+    payload: Uint8Array,
+    flags = 0,
+  ): Promise<readonly NetlinkReply[]> {
+    const message = this.#encode(subject, type, payload, flags | NLM_F_ACK);
+    if ((await sendLater(this.#fd, message)) < 0) throw kernelError(subject, "EIO");
+    return this.#answer(subject);
+  }
+
   async dump(subject: Subject, type: number, payload: Uint8Array): Promise<readonly NetlinkReply[]> {
     for (let attempt = 1; ; attempt++) {
       const parts = this.#exchange(subject, type, payload, NLM_F_DUMP);
@@ -71,18 +86,27 @@ export class DirectSocket implements NetlinkPort {
 
   /** All messages up to the acknowledgement, or the end of the dump. */
   #exchange(subject: Subject, type: number, payload: Uint8Array, flags: number): readonly Part[] {
+    const message = this.#encode(subject, type, payload, flags);
+    if (send(this.#fd, message, message.length, 0) < 0) throw kernelError(subject, errnoName(errno()));
+    return this.#answer(subject);
+  }
+
+  #encode(subject: Subject, type: number, payload: Uint8Array, flags: number): Buffer {
     if (this.#closed) throw kernelError(subject, "EBADF");
-    const seq = ++this.#seq;
     const message = Buffer.alloc(NLMSG_HEADER + payload.length);
     writeU32(message, message.length, 0);
     writeU16(message, type, 4);
     writeU16(message, flags | NLM_F_REQUEST, 6);
-    writeU32(message, seq, 8);
+    writeU32(message, ++this.#seq, 8);
     message.set(payload, NLMSG_HEADER);
-    if (send(this.#fd, message, message.length, 0) < 0) throw kernelError(subject, errnoName(errno()));
+    return message;
+  }
+
+  /** To the message sent last. */
+  #answer(subject: Subject): readonly Part[] {
     const parts: Part[] = [];
     for (;;) {
-      for (const part of this.#receive(subject, seq)) {
+      for (const part of this.#receive(subject, this.#seq)) {
         if (part.type !== NLMSG_DONE && part.type !== NLMSG_ERROR) {
           parts.push(part);
           continue;

@@ -1,5 +1,6 @@
 // Links: bridges, VXLAN devices, veth pairs and what is common to them. RTM_*LINK with struct ifinfomsg (linux/rtnetlink.h).
 import { attribute, parseAttributes, readS32, readText, readU32, text, u32, writeU32 } from "./attributes.ts";
+import type { DirectSocket } from "./direct.ts";
 import { errnoOf, kernelError } from "./errors.ts";
 import { decodeLinkInfo, encodeKind, encodeQueues, type LinkInfo, type PortInfo } from "./link-info.ts";
 import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
@@ -92,12 +93,18 @@ export async function groupLink(socket: NetlinkPort, name: string, group: number
 
 /** Delete a link by name. False when there was none. */
 export function deleteLink(socket: NetlinkPort, name: string): Promise<boolean> {
-  return deleteWhat(socket, name, { name });
+  return unlessGone(
+    socket.request({ operation: "link delete", object: name }, RTM_DELLINK, encodeLink(0, { name })),
+  );
 }
 
-/** Delete all links of a group at once: one grace period of the kernel for all of them. False when it was empty. */
-export function deleteGroup(socket: NetlinkPort, group: number): Promise<boolean> {
-  return deleteWhat(socket, `group ${group}`, { group });
+/**
+ * Delete all links of a group at once: one grace period of the kernel for all of them. False when it was empty. The kernel
+ * returns long after the links are gone, so it is asked on a pool thread.
+ */
+export function deleteGroup(socket: DirectSocket, group: number): Promise<boolean> {
+  const subject = { operation: "link delete", object: `group ${group}` };
+  return unlessGone(socket.requestLater(subject, RTM_DELLINK, encodeLink(0, { group })));
 }
 
 /**
@@ -199,9 +206,9 @@ export function decodeLink(payload: Buffer): Link {
   };
 }
 
-async function deleteWhat(socket: NetlinkPort, object: string, which: LinkChange): Promise<boolean> {
+async function unlessGone(deletion: Promise<unknown>): Promise<boolean> {
   try {
-    await socket.request({ operation: "link delete", object }, RTM_DELLINK, encodeLink(0, which));
+    await deletion;
     return true;
   } catch (error) {
     if (errnoOf(error) === "ENODEV") return false;

@@ -11,6 +11,8 @@ export const RTM_GETNEIGH = 30;
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;
+/** Use the entry at once, as a packet for the address would. */
+const NTF_USE = 0x1;
 /**
  * NUD_PERMANENT: survives loss of carrier (a bridge whose last port leaves), which `extern_learn noarp` does not.
  * Setting the interface down flushes both.
@@ -63,6 +65,22 @@ export async function deleteNeighbour(socket: NetlinkPort, index: number, addres
     if (errnoOf(error) === "ENOENT") return false;
     throw error;
   }
+}
+
+/**
+ * Announce an IPv4 address of the socket's namespace on its own interface: the kernel is asked to find the address's
+ * neighbour, and what it sends for that is a gratuitous ARP (RFC 5227, 3; arp_solicit). A packet socket could send the same
+ * frame, but closing one waits 12 ms for the kernel's grace period.
+ */
+export async function announceOwn(socket: NetlinkPort, index: number, address: string): Promise<void> {
+  const { family, bytes } = wireAddress(address);
+  const payload = Buffer.concat([
+    encodeHeader({ family, index, state: 0, flags: NTF_USE }),
+    attribute(NDA_DST, bytes),
+  ]);
+  await socket.request({ operation: "announce", object: address }, RTM_NEWNEIGH, payload, NLM_F_CREATE);
+  // Nobody answers; with this the kernel neither asks twice more nor remembers that it failed.
+  await deleteNeighbour(socket, index, address);
 }
 
 /** The entries of one interface, both families. */
