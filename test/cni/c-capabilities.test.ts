@@ -1,4 +1,6 @@
 // hostPort and traffic shaping by weave-net alone, in both spellings of runtimes; taken ports are refused.
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { JsonObject, TestNamespace } from "../kernel/support/namespaces.ts";
 import { askGreeting, serveGreeting } from "../support/greeter.ts";
@@ -87,10 +89,37 @@ describe("capabilities of weave-net", () => {
     expect(await remainsOf(host)).toEqual(before);
   });
 
+  it.each([undefined, false, true])("portMappings to an address of host-local, ipMasq %s", async (ipMasq) => {
+    const dataDir = mkdtempSync(join(rig.lab.dir, "host-local-"));
+    const foreign = rig.network({
+      capabilities: { portMappings: true },
+      isGateway: true,
+      ipMasq,
+      ipam: { type: "host-local", dataDir, subnet: "172.20.9.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+    });
+    const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
+    const attached = await rig.attached(foreign, { capabilityArgs: { portMappings } });
+    const server = await serveGreeting(attached.pod.namespace, 80, "foreign");
+    const own = await rig.attached();
+    expect(attached.address).toMatch(/^172\.20\.9\./);
+    for (const from of [outside.namespace, host.namespace, attached.pod.namespace, own.pod.namespace]) {
+      expect(await askGreeting(from, host.address, 8080), from.name).toMatchObject({ name: "foreign" });
+    }
+    expect(await askGreeting(host.namespace, "127.0.0.1", 8080)).toMatchObject({ name: "foreign" });
+    // The outsider has no route to that subnet: only masquerade brings its answers back.
+    expect(await attached.pod.pings(outside.address)).toBe(ipMasq === true);
+    server.stop();
+    for (const one of [own, attached]) await rig.detach(one);
+    const now = await remainsOf(host);
+    expect(now.firewall).not.toContain("8080");
+    expect(now.links).toEqual(before.links);
+  });
+
   it("nothing declared, nothing done", async () => {
     const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
+    const { firewall } = await remainsOf(host);
     const attached = await rig.attached(rig.network(), { capabilityArgs: { portMappings } });
-    expect((await remainsOf(host)).firewall).toBe(before.firewall);
+    expect((await remainsOf(host)).firewall).toBe(firewall);
     await rig.detach(attached);
   });
 });
