@@ -89,20 +89,20 @@ describe("the configuration's wishes", () => {
       dns: { nameservers: ["9.9.9.9"] },
     });
     expect(daemon.kernel.links.get(HOST)).toMatchObject({ mtu: 1300, hairpin: false });
-    expect(daemon.attachments.exposed).toEqual([]);
+    expect(daemon.attachments.asked).toEqual([]);
   });
 
   test("the bridge is exposed in the subnet that needs a gateway, and only then", async () => {
     const daemon = new Harness();
     await daemon.call("ADD", { config: { ipam: { routes: [] } } });
-    expect(daemon.attachments.exposed).toEqual([]);
+    expect(daemon.attachments.asked).toEqual([]);
     await daemon.call("ADD", {
       id: "c-2",
       netns: "/x",
       body: { netnsFd: 7 },
       config: { ipam: { subnet: "10.40.1.0/24" } },
     });
-    expect(daemon.attachments.exposed).toEqual(["10.40.1.0/24"]);
+    expect(daemon.attachments.asked).toEqual(["10.40.1.0/24"]);
   });
 
   test("a requested address and MAC are given exactly", async () => {

@@ -77,7 +77,14 @@ async function attach(call: Call, plan: Plan, undo: Undo): Promise<string> {
   const given: Addresses =
     delegate === undefined
       ? await ownAddresses(call, config, wishes, (wish) => reserve(call, wish, terms, undo))
-      : await delegatedAddresses(call, config, delegate, (wish) => reserve(call, wish, terms, undo), undo);
+      : await delegatedAddresses(
+          call,
+          config,
+          delegate,
+          wishes,
+          (wish, more) => reserve(call, wish, { ...terms, ...more }, undo),
+          undo,
+        );
   warnOfLostPorts(call, wishes, given.ips);
   const routes = routesFor(given.routes, given.ips);
   const link = {

@@ -1,11 +1,11 @@
 // Where an ADD's addresses come from: our own ring, or the plugin `ipam.type` names.
 import { formatAddress, networkOf, parseCidr } from "../src/core/address/cidr.ts";
-import type { AddressWish, Attachment } from "../src/ports/attachments.ts";
+import type { AddressWish, Attachment, AttachmentTerms } from "../src/ports/attachments.ts";
 import type { Call } from "./call.ts";
 import type { Dns, NetworkConfig } from "./config.ts";
 import { delegatedAdd, delegatedDel } from "./delegate.ts";
 import { CniCode, CniError } from "./errors.ts";
-import { gatewayFor, needsBridgeGateway, ownRoutes, type RouteWish } from "./gateway.ts";
+import { gatewayFor, isInside, needsBridgeGateway, ownRoutes, type RouteWish } from "./gateway.ts";
 import type { Undo } from "./undo.ts";
 import { addressWish, type Wishes } from "./wishes.ts";
 
@@ -16,7 +16,7 @@ export interface Addresses {
   readonly dns?: Dns;
 }
 
-type Reserve = (wish: AddressWish) => Promise<Attachment>;
+type Reserve = (wish: AddressWish, more?: Pick<AttachmentTerms, "gateways">) => Promise<Attachment>;
 
 /** The gateway is the bridge's address there, which is exposed first when a route or a port of the host needs it. */
 export async function ownAddresses(
@@ -49,28 +49,41 @@ export async function delegatedAddresses(
   call: Call,
   config: NetworkConfig,
   type: string,
+  wishes: Wishes,
   reserve: Reserve,
   undo: Undo,
 ): Promise<Addresses> {
   // Told of the end also when ADD itself failed: the specification asks for it.
   undo(`call DEL of ${type}`, () => delegatedDel(call, type));
   const { ips: chosen, routes, dns } = await delegatedAdd(call, type);
-  const ips =
-    config.isGateway || config.isDefaultGateway
-      ? chosen.map(({ address, gateway }) => ({ address, gateway: gateway ?? firstOf(address) }))
-      : chosen;
-  await reserve({ chosen: ips.map(({ address }) => address) });
-  if (config.isGateway || config.isDefaultGateway) {
-    const gateways = ips.flatMap(({ address, gateway }) =>
-      gateway === undefined ? [] : [`${gateway}/${address.split("/")[1] ?? ""}`],
-    );
-    await call.deps.attachments.expose([...new Set(gateways)], call.signal);
-  }
+  const isGateway = config.isGateway || config.isDefaultGateway;
+  const ips = isGateway
+    ? chosen.map(({ address, gateway }) => ({ address, gateway: gateway ?? firstOf(address) }))
+    : chosen;
+  if (!isGateway) refuseUnreachablePorts(call, wishes, ips);
+  const gateways = isGateway
+    ? ips.map(({ address, gateway }) => `${gateway}/${address.split("/")[1] ?? ""}`)
+    : [];
+  await reserve(
+    { chosen: ips.map(({ address }) => address) },
+    gateways.length === 0 ? {} : { gateways: [...new Set(gateways)] },
+  );
   return {
     ips,
     routes: { routes, byDefault: config.isDefaultGateway },
     ...(dns === undefined ? {} : { dns }),
   };
+}
+
+/** A port of the host leads nowhere unless the host can send to the container, and the container back. */
+function refuseUnreachablePorts({ deps }: Call, { ports }: Wishes, ips: Addresses["ips"]): void {
+  const bridge = deps.attachments.exposed();
+  const unreachable = ips.find(({ address }) => !bridge.some((cidr) => isInside(address, cidr)));
+  if (ports.length === 0 || unreachable === undefined) return;
+  throw new CniError(
+    CniCode.badConfig,
+    `ports of the host cannot lead to ${unreachable.address}: the bridge has no address there; set isGateway`,
+  );
 }
 
 /** The first address of a subnet, which the reference bridge takes for the gateway when nobody names one. */

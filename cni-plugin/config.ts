@@ -19,6 +19,8 @@ import { CniCode, CniError, unsupported } from "./errors.ts";
  * one (Mesos).
  */
 const OWN_IPAM = "weave-ipam";
+/** It would call itself for ever. */
+const OWN_TYPE = "weave-net";
 
 const dnsSchema = z.looseObject({
   nameservers: z.array(z.string()).nullish(),
@@ -145,14 +147,14 @@ export function parseIpamConfig(config: Readonly<Record<string, unknown>>): Ipam
  */
 export function foreignIpam(config: Readonly<Record<string, unknown>>): string | undefined {
   const type = z.looseObject({ ipam: ipamTypeSchema }).safeParse(config).data?.ipam.type;
-  return type && type !== OWN_IPAM && !type.includes("/") ? type : undefined;
+  return type && type !== OWN_IPAM && type !== OWN_TYPE && !type.includes("/") ? type : undefined;
 }
 
 function parseIpam(given: Readonly<Record<string, unknown>>): IpamConfig {
   const { type } = check(ipamTypeSchema, given, "ipam.");
+  if (type === OWN_TYPE || type?.includes("/") === true)
+    throw new CniError(CniCode.badConfig, `ipam.type: "${type}" is not the name of an IPAM plugin`);
   if (type && type !== OWN_IPAM) {
-    if (type.includes("/"))
-      throw new CniError(CniCode.badConfig, `ipam.type: "${type}" is not a plugin's name`);
     return { delegate: type };
   }
   for (const key of REFUSED_IPAM_KEYS) if (!isOff(given[key])) throw unsupported(`ipam.${key}`, given[key]);

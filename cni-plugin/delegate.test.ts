@@ -52,8 +52,8 @@ describe("ADD", () => {
       addresses: ["172.20.0.2/24"],
       mac: "02:a0:ac:14:00:02",
     });
-    expect(daemon.attachments.exposed).toEqual([]);
-    expect(daemon.attachments.given).toEqual([]);
+    expect(daemon.attachments.asked).toEqual([]);
+    expect(daemon.attachments.exposed()).toEqual(["10.32.0.1/12"]);
   });
 
   test("the oldest result is understood", async () => {
@@ -82,7 +82,27 @@ describe("ADD", () => {
       routes: [{ dst: "10.0.0.0/8" }],
     }));
     expect((await add(daemon, wish)).json).toMatchObject({ routes });
-    expect(daemon.attachments.given).toEqual(["172.20.0.1/24"]);
+    expect(daemon.attachments.exposed()).toContain("172.20.0.1/24");
+  });
+
+  test("ports of the host need the bridge in the plugin's subnet", async () => {
+    const daemon = withPlugin();
+    const runtimeConfig = { portMappings: [{ hostPort: 8080, containerPort: 80 }] };
+    expect((await add(daemon, { runtimeConfig })).json).toMatchObject({
+      code: 7,
+      msg: expect.stringContaining("isGateway"),
+    });
+    expect(daemon.residue()).toEqual(NOTHING_LEFT);
+    expect((await add(daemon, { runtimeConfig, isGateway: true })).json).not.toHaveProperty("code");
+  });
+
+  test("ourselves as that plugin, by name or by a link: refused before anybody waits for himself", async () => {
+    const daemon = new Harness();
+    const named = await daemon.call("ADD", { config: { ipam: { type: "weave-net" } } });
+    expect(named.json).toMatchObject({ code: 7, msg: expect.stringContaining("weave-net") });
+    const linked = await daemon.call("ADD", { env: { CNI_WEAVE_DELEGATE: "1" } });
+    expect(linked.json).toMatchObject({ code: 7, msg: expect.stringContaining("ipam.type") });
+    expect((await daemon.call("DEL", { config: { ipam: { type: "weave-net" } } })).exit).toBe(0);
   });
 
   test("the plugin's refusal is ours, its code and words kept; its DEL is called", async () => {
@@ -92,7 +112,7 @@ describe("ADD", () => {
     expect(daemon.residue()).toEqual(NOTHING_LEFT);
   });
 
-  test.each(["expose", "allocate", "attach", "commit"])(
+  test.each(["allocate", "attach", "commit"])(
     "when %s fails, the plugin's DEL is called and nothing is left",
     async (step) => {
       const daemon = withPlugin();

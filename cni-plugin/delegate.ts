@@ -8,6 +8,7 @@ import type { RouteSpec } from "../src/ports/kernel.ts";
 import type { Call } from "./call.ts";
 import type { Dns } from "./config.ts";
 import { CniCode, CniError } from "./errors.ts";
+import { DELEGATE_MARK } from "./request.ts";
 import { atLeast } from "./versions.ts";
 
 /** More than this is not kept for the day when the plugin has to be told of an end nobody else told it of. */
@@ -51,6 +52,7 @@ export async function delegatedEnd(call: Pick<Call, "deps" | "warn">, attachment
   const { delegate, containerId, ifname } = attachment;
   if (delegate === undefined) return;
   const env = {
+    [DELEGATE_MARK]: "1",
     CNI_COMMAND: "DEL",
     CNI_CONTAINERID: containerId,
     CNI_IFNAME: ifname,
@@ -97,6 +99,7 @@ async function runVerb(call: Call, type: string, signal: AbortSignal): Promise<s
 
 function ofRequest({ request }: Call, command: string): Omit<Ending, "type"> {
   const env: Record<string, string> = {
+    [DELEGATE_MARK]: "1",
     CNI_COMMAND: command,
     CNI_CONTAINERID: request.containerId,
     CNI_NETNS: request.netnsPath,

@@ -23,6 +23,12 @@ const cniRequestSchema = z.object({
 
 const objectSchema = z.record(z.string(), z.unknown());
 
+/**
+ * In the environment of every plugin we call. One that calls us back (a link to us under another name) would wait for its
+ * own caller.
+ */
+export const DELEGATE_MARK = "CNI_WEAVE_DELEGATE";
+
 /** VERSION is not here: the forwarder answers it alone. */
 const VERBS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
 export type Verb = (typeof VERBS)[number];
@@ -86,6 +92,11 @@ export function parseRequest(body: unknown): CniRequest {
   const ifname = env["CNI_IFNAME"] ?? "";
   const netnsPath = env["CNI_NETNS"] ?? "";
   checkEnvironment(command, containerId, ifname, netnsPath);
+  if (env[DELEGATE_MARK] !== undefined)
+    throw new CniError(
+      CniCode.badConfig,
+      "ipam.type leads back to weave, which cannot be its own IPAM plugin",
+    );
 
   const config = parseJson(stdin);
   const network = parseName(config);

@@ -31,9 +31,7 @@ const idOf = (key: AttachmentKey): string => `${key.network}/${key.containerId}/
 export class FakeAttachments implements Attachments {
   readonly held = new Map<string, Attachment>();
   /** Whether somebody asked for the bridge's address, and in which subnet. */
-  readonly exposed: (string | undefined)[] = [];
-  /** What the bridge was given for other plugins' gateways. */
-  readonly given: string[] = [];
+  readonly asked: (string | undefined)[] = [];
   ready: Readiness = { ready: true };
   /**
    * Addresses given to each container, taken in turn from 10.32.0.2 on; with `v6` one of fd00::/64 as well.
@@ -96,15 +94,14 @@ export class FakeAttachments implements Attachments {
     return attachment;
   }
 
-  async gateways(subnet: string | undefined): Promise<readonly string[]> {
-    await this.before("gateways");
-    this.exposed.push(subnet);
-    return this.bridgeAddresses;
+  exposed(): readonly string[] {
+    return [...this.bridgeAddresses, ...this.all().flatMap(({ gateways }) => gateways ?? [])];
   }
 
-  async expose(addresses: readonly string[]): Promise<void> {
-    await this.before("expose");
-    this.given.push(...addresses);
+  async gateways(subnet: string | undefined): Promise<readonly string[]> {
+    await this.before("gateways");
+    this.asked.push(subnet);
+    return this.bridgeAddresses;
   }
 
   async commit(key: AttachmentKey, { netns, link }: EndpointFacts): Promise<void> {

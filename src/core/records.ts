@@ -60,6 +60,7 @@ const allocationRecord = z.object({
   hairpin: z.boolean().exactOptional(),
   ports: z.array(publishedPort).exactOptional(),
   masquerade: z.boolean().exactOptional(),
+  gateways: z.array(z.string()).exactOptional(),
   delegate: delegate.exactOptional(),
 });
 export type AllocationRecord = z.infer<typeof allocationRecord>;

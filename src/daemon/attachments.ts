@@ -1,12 +1,12 @@
 // The Attachments port for the CNI verbs, on the core's requests.
 
-import { wantsFirewall } from "../core/endpoints/publish.ts";
+import { changesHost } from "../core/endpoints/publish.ts";
 import { WeaveError } from "../core/errors.ts";
 import type { Node } from "../core/node.ts";
 import type { Reply } from "../core/requests.ts";
 import type { Attachments } from "../ports/attachments.ts";
 import type { Kernel } from "../ports/kernel.ts";
-import { checkExposed } from "./config.ts";
+import { checkChosen, checkExposed } from "./config.ts";
 import type { DatapathFollower } from "./follower.ts";
 import type { Runner } from "./runner.ts";
 
@@ -28,7 +28,17 @@ export function createAttachments(
     bridge: () => node.config.bridgeName,
     find: (key) => node.find(key),
     all: () => node.attachments(),
+    exposed: () => node.exposed().map(({ cidr }) => cidr),
     async allocate(key, wish, terms, moment, signal) {
+      const [range] = node.config.universes;
+      if (wish.chosen !== undefined && range !== undefined) {
+        const host = await kernel.inspect();
+        const there = new Set(node.exposed().map(({ cidr }) => cidr));
+        const underlays = [...node.peers().values()].map(({ underlay }) => underlay);
+        for (const address of wish.chosen) checkChosen(address, range, host, underlays);
+        for (const gateway of terms.gateways ?? [])
+          if (!there.has(gateway)) checkExposed(gateway, range, host);
+      }
       const request = { kind: "allocate", key, moment, terms, ...wish } as const;
       const reply = accepted(await runner.request(request, signal));
       if (reply.attachment === undefined) throw new Error("allocated without an attachment");
@@ -44,22 +54,12 @@ export function createAttachments(
       await follower.settled(); // the gateway must answer before a container asks for it
       return addresses ?? [];
     },
-    async expose(wanted, signal) {
-      const there = new Set(node.exposed().map(({ cidr }) => cidr));
-      const addresses = wanted.filter((address) => !there.has(address));
-      const [range] = node.config.universes;
-      if (addresses.length === 0 || range === undefined) return;
-      const host = await kernel.inspect();
-      for (const address of addresses) checkExposed(address, range, host);
-      accepted(await runner.request({ kind: "expose", addresses, masquerade: false }, signal));
-      await follower.settled();
-    },
     async commit(key, facts) {
       const { attachment } = accepted(await runner.request({ kind: "commit", key, facts }));
-      if (attachment === undefined || !wantsFirewall(attachment)) return;
+      if (attachment === undefined || !changesHost(attachment)) return;
       await follower.settled();
       const failure = follower.failures().find(({ object }) => object === "nftables");
-      if (failure !== undefined)
+      if (failure !== undefined && attachment.ports !== undefined)
         throw new WeaveError("kernel", `ports of the host cannot lead to it: ${failure.message}`, {
           hint: "run: weave status",
         });
@@ -69,7 +69,7 @@ export function createAttachments(
       const { attachment } = accepted(
         await runner.request(before === undefined ? request : { ...request, before }),
       );
-      if (attachment !== undefined && wantsFirewall(attachment)) await follower.settled();
+      if (attachment !== undefined && changesHost(attachment)) await follower.settled();
       return attachment;
     },
   };

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { Universe } from "../core/address/universe.ts";
 import { WeaveError } from "../core/errors.ts";
 import { readState, type StoredState } from "../core/records.ts";
 import type { HostFacts } from "../ports/kernel.ts";
-import { checkTarget, resolveConfig, type Surroundings } from "./config.ts";
+import { checkChosen, checkTarget, resolveConfig, type Surroundings } from "./config.ts";
 import { type LaunchOptions, launchOptions } from "./options.ts";
 
 const options = (given: Partial<LaunchOptions> = {}): LaunchOptions => launchOptions.parse(given);
@@ -306,6 +307,30 @@ describe("resolveConfig", () => {
     ["a smaller MTU", { mtu: 1300 }, host, { address: "192.0.2.1", pinned: false }, 1300],
   ])("the underlay is %s", (_, given, facts, underlay, mtu) => {
     expect(resolveConfig(options(given), around(facts)).config).toMatchObject({ underlay, mtu });
+  });
+});
+
+describe("checkChosen", () => {
+  const range = Universe.parse("10.32.0.0/12");
+  const check = (address: string) => () => {
+    if (typeof range === "string") throw new Error(range);
+    checkChosen(address, range, host, ["203.0.113.7"]);
+  };
+
+  it.each(["172.20.0.2/24", "9.0.1.2/25", "fd20::2/64", "10.32.0.5/24"])("accepts %s", (address) => {
+    expect(check(address)).not.toThrow();
+  });
+
+  it.each<[string, string, RegExp]>([
+    ["127.0.0.1/8", "bad-address", /not an address/],
+    ["0.0.0.0/0", "bad-address", /not an address/],
+    ["224.1.1.1/4", "bad-address", /not an address/],
+    ["fe80::1/64", "bad-address", /not an address/],
+    ["192.0.2.1/24", "range-overlap", /192\.0\.2\.0\/24 dev eth0/],
+    ["192.0.2.200/24", "range-overlap", /192\.0\.2\.0\/24 dev eth0/],
+    ["203.0.113.7/24", "range-overlap", /a host of this network/],
+  ])("refuses %s: %s", (address, code, words) => {
+    expect(refused(check(address))).toMatchObject({ code, message: expect.stringMatching(words) });
   });
 });
 

@@ -1,6 +1,6 @@
 // From what the operator said, what the disk holds and what the host is, to what this daemon will be. Refuses with a
 // reason before anything is changed.
-import { contains, overlaps, parseAddress, parseCidr } from "../core/address/cidr.ts";
+import { contains, isShared, overlaps, parseAddress, parseCidr } from "../core/address/cidr.ts";
 import { Universe } from "../core/address/universe.ts";
 import type { NodeConfig } from "../core/config.ts";
 import { VXLAN_OVERHEAD } from "../core/datapath/plan.ts";
@@ -148,6 +148,43 @@ export function checkExposed(text: string, range: Universe, facts: HostFacts): v
     {
       hint: "choose a network this host does not reach elsewhere",
     },
+  );
+}
+
+/**
+ * Whether a container may have this address, which another IPAM plugin chose: the host must be able to reach it here, and
+ * nobody of the underlay may lose his. Throws bad-address and range-overlap.
+ */
+export function checkChosen(
+  text: string,
+  range: Universe,
+  facts: HostFacts,
+  underlays: readonly string[],
+): void {
+  const [address = ""] = text.split("/");
+  const cidr = parseAddress(address);
+  if (cidr === undefined || !isShared(address)) {
+    throw new WeaveError("bad-address", `${text} is not an address a container can have`, {
+      hint: "change what the plugin named by ipam.type is told",
+    });
+  }
+  if (contains(range.network, cidr)) return; // the ring decides who has it
+  const same = (one: string): boolean => {
+    const other = parseAddress(one);
+    return other?.family === cidr.family && other.value === cidr.value;
+  };
+  const hint = "give the plugin named by ipam.type a subnet that no host reaches elsewhere";
+  if (underlays.some(same))
+    throw new WeaveError("range-overlap", `${address} is the address of a host of this network`, { hint });
+  const route = facts.routes.find(({ dst, dev }) => {
+    const other = parseCidr(dst);
+    return dev !== BRIDGE && other !== undefined && other.prefix > 0 && contains(other, cidr);
+  });
+  if (route === undefined) return;
+  throw new WeaveError(
+    "range-overlap",
+    `${address} lies in the route ${route.dst} dev ${route.dev} of this host`,
+    { hint },
   );
 }
 

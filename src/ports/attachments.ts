@@ -30,13 +30,15 @@ export interface Attachments {
   /** MTU for new containers. */
   mtu(): number;
   bridge(): string;
+  /** The bridge's addresses, with prefix. */
+  exposed(): readonly string[];
   /** One attachment, or undefined. */
   find(key: AttachmentKey): Attachment | undefined;
   /** All of this host. */
   all(): readonly Attachment[];
   /**
    * Reserve addresses and ports; on disk when it resolves. Fails with "ifname-exists" when the key holds some already.
-   * no-ring, range-exhausted, address-taken, address-elsewhere, port-taken, bad-address, cancelled, timeout.
+   * no-ring, range-exhausted, address-taken, address-elsewhere, port-taken, bad-address, range-overlap, cancelled, timeout.
    */
   allocate(
     key: AttachmentKey,
@@ -50,8 +52,6 @@ export interface Attachments {
    * the default subnet).
    */
   gateways(subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
-  /** Give the bridge these addresses (with prefix) that another IPAM plugin chose as gateways. address-taken, range-overlap. */
-  expose(addresses: readonly string[], signal: AbortSignal): Promise<void>;
   /**
    * The container is up: publish its endpoint, and let its ports lead to it. On disk, handed to gossip and in the firewall
    * when it resolves. May come again when the container's MAC changed. address-taken, unknown-attachment, kernel.

@@ -104,6 +104,59 @@ describe("an address another plugin chose", () => {
   });
 });
 
+describe("a gateway another plugin chose", () => {
+  const gateway = "172.20.0.1/24";
+  const with1 = (address: string) => ({ wish: { chosen: [address] }, terms: { gateways: [gateway] } });
+  const bridgeOf = (host: Host) => host.runner?.node.datapath().bridge.addresses;
+
+  it("is the bridge's on every host that asks, and nobody is told", async () => {
+    const { w, alice, bob } = await pair();
+    expect(await add({ w, on: alice }, "0a", with1("172.20.0.2/24"))).toBeUndefined();
+    await w.run(3_000);
+    expect(await add({ w, on: bob }, "0b", with1("172.20.0.3/24"))).toBeUndefined();
+    await w.run(3_000);
+    for (const host of [alice, bob]) {
+      expect(bridgeOf(host)).toEqual([gateway]);
+      expect(host.runner?.node.endpoints().byAddress.has("172.20.0.1")).toBe(false);
+      expect(host.runner?.node.datapath().firewall.masquerade).toEqual([]);
+    }
+  });
+
+  it("goes with the last attachment that has it, over a crash too", async () => {
+    const { w, alice } = await pair();
+    await add({ w, on: alice }, "0a", with1("172.20.0.2/24"));
+    await add({ w, on: alice }, "0b", with1("172.20.0.3/24"));
+    await w.answer(alice.remove("0a"));
+    alice.kill();
+    await alice.start();
+    await w.run(3_000);
+    expect(bridgeOf(alice)).toEqual([gateway]);
+    await w.answer(alice.remove("0b"));
+    expect(bridgeOf(alice)).toEqual([]);
+  });
+
+  it("is refused where a container has that address", async () => {
+    const { w, alice, bob } = await pair();
+    await add({ w, on: alice }, "0a", chosen("172.20.0.1/24"));
+    await w.run(3_000);
+    expect(await add({ w, on: bob }, "0b", with1("172.20.0.3/24"))).toMatchObject({
+      message: "172.20.0.1 is held by container 0a on alice",
+    });
+    expect(bob.runner?.node.attachments()).toEqual([]);
+  });
+
+  it("inside the range is nobody else's while it is the bridge's, and free afterwards", async () => {
+    const { w, alice } = await pair();
+    const inside = { wish: { chosen: ["10.32.0.9/24"] }, terms: { gateways: ["10.32.0.1/24"] } };
+    expect(await add({ w, on: alice }, "0a", inside)).toBeUndefined();
+    expect(await add({ w, on: alice }, "0b", { wish: { addresses: ["10.32.0.1"] } })).toMatchObject({
+      code: "address-taken",
+    });
+    await w.answer(alice.remove("0a"));
+    expect(await add({ w, on: alice }, "0b", { wish: { addresses: ["10.32.0.1"] } })).toBeUndefined();
+  });
+});
+
 describe("a port of the host", () => {
   it("leads to one container; the second that asks gets no address either", async () => {
     const { w, alice } = await pair();

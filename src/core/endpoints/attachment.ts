@@ -29,6 +29,11 @@ export interface AttachmentTerms {
   readonly ports?: readonly PublishedPort[];
   /** The configuration's own word on masquerade from its subnets; absent: as the bridge's exposure has it. */
   readonly masquerade?: boolean;
+  /**
+   * Gateways of another plugin's choice, with prefix: the bridge has them while an attachment does. Every host may have the
+   * same; nobody is told of them, since the kernel answers for its own addresses without asking other hosts.
+   */
+  readonly gateways?: readonly string[];
   /** The other plugin that chose its addresses and must hear of its end. */
   readonly delegate?: Delegate;
 }

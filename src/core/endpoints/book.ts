@@ -37,10 +37,11 @@ export class Book {
   ): AllocationRecord {
     const slot = String(this.#freeSlots.pop() ?? this.#nextSlot++);
     const { network, containerId, ifname } = key;
-    const { ports, ...others } = terms;
+    const { ports, gateways, ...others } = terms;
     return this.#put({
       ...others,
       ...(ports === undefined ? {} : { ports: [...ports] }),
+      ...(gateways === undefined ? {} : { gateways: [...gateways] }),
       network,
       containerId,
       ifname,

@@ -22,9 +22,9 @@ import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
 import type { Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
-import { BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
+import { BRIDGE_LABEL, BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
 import { Holders, type HoldersHost } from "./holders.ts";
-import { wantsFirewall } from "./publish.ts";
+import { changesHost, gatewaysOf } from "./publish.ts";
 
 /** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
 export const RING_PATIENCE_MS = 4_000;
@@ -93,7 +93,10 @@ export class Desk {
       place?.pool.space.free(place.offset, at);
     }
     this.#book.restore(stored.allocations);
-    for (const record of stored.allocations) this.#hold(record.addresses, holderOf(record));
+    for (const record of stored.allocations) {
+      this.#hold(record.addresses, holderOf(record));
+      this.#hold(record.gateways ?? [], EXPOSE);
+    }
     this.#hold(
       stored.exposed.map((e) => e.cidr),
       EXPOSE,
@@ -104,8 +107,11 @@ export class Desk {
     return this.#book;
   }
 
+  /** What the bridge has: exposed by somebody, or the gateway of a container whose addresses another plugin chose. */
   get exposed(): readonly Exposure[] {
-    return this.#exposed;
+    const own = new Set(this.#exposed.map(({ cidr }) => cidr));
+    const gateways = gatewaysOf(this.#book.all()).filter((cidr) => !own.has(cidr));
+    return [...this.#exposed, ...gateways.map((cidr) => ({ cidr, masquerade: false }))];
   }
 
   /**
@@ -201,7 +207,7 @@ export class Desk {
     const entry =
       addresses.length === 0
         ? endpoints.remove(BRIDGE_SLOT)
-        : endpoints.put(BRIDGE_SLOT, { addresses, mac: bridgeMac, label: "expose" });
+        : endpoints.put(BRIDGE_SLOT, { addresses, mac: bridgeMac, label: BRIDGE_LABEL });
     this.#host.spread(entry === undefined ? [] : [entry], now, out);
   }
 
@@ -264,10 +270,12 @@ export class Desk {
     }
     if (needsRing && !this.#host.mayAllocate() && !expired) return undefined;
     const taken: Taken[] = [];
-    const outcome =
+    let outcome =
       manual.length > 0
-        ? this.#claimAll(request, manual, taken, now, out)
+        ? this.#claimAll(request, manual, holderName(request), taken, now, out)
         : this.#takeAll(request, taken, now, out);
+    const gateways = request.kind === "allocate" ? this.#newGateways(request.terms.gateways ?? []) : [];
+    if (outcome === "done") outcome = this.#claimAll(request, gateways, EXPOSE, taken, now, out);
     if (outcome !== "done") {
       for (const { pool, offset } of taken) pool.space.unhold(offset);
       if (outcome !== "wait") return outcome;
@@ -370,6 +378,7 @@ export class Desk {
   #claimAll(
     request: Waiting,
     manual: readonly string[],
+    holder: string,
     taken: Taken[],
     now: Instant,
     out: Effect[],
@@ -383,7 +392,9 @@ export class Desk {
             `${text} is not an address inside the range`,
             "run: weave status ipam",
           );
-        const held = this.#holders.ofAddress(text, request.kind === "expose" ? [] : this.#exposed);
+        const gateway = request.kind === "allocate" && holder === EXPOSE;
+        const inTheWay = request.kind === "expose" ? [] : this.exposed;
+        const held = this.#holders.ofAddress(text, gateway ? "gateway" : inTheWay);
         if (held === undefined) continue;
         const message = `${withoutPrefix(text)} is held by ${held}`;
         return refusal("address-taken", message, "give each host a part of that subnet of its own");
@@ -395,7 +406,7 @@ export class Desk {
         const message = `${address} is the network or broadcast address of ${formatCidr(subnet.cidr)}`;
         return refusal("bad-address", message, "choose another address");
       }
-      const claim = pool.claim(offset, holderName(request));
+      const claim = pool.claim(offset, holder);
       if (claim === "already") continue;
       if (claim === "ok") taken.push({ pool, offset, address, cidr: this.#withPrefix(text) });
       else if ("takenBy" in claim) {
@@ -412,6 +423,12 @@ export class Desk {
       }
     }
     return "done";
+  }
+
+  /** Those the bridge does not have yet. */
+  #newGateways(gateways: readonly string[]): readonly string[] {
+    const there = new Set(this.exposed.map(({ cidr }) => cidr));
+    return gateways.filter((gateway) => !there.has(gateway));
   }
 
   #ask(
@@ -461,7 +478,7 @@ export class Desk {
     const record = this.#book.commit(held, facts);
     out.push(persist([allocationOp(record)], false));
     this.#publish(record, now, out);
-    if (wantsFirewall(record)) out.push({ type: "datapath" });
+    if (changesHost(record)) out.push({ type: "datapath" });
     return { ok: true, attachment: toAttachment(record) };
   }
 
@@ -478,7 +495,9 @@ export class Desk {
     this.#book.remove(record);
     this.#full = undefined;
     const ops: StoreOp[] = [releaseOp(record)];
-    for (const cidr of record.addresses) {
+    const there = new Set(this.exposed.map(({ cidr }) => cidr));
+    const gone = (record.gateways ?? []).filter((gateway) => !there.has(gateway));
+    for (const cidr of [...record.addresses, ...gone]) {
       const place = this.#locate(cidr);
       if (place === undefined) continue;
       place.pool.space.free(place.offset, now);
@@ -487,7 +506,7 @@ export class Desk {
     out.push(persist(ops, false));
     const entry = this.#host.endpoints.remove(record.slot);
     this.#host.spread(entry === undefined ? [] : [entry], now, out); // adjacent persists are one batch
-    if (wantsFirewall(record)) out.push({ type: "datapath" });
+    if (changesHost(record)) out.push({ type: "datapath" });
     out.push(event("released", "debug", { holder, addresses: record.addresses.join() }));
     return { ok: true, attachment: toAttachment(record) };
   }

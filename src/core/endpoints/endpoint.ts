@@ -10,6 +10,9 @@ export const ENDPOINTS = "endpoints";
 /** Slot of the bridge's own, exposed addresses. */
 export const BRIDGE_SLOT = "bridge";
 
+/** What people see beside a bridge's addresses. */
+export const BRIDGE_LABEL = "expose";
+
 const endpoint = z.looseObject({
   /** Without prefix. */
   addresses: z.array(z.string().refine(isShared, "not an address a container can have")).min(1).max(16),

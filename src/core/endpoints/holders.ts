@@ -6,7 +6,7 @@ import { macForAddress } from "../address/mac.ts";
 import type { AllocationRecord, Exposure } from "../records.ts";
 import type { PublishedPort } from "./attachment.ts";
 import { type Book, holderOf } from "./book.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { BRIDGE_LABEL, type Endpoint } from "./endpoint.ts";
 import { collide, holderOfPort, portText } from "./publish.ts";
 
 export interface HoldersHost {
@@ -27,14 +27,20 @@ export class Holders {
     this.#host = host;
   }
 
-  /** Prefixes do not count. `exposed` are the bridge's addresses, where they are in the way. */
-  ofAddress(text: string, exposed: readonly Exposure[]): string | undefined {
+  /**
+   * Prefixes do not count. `exposed` are this bridge's addresses, where they are in the way. In the way of a gateway no
+   * bridge is: the same one on every host is what other plugins' configurations ask for.
+   */
+  ofAddress(text: string, exposed: readonly Exposure[] | "gateway"): string | undefined {
     const wanted = bare(text);
     for (const record of this.#book.all())
       if (record.addresses.some((one) => bare(one) === wanted)) return holderOf(record);
-    if (exposed.some(({ cidr }) => bare(cidr) === wanted)) return "this host's bridge";
-    for (const [address, endpoint] of this.#host.foreignEndpoints())
-      if (bare(address) === wanted) return this.#elsewhere(endpoint);
+    if (exposed !== "gateway" && exposed.some(({ cidr }) => bare(cidr) === wanted))
+      return "this host's bridge";
+    for (const [address, endpoint] of this.#host.foreignEndpoints()) {
+      const counts = exposed !== "gateway" || endpoint.label !== BRIDGE_LABEL;
+      if (counts && bare(address) === wanted) return this.#elsewhere(endpoint);
+    }
     return undefined;
   }
 
@@ -59,7 +65,7 @@ export class Holders {
   }
 
   #elsewhere({ peer, label }: Endpoint): string {
-    return `${label === "expose" ? "the bridge" : `container ${label}`} on ${this.#host.label(peer)}`;
+    return `${label === BRIDGE_LABEL ? "the bridge" : `container ${label}`} on ${this.#host.label(peer)}`;
   }
 }
 

@@ -52,9 +52,14 @@ export function masqueradeOf(records: Iterable<AllocationRecord>): {
   return { masquerade: [...subnets.masquerade], exempt: [...subnets.exempt] };
 }
 
-/** Whether an attachment is more to the firewall than one address among others. */
-export const wantsFirewall = (terms: AttachmentTerms): boolean =>
-  terms.masquerade !== undefined || (terms.ports ?? []).length > 0;
+/** The gateways other plugins chose for attachments, with prefix, no duplicates. */
+export function gatewaysOf(records: Iterable<AllocationRecord>): readonly string[] {
+  return [...new Set([...records].flatMap(({ gateways }) => gateways ?? []))];
+}
+
+/** Whether an attachment is more to bridge and firewall than one address among others. */
+export const changesHost = ({ masquerade, ports, gateways }: AttachmentTerms): boolean =>
+  masquerade !== undefined || (ports ?? []).length > 0 || (gateways ?? []).length > 0;
 
 /** For people: "tcp 8080", "udp 10.0.0.1:53". */
 export function portText({ protocol, hostAddress, hostPort }: PublishedPort): string {
