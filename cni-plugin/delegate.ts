@@ -163,11 +163,14 @@ function parseChosen(type: string, stdout: string, { request }: Call): Chosen {
     if (found === undefined) throw broken(`"${text}" is not an address`);
     return formatAddress(found.family, found.value);
   };
+  const unique = new Map(
+    given.ips.map((ip) => {
+      const address = formatCidr(cidr(ip.address));
+      return [address, { address, ...(ip.gateway ? { gateway: gateway(ip.gateway) } : {}) }];
+    }),
+  );
   return {
-    ips: given.ips.map((ip) => ({
-      address: formatCidr(cidr(ip.address)),
-      ...(ip.gateway ? { gateway: gateway(ip.gateway) } : {}),
-    })),
+    ips: [...unique.values()],
     routes: given.routes.map(({ dst, gw }) => ({
       dst: formatCidr(networkOf(cidr(dst))),
       ...(gw ? { gw: gateway(gw) } : {}),

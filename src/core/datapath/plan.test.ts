@@ -152,6 +152,7 @@ describe("plan", () => {
       ["9.0.3.2", on("dave")], // unknown peer
       ["9.0.1.130", on("bob")], // in a subnet of our bridge
       ["10.40.0.1", on("bob")], // in the range
+      ["192.0.2.3", on("bob")], // carol's host
       ["fd09::2", on("bob")],
     ]);
     const exposed = [{ cidr: "9.0.1.1/24", masquerade: false }];

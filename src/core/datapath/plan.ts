@@ -52,6 +52,8 @@ export function plan(input: PlanInput): DatapathState {
   for (const { peer, mac } of input.endpoints.values()) if (peer === input.self) localMacs.add(mac);
   const forwarding = new Map<string, string>();
   const routes: string[] = [];
+  // Hosts must stay reachable, whatever somebody claims to have a container at.
+  const underlays = new Set([input.underlay, ...[...input.peers.values()].map(({ underlay }) => underlay)]);
   const led = [...input.universes, ...input.exposed.map(({ cidr }) => cidr)].flatMap(
     (c) => parseCidr(c) ?? [],
   );
@@ -62,7 +64,7 @@ export function plan(input: PlanInput): DatapathState {
     // A peer's claim to a MAC of ours must not carry our containers' frames away.
     if (vtep !== undefined && !localMacs.has(endpoint.mac)) forwarding.set(endpoint.mac, vtep);
     if (!own.has(address)) neighbours.push({ address, mac: endpoint.mac });
-    if (vtep !== undefined && !isLed(address, led)) routes.push(address);
+    if (vtep !== undefined && !isLed(address, led) && !underlays.has(address)) routes.push(address);
   }
   return {
     bridge: {
