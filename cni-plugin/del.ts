@@ -71,7 +71,9 @@ export async function gc(call: Call, turns: AttachmentTurns): Promise<string> {
     .filter((one) => one.network === request.network && valid?.has(idOf(one)) === false && !turns.busy(one));
   await Promise.all(
     invalid.map((one) =>
-      attempt(`${one.containerId} ${one.ifname}`, () => turns.remove(one, () => remove(call, one))),
+      attempt(`${one.containerId} ${one.ifname}`, () =>
+        turns.remove(one, undefined, () => remove(call, one)),
+      ),
     ),
   );
   const type = foreignIpam(request.config);

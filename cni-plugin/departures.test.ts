@@ -36,6 +36,20 @@ describe("in the plugin", () => {
     expect((await daemon.call("ADD", { body: { bootMs: 600 } })).exit).toBe(0);
   });
 
+  test("a DEL that began before an ADD does not end that ADD", async () => {
+    const daemon = new Harness();
+    const held = daemon.holdAt("attach");
+    const adding = daemon.call("ADD", { body: { bootMs: 600 } });
+    await held.reached;
+    const replayed = daemon.plugin.replay(key, { bootId: daemon.bootId, bootMs: 500 });
+    const late = daemon.call("DEL", { body: { bootMs: 500 } });
+    held.release();
+    expect((await adding).exit).toBe(0);
+    await replayed;
+    expect((await late).exit).toBe(0);
+    expect(daemon.residue().addresses).toBe("net1/c-1/eth0");
+  });
+
   test("a DEL that arrives after the key was used again leaves the new container alone", async () => {
     const daemon = new Harness();
     await daemon.call("ADD", { body: { bootMs: 600 } });

@@ -42,7 +42,7 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
     switch (request.verb) {
       case "ADD": {
         const add = request.program === "weave-net" ? addToNetwork : addAddress;
-        const stdout = await turns.add(key, signal, (either) => {
+        const stdout = await turns.add(key, began, signal, (either) => {
           departures.refuseEarlier(key, began);
           return add({ ...call, signal: either });
         });
@@ -51,7 +51,7 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
       }
       case "DEL":
         departures.note(key, began);
-        return turns.remove(key, () => del(call));
+        return turns.remove(key, began, () => del(call));
       case "GC": {
         const stdout = await gc(call, turns);
         await reconcile(deps, turns);
@@ -93,7 +93,7 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
     async replay(key, began) {
       departures.note(key, began);
       const warn = (line: string): void => deps.log?.warn("journalled release", { ...key, warning: line });
-      await turns.remove(key, async () => {
+      await turns.remove(key, began, async () => {
         const attachment = deps.attachments.find(key);
         const { bootId } = deps.boot.moment();
         // Written down before this boot, it is not about what was attached since.

@@ -34,7 +34,7 @@ export async function reconcile(deps: CniDeps, turns: AttachmentTurns): Promise<
         .filter((one) => !turns.busy(one)) // a call may have come while the namespaces were looked for
         .map((one) =>
           attempt(one, () =>
-            turns.remove(one, async () => {
+            turns.remove(one, undefined, async () => {
               deps.log?.info("attachment left behind is removed", { ...keyOf(one) });
               await remove({ deps, warn }, one);
             }),

@@ -73,7 +73,7 @@ async function bundle({ entry, out, executable }, version) {
     // Prefers the ES module build of a dependency, which can be tree-shaken: a smaller file starts faster.
     mainFields: ["module", "main"],
     define: { WEAVE_VERSION: JSON.stringify(version), "process.env.NODE_ENV": '"production"' },
-    banner: { js: executable ? `#!/usr/bin/env node\n${commonJsNames}` : commonJsNames },
+    banner: { js: executable ? `${firstLine(out)}\n${commonJsNames}` : commonJsNames },
     sourcemap: "linked",
     sourcesContent: false,
     legalComments: "none",
@@ -85,6 +85,11 @@ async function bundle({ entry, out, executable }, version) {
     if (file.path === path && executable) await chmod(temporary, 0o755);
     install(temporary, file.path);
   }
+}
+
+/** How the program is run by its name. The daemon's flags are those of cmd/node-flags.ts, which says why. */
+export function firstLine(out) {
+  return out === "bin/weaver" ? "#!/usr/bin/env -S node --max-semi-space-size=2" : "#!/usr/bin/env node";
 }
 
 async function compileForwarder(version) {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type LaunchReport, launchReport } from "../../../src/api/launch.ts";
 import { WeaveError } from "../../../src/core/errors.ts";
 import { LOG_FILE } from "../../../src/daemon/options.ts";
+import { NODE_FLAGS } from "../../node-flags.ts";
 import { ensureRunDir } from "../../run-dir.ts";
 import type { Context } from "../context.ts";
 import { logEnd, logTail } from "./log-tail.ts";
@@ -78,7 +79,7 @@ export function checkProgram(program: string): void {
 function start({ program, words }: Weaver, log: string): ChildProcess {
   const output = openLog(log);
   try {
-    return spawn(process.execPath, [program, ...words], {
+    return spawn(process.execPath, [...NODE_FLAGS, program, ...words], {
       cwd: "/", // or the daemon would keep the caller's file system from being unmounted
       detached: true,
       stdio: ["ignore", output, output, "ipc"],
