@@ -152,9 +152,9 @@ describe("podman", () => {
       async () => (await podman.ok("ps", "--format", "{{.Names}}")) === "",
     );
     await podman.ok("start", "again");
-    expect(
-      await outside.succeeds(`busybox wget -q -O - http://${machine.address}:8081/cgi-bin/name`),
-    ).toBe(true);
+    expect(await outside.succeeds(`busybox wget -q -O - http://${machine.address}:8081/cgi-bin/name`)).toBe(
+      true,
+    );
   });
 
   it("starts five at once", async () => {
