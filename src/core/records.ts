@@ -44,6 +44,8 @@ const delegate = z.object({
   config: z.string(),
 });
 
+const limit = z.object({ rate: z.number().min(0), burst: z.number().min(0) });
+
 const allocationRecord = z.object({
   network: z.string(),
   containerId: z.string(),
@@ -62,6 +64,7 @@ const allocationRecord = z.object({
   masquerade: z.boolean().exactOptional(),
   gateways: z.array(z.string()).exactOptional(),
   delegate: delegate.exactOptional(),
+  bandwidth: z.object({ ingress: limit.exactOptional(), egress: limit.exactOptional() }).exactOptional(),
 });
 export type AllocationRecord = z.infer<typeof allocationRecord>;
 

@@ -92,13 +92,24 @@ export class Firewall {
 
   /** Look whether the table is still as we left it; when it is not, the next ensure loads it again. */
   async verify(): Promise<void> {
-    if (this.#loaded === undefined) return;
-    const wanted = this.#loaded.sets;
-    if ((await countRules(this.#netfilter(), TABLE)) !== ruleCount()) this.#loaded = undefined;
-    for (const state of wanted) {
+    if (this.#loaded !== undefined && (await this.faults()).length > 0) this.#loaded = undefined;
+  }
+
+  /** What is not as the last load or change left it, in words for people. */
+  async faults(): Promise<readonly string[]> {
+    const table = `firewall table inet ${TABLE}`;
+    if (this.#loaded === undefined) return [`${table} is not loaded`];
+    const faults: string[] = [];
+    const missing = ruleCount() - (await countRules(this.#netfilter(), TABLE));
+    if (missing > 0) faults.push(`${table} lacks ${missing} of its ${ruleCount()} rules`);
+    if (missing < 0) faults.push(`${table} has ${-missing} rules too many`);
+    let sets = 0;
+    for (const state of this.#loaded.sets) {
       const held = await listSet(this.#netfilter(), { table: TABLE, set: state.name });
-      if (held === undefined || !sameElements(held, state)) this.#loaded = undefined;
+      if (held !== undefined) sets++;
+      faults.push(...setFaults(held, state, table));
     }
+    return sets === 0 ? [`${table} is missing`] : faults;
   }
 
   async close(): Promise<void> {
@@ -188,14 +199,20 @@ function spawnError(cause: Error): WeaveError {
 }
 
 /** Ends of intervals are left out: nft adds one before the first, and none is without its start. */
-function sameElements(held: readonly Element[], { elements }: SetState): boolean {
+function setFaults(held: readonly Element[] | undefined, state: SetState, table: string): string[] {
+  const set = `${state.kind} ${state.name}`;
+  if (held === undefined) return [`${table} lacks the ${set}`];
   const textOf = ({ key, data }: Element): string => `${key.toString("hex")} ${data?.toString("hex") ?? ""}`;
-  const starts = (list: readonly Element[]) =>
-    list
-      .filter(({ end }) => end !== true)
-      .map(textOf)
-      .sort();
-  return starts(held).join() === starts([...elements.values()].flat()).join();
+  const starts = (list: readonly Element[]) => list.filter(({ end }) => end !== true).map(textOf);
+  const there = new Set(starts(held));
+  const wanted = [...state.elements].map(([text, elements]) => ({ text, starts: starts(elements) }));
+  const missing = wanted.filter((one) => !one.starts.every((start) => there.has(start)));
+  const ours = new Set(wanted.flatMap((one) => one.starts));
+  const surplus = [...there].filter((start) => !ours.has(start)).length;
+  return [
+    ...missing.map(({ text }) => `${set} of the ${table} lacks ${text}`),
+    ...(surplus > 0 ? [`${set} of the ${table} has ${surplus} elements that weave did not put there`] : []),
+  ];
 }
 
 function allPortMaps(firewall: FirewallState): readonly PortMap[] {

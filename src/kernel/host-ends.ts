@@ -1,4 +1,4 @@
-// The host ends of our containers as they are now: on which bridge, up, and what MAC the other end has.
+// The host ends of our containers as they are now: on which bridge, how, up, and what MAC the other end has.
 // Which of them belongs to which attachment is not known here.
 
 import { WeaveError } from "../core/errors.ts";
@@ -21,6 +21,7 @@ export async function hostEnds(socket: NetlinkPort): Promise<ReadonlyMap<string,
     ends.set(link.name, {
       up: link.up,
       ...(bridge === undefined ? {} : { bridge }),
+      ...(link.port === undefined ? {} : { hairpin: link.port.hairpin }),
       ...(containerMac === undefined ? {} : { containerMac }),
     });
   }

@@ -16,6 +16,8 @@ import { openNetns, warmThreadPool } from "./netns.ts";
 import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { restoreShaping, shapingFaults } from "./shaping.ts";
+import { SharedReading } from "./shared-reading.ts";
 
 /** Plain data: it crosses to the worker thread. */
 export interface LinuxKernelOptions {
@@ -50,6 +52,9 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     return opened;
   };
 
+  const faults = new SharedReading(async () => (await parts()).datapath.faults());
+  const ends = new SharedReading(async () => hostEnds((await parts()).links));
+
   return {
     async inspect() {
       return inspect(host, (await parts()).links);
@@ -60,6 +65,7 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     async observe() {
       (await parts()).datapath.observe();
     },
+    faults: () => faults.get(),
     async openNetns(source) {
       await parts();
       return openNetns(source, host.fd);
@@ -80,12 +86,16 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     async detach(hostIfname) {
       return (await parts()).detacher.detach(hostIfname);
     },
+    async shapingFaults(hostIfname, bandwidth) {
+      return shapingFaults((await parts()).links, hostIfname, bandwidth);
+    },
+    async shape(hostIfname, bandwidth) {
+      return restoreShaping(host, (await parts()).links, hostIfname, bandwidth);
+    },
     async look(netns, ifname) {
       return look(host, (await parts()).links, netns, ifname);
     },
-    async hostEnds() {
-      return hostEnds((await parts()).links);
-    },
+    hostEnds: () => ends.get(),
     async deadNetns(ids) {
       await parts();
       return deadNetns(ids);

@@ -61,6 +61,7 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
     inspect: () => call("inspect"),
     apply: (state) => call("apply", state),
     observe: () => call("observe"),
+    faults: () => call("faults"),
     openNetns: (source) => call("openNetns", source),
     // A descriptor is the whole process's, so this needs no other thread.
     async closeNetns(netns) {
@@ -68,6 +69,8 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
     },
     attach: (spec) => call("attach", spec),
     detach: (hostIfname) => call("detach", hostIfname),
+    shapingFaults: (hostIfname, bandwidth) => call("shapingFaults", hostIfname, bandwidth),
+    shape: (hostIfname, bandwidth) => call("shape", hostIfname, bandwidth),
     look: (netns, ifname) => call("look", netns, ifname),
     hostEnds: () => call("hostEnds"),
     deadNetns: (ids) => call("deadNetns", ids),

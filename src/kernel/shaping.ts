@@ -3,14 +3,23 @@
 //
 // The numbers are those of the reference bandwidth plugin, so that one configuration means the same with both.
 import { WeaveError } from "../core/errors.ts";
-import type { AttachSpec, Bandwidth } from "../ports/kernel.ts";
+import type { Bandwidth } from "../ports/kernel.ts";
 import type { Host } from "./host.ts";
 import { ifbMac } from "./mac.ts";
 import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
-import { createLink, deleteLink, getLink, kindExists } from "./rtnetlink/link.ts";
+import { createLink, deleteLink, getLink, kindExists, type Link } from "./rtnetlink/link.ts";
 import { encodeKind } from "./rtnetlink/link-info.ts";
 import type { NetlinkPort } from "./rtnetlink/socket.ts";
-import { addTokenBucket, redirectIngress, type TokenBucket, tokenBucketExists } from "./rtnetlink/traffic.ts";
+import {
+  addTokenBucket,
+  deleteIngress,
+  deleteRoot,
+  listRedirects,
+  listTokenBuckets,
+  redirectIngress,
+  type TokenBucket,
+  tokenBucketExists,
+} from "./rtnetlink/traffic.ts";
 import { PORT_SYSCTLS, setSysctls } from "./sysctl.ts";
 
 /** How long a frame may wait for tokens. */
@@ -22,6 +31,14 @@ const HOST_END = /^vw([0-9a-f]{12})$/;
 
 /** One direction that has a limit. */
 type Limit = NonNullable<Bandwidth["ingress"]>;
+
+/** What of an attachment matters here. */
+interface Shape {
+  readonly hostIfname: string;
+  /** Of the host end. */
+  readonly mtu: number;
+  readonly bandwidth?: Bandwidth;
+}
 
 /** Name of the device that shapes what the container behind a host end sends; undefined for names that are not ours. */
 export function ifbName(hostIfname: string): string | undefined {
@@ -36,12 +53,15 @@ export function hostEndOf(ifb: string): string | undefined {
 }
 
 /** Whether anything is to be limited. */
-export function isShaped({ bandwidth }: AttachSpec): boolean {
+export function isShaped({ bandwidth }: Pick<Shape, "bandwidth">): boolean {
   return limited(bandwidth?.ingress) || limited(bandwidth?.egress);
 }
 
 /** feature-missing when this kernel cannot shape as `spec` asks. Makes nothing. */
-export async function probeShaping(socket: NetlinkPort, { bandwidth }: AttachSpec): Promise<void> {
+export async function probeShaping(
+  socket: NetlinkPort,
+  { bandwidth }: Pick<Shape, "bandwidth">,
+): Promise<void> {
   if (!(await tokenBucketExists(socket)))
     throw missing("token buckets (tbf)", "CONFIG_NET_SCH_TBF", "sch_tbf");
   if (limited(bandwidth?.egress) && !(await kindExists(socket, "ifb")))
@@ -53,7 +73,7 @@ export async function shape(
   host: Host,
   socket: NetlinkPort,
   hostEnd: { readonly index: number },
-  spec: AttachSpec,
+  spec: Shape,
 ): Promise<void> {
   const { ingress, egress } = spec.bandwidth ?? {};
   if (limited(ingress)) await addTokenBucket(socket, hostEnd.index, tokenBucket(ingress, spec.mtu));
@@ -83,6 +103,88 @@ export async function shape(
       "sch_ingress cls_u32 act_mirred",
     );
   }
+}
+
+/** What of a shape the kernel lacks, by direction, in words for people. */
+interface Lacks {
+  readonly ingress: readonly string[];
+  readonly egress: readonly string[];
+}
+
+/** What a host end lacks of its limits, in words for people; nothing when there is no such host end. Writes nothing. */
+export async function shapingFaults(
+  socket: NetlinkPort,
+  hostIfname: string,
+  bandwidth: Bandwidth,
+): Promise<readonly string[]> {
+  const hostEnd = await getLink(socket, hostIfname);
+  if (hostEnd === undefined) return [];
+  const { ingress, egress } = await lacks(socket, hostEnd, bandwidth);
+  return [...ingress, ...egress];
+}
+
+/** Put back what somebody took from the limits of a host end, direction by direction. False when nothing was missing. */
+export async function restoreShaping(
+  host: Host,
+  socket: NetlinkPort,
+  hostIfname: string,
+  bandwidth: Bandwidth,
+): Promise<boolean> {
+  const hostEnd = await getLink(socket, hostIfname);
+  if (hostEnd === undefined) return false;
+  const { ingress, egress } = await lacks(socket, hostEnd, bandwidth);
+  if (ingress.length + egress.length === 0) return false;
+  await probeShaping(socket, { bandwidth });
+  if (ingress.length > 0) await deleteRoot(socket, hostEnd.index);
+  // Before the device goes that it leads to.
+  if (egress.length > 0) await deleteIngress(socket, hostEnd.index);
+  await shape(host, socket, hostEnd, {
+    hostIfname,
+    mtu: hostEnd.mtu,
+    bandwidth: {
+      ...(ingress.length === 0 || bandwidth.ingress === undefined ? {} : { ingress: bandwidth.ingress }),
+      ...(egress.length === 0 || bandwidth.egress === undefined ? {} : { egress: bandwidth.egress }),
+    },
+  });
+  return true;
+}
+
+async function lacks(socket: NetlinkPort, hostEnd: Link, bandwidth: Bandwidth): Promise<Lacks> {
+  const buckets = await listTokenBuckets(socket);
+  const bucketFault = (link: Link, limit: Limit, words: string): string[] => {
+    const [held, wanted] = [buckets.get(link.index), tokenBucket(limit, hostEnd.mtu)];
+    if (held?.rate === wanted.rate && held.limit === wanted.limit) return [];
+    return [shapingFault(link.name, held === undefined ? "no" : "another", words, limit)];
+  };
+  const { ingress, egress } = bandwidth;
+  const receives = limited(ingress) ? bucketFault(hostEnd, ingress, "receives") : [];
+  const name = ifbName(hostEnd.name);
+  if (!limited(egress) || name === undefined) return { ingress: receives, egress: [] };
+  const ifb = await getLink(socket, name);
+  if (ifb === undefined) return { ingress: receives, egress: [missingIfb(name, hostEnd.name)] };
+  const led = (await listRedirects(socket, hostEnd.index)).includes(ifb.index);
+  return {
+    ingress: receives,
+    egress: [
+      ...(ifb.up ? [] : [`${name}, which limits what the container behind ${hostEnd.name} sends, is down`]),
+      ...bucketFault(ifb, egress, "sends"),
+      ...(led ? [] : [missingRedirect(hostEnd.name, name)]),
+    ],
+  };
+}
+
+/** "no", or "another", limit than the one asked for. */
+export function shapingFault(link: string, which: "no" | "another", verb: string, { rate }: Limit): string {
+  return `${link} has ${which} limit (tbf) for what the container ${verb}, ${rate} bit/s`;
+}
+
+/** Without its device nothing of what a container sends is limited. */
+export function missingIfb(ifb: string, hostIfname: string): string {
+  return `${ifb}, which limits what the container behind ${hostIfname} sends, is missing`;
+}
+
+function missingRedirect(hostIfname: string, ifb: string): string {
+  return `${hostIfname} has no ingress filter that leads what the container sends to ${ifb}`;
 }
 
 /**

@@ -118,6 +118,11 @@ export function setSysctls(settings: readonly Sysctl[], device: string): void {
   }
 }
 
+/** Whether there is such a key: those of a device go with it, those of IPv6 with IPv6. */
+export function sysctlExists(name: string): boolean {
+  return existsSync(`${ROOT}/${name}`);
+}
+
 /** The value of one key, without the newline. */
 export function readSysctl(name: string): string {
   try {

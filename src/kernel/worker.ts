@@ -30,6 +30,8 @@ function call(request: Request): Promise<unknown> {
       return kernel.apply(...request.args);
     case "observe":
       return kernel.observe();
+    case "faults":
+      return kernel.faults();
     case "openNetns":
       return kernel.openNetns(...request.args);
     case "closeNetns":
@@ -38,6 +40,10 @@ function call(request: Request): Promise<unknown> {
       return kernel.attach(...request.args);
     case "detach":
       return kernel.detach(...request.args);
+    case "shapingFaults":
+      return kernel.shapingFaults(...request.args);
+    case "shape":
+      return kernel.shape(...request.args);
     case "look":
       return kernel.look(...request.args);
     case "hostEnds":

@@ -1,5 +1,8 @@
 // The kernel as the daemon needs it. Implemented by src/kernel (Linux, in a worker thread) and src/kernel/memory.
 import type { DatapathState } from "../core/datapath/state.ts";
+import type { Bandwidth } from "../core/endpoints/attachment.ts";
+
+export type { Bandwidth };
 
 /** An open network namespace. `id` is stable for the life of the namespace: its inode and SO_NETNS_COOKIE. */
 export interface Netns {
@@ -33,15 +36,6 @@ export interface AttachSpec {
   readonly bandwidth?: Bandwidth;
 }
 
-/**
- * Limits of one container as it sees them: ingress is what it receives. Rates in bit/s, bursts in bits, as in the CNI
- * convention for the capability "bandwidth". A direction without a rate is not limited.
- */
-export interface Bandwidth {
-  readonly ingress?: { readonly rate: number; readonly burst: number };
-  readonly egress?: { readonly rate: number; readonly burst: number };
-}
-
 export interface Attached {
   readonly hostMac: string;
   readonly bridgeMac: string;
@@ -65,6 +59,8 @@ export interface HostEnd {
   /** Name of the bridge it is a port of. */
   readonly bridge?: string;
   readonly up: boolean;
+  /** As a port of a bridge; absent when it is none. */
+  readonly hairpin?: boolean;
   /** What the container's end has now; absent when it could not be asked. */
   readonly containerMac?: string;
 }
@@ -101,6 +97,12 @@ export interface Kernel {
   apply(state: DatapathState): Promise<DatapathReport>;
   /** Make the next apply read the kernel again: what others changed or deleted comes back. */
   observe(): Promise<void>;
+  /**
+   * What the kernel does not hold of the state applied last, in words for people, one for each object; empty before the
+   * first apply. Looked at after the call, writes nothing. The containers' ports are hostEnds' affair; the bridge's MAC is
+   * not compared, because network managers rewrite it, and what it takes along is not told either.
+   */
+  faults(): Promise<readonly string[]>;
   /** netns-missing, netns-invalid, netns-host. The caller closes what it opened. */
   openNetns(source: NetnsSource): Promise<Netns>;
   closeNetns(netns: Netns): Promise<void>;
@@ -108,6 +110,10 @@ export interface Kernel {
   attach(spec: AttachSpec): Promise<Attached>;
   /** Delete a host end by name, and what shaped its traffic. False when there was nothing. */
   detach(hostIfname: string): Promise<boolean>;
+  /** What a host end lacks of these limits, in words for people; empty for one that does not exist. Writes nothing. */
+  shapingFaults(hostIfname: string, bandwidth: Bandwidth): Promise<readonly string[]>;
+  /** Put back what shapingFaults would tell. False when there was nothing to do. feature-missing, kernel. */
+  shape(hostIfname: string, bandwidth: Bandwidth): Promise<boolean>;
   /** An interface inside a namespace; undefined when there is none of that name. */
   look(netns: Netns, ifname: string): Promise<ContainerLink | undefined>;
   /** All veth interfaces of this host that bear a name of ours ("vw" and 12 hexadecimal digits), by name. */

@@ -36,6 +36,17 @@ export interface AttachmentTerms {
   readonly gateways?: readonly string[];
   /** The other plugin that chose its addresses and must hear of its end. */
   readonly delegate?: Delegate;
+  /** Absent: as fast as it goes. */
+  readonly bandwidth?: Bandwidth;
+}
+
+/**
+ * Limits of one container as it sees them: ingress is what it receives. Rates in bit/s, bursts in bits, as in the CNI
+ * convention for the capability "bandwidth". A direction without a rate is not limited.
+ */
+export interface Bandwidth {
+  readonly ingress?: { readonly rate: number; readonly burst: number };
+  readonly egress?: { readonly rate: number; readonly burst: number };
 }
 
 /** A port of the host, as asked for. */

@@ -28,6 +28,17 @@ export interface Endpoint extends EndpointValue {
   readonly peer: string;
 }
 
+/** The same object for the same value, view after view. */
+const endpointsBefore = new WeakMap<EndpointValue, Endpoint>();
+
+function endpointOf(value: EndpointValue, peer: string): Endpoint {
+  const before = endpointsBefore.get(value);
+  if (before?.peer === peer) return before;
+  const endpoint = { ...value, peer };
+  endpointsBefore.set(value, endpoint);
+  return endpoint;
+}
+
 export interface Conflict {
   readonly address: string;
   readonly peers: readonly string[];
@@ -65,7 +76,7 @@ export function viewOf(
         rivals.set(address, peers.add(origin));
       }
       if (held === undefined || (held.peer !== self && (origin === self || origin < held.peer))) {
-        byAddress.set(address, { ...parsed, peer: origin });
+        byAddress.set(address, endpointOf(parsed, origin));
       }
     }
   }

@@ -15,9 +15,11 @@ import {
   ipv6Available,
   LOOPBACK_PORTS,
   readSysctl,
+  sysctlExists,
   UPLINK_ACCEPT_RA,
 } from "../sysctl.ts";
 import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
+import { datapathFaults, sysctlFault } from "./faults.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
 import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
 import { ensurePorts } from "./ports.ts";
@@ -42,6 +44,8 @@ export class Datapath {
   /** address -> the MAC containers here were last told. */
   readonly #told = new Map<string, string>();
   #known: Known | undefined;
+  /** What the last apply brought the kernel to, or tried to. */
+  #applied: DatapathState | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(host: Host, socket: NetlinkSocket, firewall: Firewall) {
@@ -62,6 +66,23 @@ export class Datapath {
     return done;
   }
 
+  /** What the kernel lacks of the state applied last; applies asked for before are waited for. */
+  faults(): Promise<readonly string[]> {
+    const done = this.#tail.then(() => this.#faults());
+    this.#tail = done.catch(() => {});
+    return done;
+  }
+
+  async #faults(): Promise<readonly string[]> {
+    const state = this.#applied;
+    if (state === undefined) return [];
+    return [
+      ...(await datapathFaults(this.#socket, state)),
+      ...(await this.#firewall.faults()),
+      ...this.#host.run(() => sysctlFaults(state)),
+    ];
+  }
+
   async #apply(state: DatapathState): Promise<DatapathReport> {
     const report = new Report();
     const trusted = this.#known !== undefined;
@@ -78,6 +99,7 @@ export class Datapath {
 
   async #pass(asked: DatapathState, report: Report): Promise<void> {
     const state = this.#host.run(ipv6Available) ? asked : withoutIpv6(asked, report);
+    this.#applied = state;
     const known = await this.#links(state, report);
     const steps = known === undefined ? undefined : plan(state, known.holding, this.#wanted);
     if (known !== undefined && steps !== undefined) await this.#entries(state, known, steps.adds, report);
@@ -200,6 +222,19 @@ export class Datapath {
       report.lacking("nftables", error);
     }
   }
+}
+
+/** Settings that a living network needs and others like to change. */
+function sysctlFaults(state: DatapathState): string[] {
+  const families = new Set(state.bridge.addresses.map((address) => (address.includes(":") ? 6 : 4)));
+  const wanted = [
+    ...[...families].map((family) => FORWARDING[family]),
+    ...(publishes(state) ? [LOOPBACK_PORTS] : []),
+  ];
+  return wanted.flatMap(({ key, value }) => {
+    const name = key.replace("DEV", state.bridge.name);
+    return sysctlExists(name) ? (sysctlFault(name, readSysctl(name), value) ?? []) : [];
+  });
 }
 
 /** Whether a container here has an IPv4 port of the host. */

@@ -4,7 +4,7 @@
 import { contains, parseAddress, parseCidr } from "../../core/address/cidr.ts";
 import { addRoute, deleteRoute, listRoutes, type Route } from "../rtnetlink/route.ts";
 import { addRule, listRules } from "../rtnetlink/rule.ts";
-import type { NetlinkSocket } from "../rtnetlink/socket.ts";
+import type { NetlinkPort, NetlinkSocket } from "../rtnetlink/socket.ts";
 
 interface Bridge {
   readonly bridge: number;
@@ -22,7 +22,7 @@ export async function addBridgeRoute(
 ): Promise<void> {
   const family = address.includes(":") ? 6 : 4;
   // What this host reaches otherwise than by its default route stays so for its containers, whatever a peer says.
-  if ((await listRoutes(socket)).some((route) => isElsewhere(route, bridge, address))) return;
+  if ((await ledElsewhere(socket, bridge, [address])).size > 0) return;
   await addRule(socket, { family, iif: bridgeName, table: TABLE, priority: PRIORITY });
   await addRoute(socket, { dst: cidrOf(address), oif: bridge, onlink: false, table: TABLE });
 }
@@ -47,6 +47,16 @@ export async function observeBridgeRoutes(
   return new Set(
     routes.map(({ dst }) => dst.split("/")[0] ?? dst).filter((a) => led.has(a.includes(":") ? 6 : 4)),
   );
+}
+
+/** Those of `addresses` that addBridgeRoute leaves alone. */
+export async function ledElsewhere(
+  socket: NetlinkPort,
+  bridge: number,
+  addresses: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const routes = await listRoutes(socket);
+  return new Set(addresses.filter((address) => routes.some((route) => isElsewhere(route, bridge, address))));
 }
 
 function isElsewhere({ dst, isDefault, oif }: Route, bridge: number, address: string): boolean {

@@ -1,11 +1,29 @@
 // Traffic control: the queueing disciplines and the one filter that shape a container (linux/pkt_sched.h, linux/pkt_cls.h).
 // struct tcmsg carries RTM_*QDISC and RTM_*TFILTER. What is shaped how, and by which devices, is shaping.ts.
-import { attribute, nest, readU16, text, u16be, u32, writeU32 } from "./attributes.ts";
+import {
+  attribute,
+  nest,
+  parseAttributes,
+  readS32,
+  readText,
+  readU16,
+  readU32,
+  text,
+  u16be,
+  u32,
+  walkAttributes,
+  writeU32,
+} from "./attributes.ts";
 import { errnoOf, kernelError } from "./errors.ts";
 import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 
 const RTM_NEWQDISC = 36;
+const RTM_DELQDISC = 37;
+const RTM_GETQDISC = 38;
 const RTM_NEWTFILTER = 44;
+const RTM_GETTFILTER = 46;
+/** struct tcmsg; attributes begin behind it. */
+const TCMSG = 20;
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;
 const TC_H_ROOT = 0xffffffff;
@@ -54,6 +72,40 @@ export async function redirectIngress(socket: NetlinkPort, index: number, target
   await addQdisc(socket, "ingress", index, encodeQdisc(index, TC_H_INGRESS, HANDLE_INGRESS, "ingress"));
   const subject = { operation: "filter add", object: `u32 on interface ${index}` };
   await socket.request(subject, RTM_NEWTFILTER, encodeRedirect(index, target), NLM_F_CREATE | NLM_F_EXCL);
+}
+
+/** The token buckets that are root disciplines, by interface: rate and limit are all that tells two of ours apart. */
+export async function listTokenBuckets(
+  socket: NetlinkPort,
+): Promise<ReadonlyMap<number, Omit<TokenBucket, "burst">>> {
+  const parts = await socket.dump(
+    { operation: "qdisc list", object: "all" },
+    RTM_GETQDISC,
+    tcmsg(0, 0, 0, 0),
+  );
+  return new Map(
+    parts.flatMap(({ type, data }) => {
+      const found = type === RTM_NEWQDISC ? decodeTokenBucket(data) : undefined;
+      return found === undefined ? [] : [[found.index, found.bucket] as const];
+    }),
+  );
+}
+
+/** Interfaces that what a link receives is sent out of instead. */
+export async function listRedirects(socket: NetlinkPort, index: number): Promise<readonly number[]> {
+  const subject = { operation: "filter list", object: `interface ${index}` };
+  const parts = await socket.dump(subject, RTM_GETTFILTER, tcmsg(index, 0, HANDLE_INGRESS, 0));
+  return parts.flatMap(({ type, data }) => (type === RTM_NEWTFILTER ? decodeRedirect(data) : []));
+}
+
+/** Give a link the kernel's own root discipline again. */
+export async function deleteRoot(socket: NetlinkPort, index: number): Promise<void> {
+  await deleteQdisc(socket, "root", index, TC_H_ROOT);
+}
+
+/** Take a link's ingress discipline away, and the filters in it. */
+export async function deleteIngress(socket: NetlinkPort, index: number): Promise<void> {
+  await deleteQdisc(socket, "ingress", index, TC_H_INGRESS);
 }
 
 /** Whether the kernel has token buckets, without making one: it refuses one without options, and an unknown kind (ENOENT). */
@@ -121,6 +173,46 @@ export function encodeRedirect(index: number, target: number): Buffer {
   ]);
 }
 
+/** RTM_NEWQDISC payload as the kernel sends it; undefined when it is no token bucket, or not at the root. */
+export function decodeTokenBucket(
+  payload: Buffer,
+): { readonly index: number; readonly bucket: Omit<TokenBucket, "burst"> } | undefined {
+  const attributes = parseAttributes(payload.subarray(TCMSG));
+  const kind = readText(attributes.get(TCA_KIND) ?? Buffer.alloc(0));
+  if (kind !== "tbf" || readU32(payload, 12) !== TC_H_ROOT) return undefined;
+  const options = parseAttributes(attributes.get(TCA_OPTIONS) ?? Buffer.alloc(0));
+  const qopt = options.get(TCA_TBF_PARMS);
+  if (qopt === undefined || qopt.length < 36) return undefined;
+  const wide = options.get(TCA_TBF_RATE64);
+  const rate =
+    wide?.length === 8 ? Number(new BigUint64Array(Uint8Array.from(wide).buffer)[0]) : readU32(qopt, 8);
+  return { index: readS32(payload, 4), bucket: { rate, limit: readU32(qopt, 24) } };
+}
+
+/** RTM_NEWTFILTER payload as the kernel sends it: where a u32 filter with an action mirred redirects to. */
+export function decodeRedirect(payload: Buffer): readonly number[] {
+  const attributes = parseAttributes(payload.subarray(TCMSG));
+  if (readText(attributes.get(TCA_KIND) ?? Buffer.alloc(0)) !== "u32") return [];
+  const options = parseAttributes(attributes.get(TCA_OPTIONS) ?? Buffer.alloc(0));
+  return [...walkAttributes(options.get(TCA_U32_ACT) ?? Buffer.alloc(0))].flatMap(([, value]) => {
+    const action = parseAttributes(value);
+    const settings = parseAttributes(action.get(TCA_ACT_OPTIONS) ?? Buffer.alloc(0)).get(TCA_MIRRED_PARMS);
+    if (readText(action.get(TCA_ACT_KIND) ?? Buffer.alloc(0)) !== "mirred") return [];
+    if (settings === undefined || settings.length < 28) return [];
+    return readU32(settings, 20) === TCA_EGRESS_REDIR ? [readU32(settings, 24)] : [];
+  });
+}
+
+/** The kernel says EINVAL or ENOENT when there is nothing to delete but its own default. */
+async function deleteQdisc(socket: NetlinkPort, what: string, index: number, parent: number): Promise<void> {
+  const subject = { operation: "qdisc delete", object: `${what} on interface ${index}` };
+  try {
+    await socket.request(subject, RTM_DELQDISC, tcmsg(index, 0, parent, 0));
+  } catch (error) {
+    if (!["EINVAL", "ENOENT"].includes(errnoOf(error) ?? "")) throw error;
+  }
+}
+
 async function addQdisc(socket: NetlinkPort, kind: string, index: number, payload: Buffer): Promise<void> {
   const subject = { operation: "qdisc add", object: `${kind} on interface ${index}` };
   await socket.request(subject, RTM_NEWQDISC, payload, NLM_F_CREATE | NLM_F_EXCL);
@@ -128,7 +220,7 @@ async function addQdisc(socket: NetlinkPort, kind: string, index: number, payloa
 
 /** struct tcmsg. */
 function tcmsg(index: number, handle: number, parent: number, info: number): Buffer {
-  const bytes = Buffer.alloc(20);
+  const bytes = Buffer.alloc(TCMSG);
   writeU32(bytes, index, 4);
   writeU32(bytes, handle, 8);
   writeU32(bytes, parent, 12);
