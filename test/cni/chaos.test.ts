@@ -57,9 +57,10 @@ describe("calls at random", () => {
       const network = rig.network({
         cniVersion: call.verb === "GC" ? "1.1.0" : "1.0.0", // Debian's static stops there
         capabilities: { portMappings: true, bandwidth: true, ips: true },
+        isGateway: true, // without it no port of the host leads to a foreign subnet
         ipam:
           call.foreign && call.verb !== "GC"
-            ? { type: "static", routes: [], addresses: [{ address: `10.100.0.${call.pod + 1}/24` }] }
+            ? { type: "static", routes: [], addresses: [{ address: `10.100.0.${call.pod + 10}/24` }] }
             : { routes: [] },
       });
       const capabilityArgs: JsonObject = {};
