@@ -71,6 +71,7 @@ async function attach(call: Call, plan: Plan, undo: Undo): Promise<string> {
   const { delegate } = config.ipam;
   const terms: AttachmentTerms = {
     ...(wishes.ports.length === 0 ? {} : { ports: wishes.ports }),
+    ...(wishes.bandwidth === undefined ? {} : { bandwidth: wishes.bandwidth }),
     ...(config.ipMasq === undefined ? {} : { masquerade: config.ipMasq }),
     ...(delegate === undefined ? {} : { delegate: delegateOf(call, delegate) }),
   };

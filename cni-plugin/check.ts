@@ -1,8 +1,10 @@
-// CHECK and STATUS: questions that change nothing, except that CHECK learns a MAC another plugin gave the container.
+// CHECK and STATUS: questions that change nothing, except that CHECK learns a MAC another plugin gave the container, and
+// has what it found missing on the host put back once it has answered.
 //
 // CHECK compares what ADD made with what there is: the reservation, prevResult, the interface inside the namespace with its
-// addresses and routes, the host end and its bridge. Plugins behind us in the chain may have added to it, and may have
-// changed the MAC. The MACs of bridge and host end are not compared: NetworkManager and systemd rewrite them.
+// addresses and routes, the host end and its limits, and what all containers of the host need. Plugins behind us in the
+// chain may have added to it, and may have changed the MAC. The MACs of bridge and host end are not compared:
+// NetworkManager and systemd rewrite them.
 
 import { formatCidr, networkOf, parseCidr } from "../src/core/address/cidr.ts";
 import type { Attachment } from "../src/ports/attachments.ts";
@@ -14,6 +16,9 @@ import { keyOf, openNetns } from "./deps.ts";
 import { CniCode, CniError } from "./errors.ts";
 import { isInside } from "./gateway.ts";
 import { followMac } from "./reconcile.ts";
+
+/** As many as fit a line that people read. */
+const MAX_FAULTS = 4;
 
 /** Succeeds when ADD would be served: code 50 when not, 51 when existing containers may be cut off too. */
 export async function status(call: Call): Promise<string> {
@@ -33,8 +38,11 @@ export async function status(call: Call): Promise<string> {
   return "";
 }
 
-/** Code 105 says what is not as ADD left it. */
-export async function check(call: Call): Promise<string> {
+/** Code 105 says what is not as ADD left it. `restoreShaping` never rejects. */
+export async function check(
+  call: Call,
+  restoreShaping: (attachment: Attachment) => Promise<void>,
+): Promise<string> {
   const { request, deps } = call;
   const attachment = deps.attachments.find(keyOf(request));
   const who = `${request.ifname} of container ${request.containerId} on network ${request.network}`;
@@ -53,9 +61,18 @@ export async function check(call: Call): Promise<string> {
   const routes = new Set(link.routes.map(({ dst }) => dst));
   for (const { dst } of ownRoutesIn(prevResult, attachment))
     if (!routes.has(dst)) throw failed(`there is no route to ${dst} over ${request.ifname}`);
-  await checkHostEnd(call, attachment);
   const readiness = deps.attachments.readiness();
   if (!readiness.ready && readiness.degraded) throw failed(`${readiness.message}; ${readiness.hint}`);
+  const faults = [
+    ...(await hostEndFaults(call, attachment)),
+    ...(await shapingFaults(call, attachment)),
+    ...(await deps.kernel.faults()),
+  ];
+  if (faults.length > 0) {
+    deps.attachments.repair();
+    setImmediate(() => void restoreShaping(attachment)); // not before the answer is on its way
+    throw failed(summary(faults));
+  }
   await followMac(call, attachment, link.mac);
   if (ipam.delegate !== undefined) await delegated(call, ipam.delegate);
   return "";
@@ -95,13 +112,35 @@ async function lookInside({ request, deps }: Call, attachment: Attachment): Prom
   }
 }
 
-async function checkHostEnd({ deps }: Call, { hostIfname }: Attachment): Promise<void> {
-  const name = hostIfname ?? "";
+async function hostEndFaults(
+  { deps }: Call,
+  { hostIfname: name = "", hairpin = true }: Attachment,
+): Promise<readonly string[]> {
   const end = (await deps.kernel.hostEnds()).get(name);
   const bridge = deps.attachments.bridge();
   if (end === undefined) throw failed(`there is no interface ${name} on the host`);
-  if (end.bridge !== bridge) throw failed(`${name}, the host end, is no port of the bridge ${bridge}`);
-  if (!end.up) throw failed(`${name}, the host end, is down`);
+  const onBridge = end.bridge === bridge;
+  return [
+    ...(onBridge ? [] : [`${name}, the host end, is no port of the bridge ${bridge}`]),
+    ...(end.up ? [] : [`${name}, the host end, is down`]),
+    ...(onBridge && end.hairpin !== hairpin
+      ? [`${name}, the host end, has hairpin mode ${hairpin ? "off" : "on"}`]
+      : []),
+  ];
+}
+
+async function shapingFaults(
+  { deps }: Call,
+  { hostIfname = "", bandwidth }: Attachment,
+): Promise<readonly string[]> {
+  return bandwidth === undefined ? [] : deps.kernel.shapingFaults(hostIfname, bandwidth);
+}
+
+/** A host without its bridge lacks all that stood on it: the first few say what happened. */
+function summary(faults: readonly string[]): string {
+  const told = faults.slice(0, MAX_FAULTS).join("; ");
+  const left = faults.length - MAX_FAULTS;
+  return left > 0 ? `${told}; and ${left} more` : told;
 }
 
 /** Routes that lead over our interface: their gateway is in a subnet of it, or was ours. */

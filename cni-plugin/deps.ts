@@ -9,7 +9,16 @@ import type { CniRequest } from "./request.ts";
 /** What the verbs ask of the kernel. */
 export type CniKernel = Pick<
   Kernel,
-  "openNetns" | "closeNetns" | "attach" | "detach" | "look" | "hostEnds" | "deadNetns"
+  | "openNetns"
+  | "closeNetns"
+  | "attach"
+  | "detach"
+  | "look"
+  | "hostEnds"
+  | "deadNetns"
+  | "faults"
+  | "shapingFaults"
+  | "shape"
 >;
 
 export interface CniDeps {

@@ -8,7 +8,7 @@ import { del, gc, remove } from "./del.ts";
 import { Departures } from "./departures.ts";
 import { beganOf, type CniDeps, keyOf } from "./deps.ts";
 import { CniCode, renderError, toCniError } from "./errors.ts";
-import { reconcile } from "./reconcile.ts";
+import { reconcile, restoreShaping } from "./reconcile.ts";
 import { type CniRequest, parseRequest, versionOf } from "./request.ts";
 import { AttachmentTurns } from "./turns.ts";
 
@@ -58,7 +58,7 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
         return stdout;
       }
       case "CHECK":
-        return check(call);
+        return check(call, (attachment) => restoreShaping(deps, turns, attachment));
       case "STATUS":
         return status(call);
     }

@@ -1,5 +1,6 @@
 // Reconciliation: what no runtime will ever ask to remove. Attachments whose ADD was cut short, whose boot or namespace
-// ended, are removed; an attachment whose container changed its MAC (the plugin "tuning" does) is published anew.
+// ended, are removed; an attachment whose container changed its MAC (the plugin "tuning" does) is published anew; limits
+// that somebody removed are put back.
 //
 // On positive evidence only: an interface that is gone proves nothing about its container, a namespace that cannot be
 // looked at may be alive.
@@ -44,9 +45,34 @@ export async function reconcile(deps: CniDeps, turns: AttachmentTurns): Promise<
     for (const one of current) {
       const mac = ends.get(one.hostIfname ?? "")?.containerMac;
       if (mac !== undefined) await attempt(one, () => followMac({ deps }, one, mac));
+      await restoreShaping(deps, turns, one);
     }
   } catch (error) {
     deps.log?.warn("reconciliation failed", { error: String(error) });
+  }
+}
+
+/**
+ * Puts back limits that somebody took from a container's host end: nobody else looks at them. Never throws: what fails is
+ * logged, and met again the next time.
+ */
+export async function restoreShaping(
+  deps: CniDeps,
+  turns: AttachmentTurns,
+  { hostIfname, bandwidth, moment, ...attachment }: Attachment,
+): Promise<void> {
+  if (hostIfname === undefined || bandwidth === undefined) return;
+  const key = keyOf(attachment);
+  try {
+    if ((await deps.kernel.shapingFaults(hostIfname, bandwidth)).length === 0) return;
+    // A DEL waits, or what is made here would be left behind by it.
+    await turns.add(key, moment, new AbortController().signal, async () => {
+      if (deps.attachments.find(key)?.moment.bootMs !== moment.bootMs) return;
+      if (await deps.kernel.shape(hostIfname, bandwidth))
+        deps.log?.info("the limits of a container are back", { ...key, hostIfname });
+    });
+  } catch (error) {
+    deps.log?.warn("the limits of a container could not be put back", { ...key, error: String(error) });
   }
 }
 

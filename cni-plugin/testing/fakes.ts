@@ -15,6 +15,7 @@ import type {
 import type {
   Attached,
   AttachSpec,
+  Bandwidth,
   ContainerLink,
   HostEnd,
   Netns,
@@ -40,6 +41,12 @@ export class FakeAttachments implements Attachments {
   v6 = false;
   bridgeAddresses: readonly string[] = ["10.32.0.1/12"];
   before: Before = () => undefined;
+  /** How often somebody asked for it. */
+  repairs = 0;
+
+  repair(): void {
+    this.repairs++;
+  }
 
   readiness(): Readiness {
     return this.ready;
@@ -147,6 +154,12 @@ export class FakeKernel implements CniKernel {
   readonly macs = new Map<string, string>();
   /** Ids of namespaces that exist no more. */
   readonly dead = new Set<string>();
+  /** What faults() tells. */
+  broken: readonly string[] = [];
+  /** Host ends whose limits somebody took away. */
+  readonly unshaped = new Set<string>();
+  /** Calls of shape(). */
+  readonly shaped: (readonly [string, Bandwidth])[] = [];
   open = 0;
   before: Before = () => undefined;
 
@@ -188,12 +201,29 @@ export class FakeKernel implements CniKernel {
 
   async hostEnds(): Promise<ReadonlyMap<string, HostEnd>> {
     await this.before("hostEnds");
-    const end = ({ bridge, hostIfname, mac }: AttachSpec): HostEnd => ({
+    const end = ({ bridge, hostIfname, mac, hairpin }: AttachSpec): HostEnd => ({
       bridge,
+      hairpin,
       up: true,
       containerMac: this.macs.get(hostIfname) ?? mac,
     });
     return new Map([...this.links].map(([name, spec]) => [name, end(spec)]));
+  }
+
+  async faults(): Promise<readonly string[]> {
+    await this.before("faults");
+    return this.broken;
+  }
+
+  async shapingFaults(hostIfname: string): Promise<readonly string[]> {
+    await this.before("shapingFaults");
+    return this.unshaped.has(hostIfname) ? [`${hostIfname} has no limit`] : [];
+  }
+
+  async shape(hostIfname: string, bandwidth: Bandwidth): Promise<boolean> {
+    await this.before("shape");
+    this.shaped.push([hostIfname, bandwidth]);
+    return this.unshaped.delete(hostIfname);
   }
 
   async deadNetns(ids: readonly string[]): Promise<ReadonlySet<string>> {

@@ -72,6 +72,7 @@ export function createAttachments(
       if (attachment !== undefined && changesHost(attachment)) await follower.settled();
       return attachment;
     },
+    repair: () => follower.repair(),
   };
 }
 

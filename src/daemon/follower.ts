@@ -27,6 +27,7 @@ export class DatapathFollower {
   #hurry: (() => void) | undefined;
   #appliedAt = Number.NEGATIVE_INFINITY;
   readonly #observing: NodeJS.Timeout;
+  #repairing: NodeJS.Immediate | undefined;
   #stopped = false;
 
   constructor(kernel: Kernel, wanted: () => DatapathState, log: Logger) {
@@ -40,6 +41,17 @@ export class DatapathFollower {
   changed(): void {
     this.#dirty = true;
     if (this.#working === undefined && !this.#stopped) this.#working = this.#work();
+  }
+
+  /**
+   * The kernel is not as it was left: read it anew and bring it back at once. Not before the caller's own turn of the loop
+   * is over, so that whoever found it can answer first; calls of one turn are one.
+   */
+  repair(): void {
+    this.#repairing ??= setImmediate(() => {
+      this.#repairing = undefined;
+      if (!this.#stopped) void this.#observe();
+    });
   }
 
   /** Resolves when the kernel was last asked for what the core wants now. */

@@ -61,4 +61,6 @@ export interface Attachments {
    * Free addresses and ports; undefined when there was nothing, or nothing that began before `before`. Idempotent.
    */
   release(key: AttachmentKey, before?: BootMoment): Promise<Attachment | undefined>;
+  /** The kernel was seen not to hold what it was brought to: it is read anew, and mended, right after. */
+  repair(): void;
 }

@@ -31,17 +31,18 @@ export function changeLinks(host: MemoryHost, state: DatapathState): string[] {
   host.links = {
     bridge: { ...bridge, addresses: [] },
     vxlan: state.vxlan,
-    firewall: former?.firewall ?? state.firewall,
+    firewall: former === undefined ? state.firewall : former.firewall,
   };
   return changes;
 }
 
-/** Bring the firewall to `state`. */
-export function changeFirewall(host: MemoryHost, firewall: FirewallState, fresh: boolean): string[] {
+/** Bring the firewall to `state`; `unknown` when what the kernel holds must not be trusted to be there. */
+export function changeFirewall(host: MemoryHost, firewall: FirewallState, unknown: boolean): string[] {
   if (host.links === undefined) return [];
   const former = host.links.firewall;
+  if (former === undefined && !unknown) return [];
   host.links.firewall = firewall;
-  if (fresh) return ["nft load table inet weave"];
+  if (unknown || former === undefined) return ["nft load table inet weave"];
   return describeChanges(differences(setsOf(former), setsOf(firewall)));
 }
 

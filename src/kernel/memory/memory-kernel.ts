@@ -7,6 +7,7 @@ import type { HostFacts, Kernel, RouteSpec } from "../../ports/kernel.ts";
 import { describe, type Holding, movesIn, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
 import { hostEndMac } from "../mac.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
+import { damage, faultsOf, shapingFaultsOf } from "./damage.ts";
 import { changeFirewall, changeLinks, changeLoopbackPorts, changePorts } from "./links.ts";
 import { MemoryNamespaces, type MemoryNetns } from "./netns.ts";
 import { type MemoryHost, render, renderInterfaces } from "./render.ts";
@@ -21,6 +22,8 @@ export interface MemoryKernel extends Kernel {
   removeNetns(path: string): void;
   /** Give an interface another MAC, as a plugin behind us may. */
   setMac(path: string, ifname: string, mac: string): void;
+  /** Somebody else takes a fact away: see damage.ts. */
+  damage(fact: string): void;
   /** The next call of an operation rejects with `error` and does nothing. */
   failNext(operation: keyof Kernel, error: Error): void;
   /** Everything held, one fact a line, sorted within its kind. */
@@ -47,6 +50,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
   let wanted = nothingWanted();
   let told = new Map<string, string>();
   let applied = 0;
+  let appliedLast: DatapathState | undefined;
   /** Ports are looked at only by an apply that reads the kernel. */
   let distrusted = true;
   let fresh = true;
@@ -68,7 +72,9 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
 
   const apply = (state: DatapathState) => {
     applied++;
+    appliedLast = state;
     const changes = changeLinks(host, state);
+    const unknown = fresh || (distrusted && host.links?.firewall === undefined);
     if (distrusted) changes.push(...changePorts(host, state.ports));
     distrusted = false;
     const steps = plan(state, host.holding, wanted);
@@ -76,7 +82,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     for (const { address, mac } of movesIn(steps.adds, told)) changes.push(`announce ${address} ${mac}`);
     const publishes = state.firewall.portMaps.some(({ address }) => !address.includes(":"));
     if (!publishes) changes.push(...changeLoopbackPorts(host, false));
-    changes.push(...changeFirewall(host, state.firewall, fresh));
+    changes.push(...changeFirewall(host, state.firewall, unknown));
     if (publishes) changes.push(...changeLoopbackPorts(host, true));
     fresh = false;
     for (const address of state.bridge.addresses) {
@@ -103,6 +109,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
       act("observe", () => {
         distrusted = true;
       }),
+    faults: () => act("faults", () => (appliedLast === undefined ? [] : faultsOf(host, appliedLast))),
     openNetns: (source) => act("openNetns", () => namespaces.open(source)),
     closeNetns: (netns) => act("closeNetns", () => namespaces.close(netns)),
     attach: (spec) =>
@@ -140,6 +147,18 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         veth.inside.delete(veth.ifname);
         return host.veths.delete(hostIfname);
       }),
+    shapingFaults: (hostIfname, bandwidth) =>
+      act("shapingFaults", () => {
+        const veth = host.veths.get(hostIfname);
+        return veth === undefined ? [] : shapingFaultsOf(hostIfname, veth, bandwidth);
+      }),
+    shape: (hostIfname, bandwidth) =>
+      act("shape", () => {
+        const veth = host.veths.get(hostIfname);
+        if (veth === undefined || shapingFaultsOf(hostIfname, veth, bandwidth).length === 0) return false;
+        veth.bandwidth = structuredClone(bandwidth);
+        return true;
+      }),
     look: (netns, ifname) =>
       act("look", () => {
         const inside = namespaces.interfaces(netns);
@@ -166,7 +185,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
               name,
               {
                 up: true,
-                ...(bridge === undefined ? {} : { bridge }),
+                ...(bridge === undefined ? {} : { bridge, hairpin: veth.hairpin }),
                 ...(containerMac === undefined ? {} : { containerMac }),
               },
             ];
@@ -176,6 +195,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     deadNetns: (ids) => act("deadNetns", () => new Set(ids.filter((id) => namespaces.isDead(id)))),
     close: () =>
       act("close", () => {
+        appliedLast = undefined;
         wanted = nothingWanted();
         told = new Map();
         fresh = true;
@@ -193,6 +213,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
       const link = netns?.kind === "netns" ? netns.interfaces.get(ifname) : undefined;
       if (link !== undefined) link.mac = mac;
     },
+    damage: (fact) => damage(host, fact),
     failNext(operation, error) {
       failures.set(operation, [...(failures.get(operation) ?? []), error]);
     },

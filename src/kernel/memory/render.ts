@@ -12,7 +12,14 @@ type Limit = NonNullable<Bandwidth["ingress"]>;
 
 /** All a memory kernel holds for its host. */
 export interface MemoryHost {
-  links: { readonly bridge: BridgeState; readonly vxlan: VxlanState; firewall: FirewallState } | undefined;
+  links:
+    | {
+        readonly bridge: BridgeState;
+        readonly vxlan: VxlanState;
+        /** Undefined when somebody deleted the table. */
+        firewall: FirewallState | undefined;
+      }
+    | undefined;
   holding: Holding;
   readonly veths: Map<string, MemoryVeth>;
   readonly forwarding: Set<4 | 6>;
@@ -26,7 +33,7 @@ export interface MemoryVeth {
   readonly ifname: string;
   mtu: number;
   hairpin: boolean;
-  readonly bandwidth: AttachSpec["bandwidth"];
+  bandwidth: AttachSpec["bandwidth"];
 }
 
 export function render(host: MemoryHost): string {
@@ -61,7 +68,7 @@ export function render(host: MemoryHost): string {
     [...holding.routes].map((address) => `route ${address} dev ${bridge.name} iif ${bridge.name}`),
     [...host.forwarding].map((family) => `forwarding ipv${family}`),
     host.loopbackPorts ? [`route_localnet ${bridge.name}`] : [],
-    sets(firewall),
+    firewall === undefined ? [] : sets(firewall),
   ]);
 }
 
