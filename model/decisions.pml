@@ -60,6 +60,9 @@ byte i, j, y;                           /* scratch inside d_step; always 0 outsi
 #define LISTED ((configuration[1] / 16) % 2)
 /* Members of the newest epoch decided: all of those who stay; the newcomer if it was listed or came afterwards. */
 #define MEMBER(p) (configuration[1] == 0 || (p != VICTIM && (p != NEW || LISTED || epoch[NEW] != 1)))
+/* An entry of an earlier epoch whose owner does not stay by name: it belongs to the heir, once all have acknowledged. */
+#define STALE(x) (MADE(x) < 2 && (OWNER(x) == VICTIM || (OWNER(x) == NEW && !LISTED)))
+#define OWNS(p, s) (OWNER(RING(p, s)) == p && !(epoch[p] == 2 && STALE(RING(p, s))))
 #define ALIVE(p) ((gone & BIT(p)) == 0)
 #define GREATER(a, b) ((a) > (b) -> (a) : (b))
 #define SENT(k, s, e) entries[((k) - 1) * POS + (s)] = entries[((k) - 1) * POS + (s)] | (1 << ((e) - 16))
@@ -138,7 +141,7 @@ inline check() {
      do
      :: j < PEERS ->
         if
-        :: ALIVE(j) && epoch[j] > 0 && RING(j, i) != 0 && OWNER(RING(j, i)) == j && MEMBER(j) -> y++
+        :: ALIVE(j) && epoch[j] > 0 && RING(j, i) != 0 && OWNS(j, i) && MEMBER(j) -> y++
         :: else
         fi;
         j++
@@ -287,7 +290,7 @@ inline leave(p) {
 #define HEAR_ENTRY(p, s, e, v, o)                                                                            \
   :: d_step { ALIVE(p) && epoch[p] > 0 && (HEARABLE(p, s) & (1 << (ENTRY(e, v, o) - 16))) &&                 \
        ENTRY(e, v, o) > RING(p, s) ->                                                                        \
-       assert(!(OWNER(RING(p, s)) == p && MEMBER(p)));                                                       \
+       assert(!(OWNS(p, s) && MEMBER(p)));                                                                   \
        RING(p, s) = ENTRY(e, v, o); PERSIST(p); SENT(epoch[p], s, ENTRY(e, v, o)) }
 #define HEAR_VERSIONS(p, s, e, o) HEAR_ENTRY(p, s, e, 1, o) HEAR_ENTRY(p, s, e, 2, o) HEAR_ENTRY(p, s, e, 3, o)
 #define HEAR_OWNERS(p, s, e)                                                                                 \
@@ -297,14 +300,13 @@ inline leave(p) {
 #ifdef NO_OWNER_CHECK
 #define MAYGIVE(p, s) true
 #else
-#define MAYGIVE(p, s) (OWNER(RING(p, s)) == p)
+#define MAYGIVE(p, s) OWNS(p, s)
 #endif
-/* A gift answers a request, and only one of the giver's own epoch. (q may have gone on since.) */
-#define ASKED(p, q) (epoch[q] >= epoch[p] && (q != NEW || epoch[q] == epoch[p] || LISTED))
+/* A gift answers a request, which names the epoch of who asks: none goes to who has not joined, or is no member. */
 #define GIVE(p, s, q)                                                                                        \
   :: d_step {                                                                                                \
-       gifts < GIFTS && p != q && ALIVE(p) && ALIVE(q) && epoch[p] > 0 && ASKED(p, q) && MAYGIVE(p, s) &&   \
-       VER(RING(p, s)) < 3 ->                                                                          \
+       gifts < GIFTS && p != q && ALIVE(p) && ALIVE(q) && epoch[p] > 0 && epoch[q] >= epoch[p] && MAYGIVE(p, s) && \
+       VER(RING(p, s)) < 3 ->                                                                                \
        gifts++;                                                                                              \
        RING(p, s) = ENTRY(epoch[p], VER(RING(p, s)) + 1, q);                                                 \
        PERSIST(p);                                                                                           \
@@ -331,8 +333,6 @@ inline leave(p) {
 #else
 #define ALL_ANSWERED (((7 | (LISTED * 8)) & ~BIT(VICTIM) & ~BIT(HEIR) & ~answers) == 0)
 #endif
-#define FOREIGN(o) (o == VICTIM || (o == NEW && !LISTED))
-#define STALE(x) (MADE(x) < 2 && FOREIGN(OWNER(x)))
 
 #define TAKE(p, s)                                                                                           \
   :: d_step {                                                                                                \
@@ -441,7 +441,7 @@ end:
           /* With all who stay alive, the heir has taken what was left behind. */
           if
           :: configuration[1] != 0 && ALIVE(HEIR) && ALL_ANSWERED ->
-             assert(!STALE(RING(i, 0)) && !STALE(RING(i, 1)))
+             assert(MEMBER(OWNER(RING(i, 0))) && MEMBER(OWNER(RING(i, 1))) && !STALE(RING(i, 0)) && !STALE(RING(i, 1)))
           :: else
           fi
        :: else
