@@ -2,7 +2,7 @@
 // with gcc, all into dist/. Every file is written beside its place and renamed, so that a daemon that starts
 // while a build runs finds the old file or the new one, never half of one.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
   linkSync,
@@ -107,7 +107,8 @@ async function compileForwarder(version) {
   const temporary = temporaryName(path);
   const flags = ["-std=c11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"];
   const files = sources.map((name) => join(forwarderSources, name));
-  await gcc([...flags, `-DWEAVE_VERSION="${version}"`, "-o", temporary, ...files]);
+  const { compiler, include } = muslOrGlibc();
+  await compile(compiler, [...flags, ...include, `-DWEAVE_VERSION="${version}"`, "-o", temporary, ...files]);
 
   // One program under two names: it tells by argv[0] which CNI type it was called as.
   const ipam = join(dist, "bin/weave-ipam");
@@ -118,18 +119,33 @@ async function compileForwarder(version) {
   install(temporaryIpam, ipam);
 }
 
-function gcc(args) {
+/**
+ * A program linked with musl starts in 0.2 ms, one linked with glibc in 0.5 (its start asks the processor about itself,
+ * which traps in a virtual machine); a runtime starts the plugin for every call. Without musl-tools glibc does.
+ */
+function muslOrGlibc() {
+  if (spawnSync("musl-gcc", ["--version"], { stdio: "ignore" }).status !== 0)
+    return { compiler: "gcc", include: [] };
+  // The kernel's own headers are not part of musl.
+  const multiarch = spawnSync("gcc", ["-print-multiarch"], { encoding: "utf8" }).stdout.trim();
+  const folders = ["/usr/include", join("/usr/include", multiarch)];
+  return { compiler: "musl-gcc", include: folders.flatMap((folder) => ["-idirafter", folder]) };
+}
+
+function compile(compiler, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn("gcc", args, { cwd: repositoryRoot, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(compiler, args, { cwd: repositoryRoot, stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", (error) => {
       const missing = error.code === "ENOENT";
       reject(
-        new Error(missing ? "gcc is missing; run: apt-get install gcc libc6-dev" : `gcc: ${error.message}`),
+        new Error(
+          missing ? "gcc is missing; run: apt-get install gcc libc6-dev" : `${compiler}: ${error.message}`,
+        ),
       );
     });
     child.on("close", (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`gcc could not compile ${forwarderSources} (exit code ${code})`));
+      else reject(new Error(`${compiler} could not compile ${forwarderSources} (exit code ${code})`));
     });
   });
 }
