@@ -18,6 +18,7 @@ kernelConformance("in memory", async () => {
     },
     removeNetns: (path) => kernel.removeNetns(path),
     setMac: async (path, ifname, mac) => kernel.setMac(path, ifname, mac),
+    damage: async (fact) => kernel.damage(fact),
     restart: () => kernel.close(),
     render: async () => kernel.render(),
     renderNetns: async (path) => kernel.renderNetns(path),

@@ -15,6 +15,8 @@ export interface KernelHarness {
   removeNetns(path: string): void;
   /** Another plugin gives a container's interface another MAC. */
   setMac(path: string, ifname: string, mac: string): Promise<void>;
+  /** Somebody else takes away a fact: "address 10.32.0.1/12", "shape vw000000000001 ingress" (memory/damage.ts has all). */
+  damage(fact: string): Promise<void>;
   /** The same host with a new process. */
   restart(): Promise<void>;
   /** The facts the host holds. */
@@ -366,6 +368,81 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
     });
 
+    test("what others took from the host is told object by object, and comes back with a new look", async () => {
+      expect(await harness.kernel.faults()).toEqual([]);
+      const bridge = { ...stateWith().bridge, addresses: ["10.32.0.1/12", "10.40.0.1/16", "fd32::1/96"] };
+      const portMaps = [{ protocol: "tcp", hostPort: 8080, address: "10.32.0.6", port: 80 }] as const;
+      const state = { bridge, routes: ["9.0.2.2"], firewall: { ...stateWith().firewall, portMaps } };
+      await apply(state);
+      expect(await harness.kernel.faults()).toEqual([]);
+      const whole = await harness.render();
+      const damages: (readonly [string, string])[] = [
+        ["address 10.40.0.1/16", "bridge weave lacks its address 10.40.0.1/16"],
+        ["flood 10.99.0.2", "VXLAN device vxlan-6784 does not flood to 10.99.0.2"],
+        [`fdb ${M1}`, `FDB entry of ${M1} to 10.99.0.2 is missing`],
+        ["neigh 10.32.0.5", `neighbour entry of 10.32.0.5 at ${M1} is missing`],
+        ["route 9.0.2.2", "route to 9.0.2.2 over the bridge weave is missing"],
+        ["nft", "firewall table inet weave is missing"],
+        ["forwarding ipv4", "sysctl net.ipv4.ip_forward is 0, not 1"],
+        ["forwarding ipv6", "sysctl net.ipv6.conf.all.forwarding is 0, not 1"],
+        ["route_localnet weave", "sysctl net.ipv4.conf.weave.route_localnet is 0, not 1"],
+      ];
+      for (const [fact, words] of damages) {
+        await harness.damage(fact);
+        expect(await harness.kernel.faults(), fact).toEqual([words]);
+        expect(await harness.kernel.faults(), fact).toEqual([words]);
+        await harness.kernel.observe();
+        expect((await apply(state)).length, fact).toBeGreaterThan(0);
+        expect(await harness.kernel.faults(), fact).toEqual([]);
+        expect(await harness.render()).toBe(whole);
+      }
+      await harness.damage("flood 10.99.0.2");
+      await harness.damage("nft");
+      expect(await harness.kernel.faults()).toHaveLength(2);
+      // A new process has nothing it could compare with.
+      await harness.restart();
+      expect(await harness.kernel.faults()).toEqual([]);
+      await apply(state);
+      expect(await harness.render()).toBe(whole);
+    });
+
+    test("limits somebody took away are told and put back, each direction alone; hairpin mode is told", async () => {
+      await apply();
+      const name = "vw000000000001";
+      const bandwidth = {
+        ingress: { rate: 8_000_000, burst: 400_000 },
+        egress: { rate: 1_000_000, burst: 8 },
+      };
+      await attach(harness.addNetns(), { hostIfname: name, bandwidth });
+      const shapes = async () =>
+        (await harness.render()).split("\n").filter((line) => line.startsWith("shape"));
+      const whole = await shapes();
+      expect(await harness.kernel.shapingFaults(name, bandwidth)).toEqual([]);
+      expect(await harness.kernel.shape(name, bandwidth)).toBe(false);
+      const damages: (readonly [string, string])[] = [
+        ["ingress", `${name} has no limit (tbf) for what the container receives, 8000000 bit/s`],
+        ["egress", `vi000000000001, which limits what the container behind ${name} sends, is missing`],
+      ];
+      for (const [direction, words] of damages) {
+        await harness.damage(`shape ${name} ${direction}`);
+        expect(await harness.kernel.shapingFaults(name, bandwidth)).toEqual([words]);
+        expect(await shapes()).toHaveLength(1);
+        expect(await harness.kernel.shape(name, bandwidth)).toBe(true);
+        expect(await harness.kernel.shape(name, bandwidth)).toBe(false);
+        expect(await shapes()).toEqual(whole);
+      }
+      // Other limits than those that stand; none are wanted; nothing is there.
+      const faster = { ingress: { rate: 16_000_000, burst: 400_000 } };
+      expect(await harness.kernel.shapingFaults(name, faster)).toEqual([
+        `${name} has another limit (tbf) for what the container receives, 16000000 bit/s`,
+      ]);
+      expect(await harness.kernel.shapingFaults(name, {})).toEqual([]);
+      expect(await harness.kernel.shapingFaults("vw00000000000f", bandwidth)).toEqual([]);
+      expect(await harness.kernel.shape("vw00000000000f", bandwidth)).toBe(false);
+      await harness.damage(`hairpin ${name}`);
+      expect((await harness.kernel.hostEnds()).get(name)).toMatchObject({ bridge: "weave", hairpin: false });
+    });
+
     test("an interface is looked at as it is, its host end with the MAC the other end has now", async () => {
       await apply();
       const path = harness.addNetns();
@@ -378,7 +455,7 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       // Nothing of a second interface is told of the first.
       const second = { hostIfname: "vw000000000002", ifname: "eth1", mac: "02:a0:0a:20:00:09" };
       await attach(path, { ...second, addresses: ["192.0.2.9/24", "fd99::9/64"], routes: [] });
-      const end = { bridge: "weave", up: true, containerMac: M2 };
+      const end = { bridge: "weave", up: true, hairpin: true, containerMac: M2 };
       const [name, other] = ["vw000000000001", "vw000000000002"];
       const otherEnd = { ...end, containerMac: second.mac };
       expect(await harness.kernel.hostEnds()).toEqual(
