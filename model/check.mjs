@@ -40,7 +40,9 @@ function run(command, args, cwd) {
     let text = "";
     child.stdout.on("data", (chunk) => (text += chunk));
     child.stderr.on("data", (chunk) => (text += chunk));
-    child.on("error", (cause) => reject(new Error(`${command}: ${cause.message} (apt-get install spin gcc)`)));
+    child.on("error", (cause) =>
+      reject(new Error(`${command}: ${cause.message} (apt-get install spin gcc)`)),
+    );
     child.on("close", (code, signal) => {
       if (signal !== null) reject(new Error(`${command} was ended by ${signal}`));
       else resolve({ code, text });
@@ -89,7 +91,9 @@ await Promise.all(
   }),
 );
 
-console.log(`${"stage".padEnd(23)}${"switches".padEnd(34)}${"states".padStart(9)}${"s".padStart(7)}  expected  found`);
+console.log(
+  `${"stage".padEnd(23)}${"switches".padEnd(34)}${"states".padStart(9)}${"s".padStart(7)}  expected  found`,
+);
 for (const { stage, defines, expect, got, states, seconds } of results) {
   const mark = got === expect ? "" : "  <== WRONG";
   console.log(
@@ -98,5 +102,7 @@ for (const { stage, defines, expect, got, states, seconds } of results) {
 }
 const wrong = results.filter(({ expect, got }) => got !== expect);
 for (const { text } of wrong) console.error(text);
-console.log(`${results.length} runs, ${wrong.length} wrong, ${((performance.now() - started) / 1000).toFixed(0)} s`);
+console.log(
+  `${results.length} runs, ${wrong.length} wrong, ${((performance.now() - started) / 1000).toFixed(0)} s`,
+);
 process.exitCode = wrong.length === 0 ? 0 : 1;
