@@ -113,7 +113,8 @@ function toMoveAway(path: string): string {
 function write(path: string, content: string, remembered: Remembered): Step["action"] {
   const before = contentOf(path);
   if (before?.toString("utf8") === content) {
-    remembered.confirm(path, content);
+    // One that stood there before any setup remembered it stays when this one is taken away.
+    if (remembered.has(path)) remembered.confirm(path, content);
     return "unchanged";
   }
   remembered.whileWriting(path, content, () => replaceNoticed(path, content));

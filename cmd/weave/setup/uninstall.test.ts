@@ -36,6 +36,17 @@ function everything(): string[] {
     .sort();
 }
 
+test("a configuration that stood there before, to the byte, is not ours to take", async () => {
+  await host.setup();
+  const path = join(host.conf, "10-weave.conf");
+  const text = readFileSync(path, "utf8");
+  await uninstall();
+  writeFileSync(path, text);
+  expect(did(await host.setup(), "unchanged")).toContain("net.d/10-weave.conf");
+  await uninstall();
+  expect(readFileSync(path, "utf8")).toBe(text);
+});
+
 describe.each(["conf", "conflist"])("after a setup with %s", (format) => {
   test("all of it goes from every directory, the configuration first, and twice does no harm", async () => {
     const [bin, mesosBin, mesosConf] = ["bin2", "mesos-bin", "mesos-conf"].map((name) =>
