@@ -96,6 +96,56 @@ describe("CHECK", () => {
     expect(daemon.residue().openNetns).toBe(0);
   });
 
+  test("what the host lacks is told, the first few by name, and put back after the answer", async () => {
+    const daemon = new Harness();
+    const config = {
+      cniVersion: "0.4.0",
+      runtimeConfig: { bandwidth: { ingressRate: 8000, ingressBurst: 800 } },
+    };
+    const { json } = await daemon.call("ADD", { config });
+    const check = () => daemon.call("CHECK", { config: { cniVersion: "0.4.0", prevResult: json } });
+    expect((await check()).exit).toBe(0);
+    expect(daemon.attachments.repairs).toBe(0);
+
+    const name = daemon.residue().links;
+    change(daemon, { hairpin: false });
+    daemon.kernel.unshaped.add(name);
+    daemon.kernel.broken = ["bridge weave is down", "firewall table inet weave is missing", "one", "two"];
+    const answer = await check();
+    expect(answer.json).toMatchObject({
+      code: 105,
+      msg:
+        `${name}, the host end, has hairpin mode off; ${name} has no limit; bridge weave is down; ` +
+        "firewall table inet weave is missing; and 2 more",
+    });
+    expect(daemon.attachments.repairs).toBe(1);
+    expect(daemon.kernel.shaped).toEqual([]);
+    await expect.poll(() => daemon.kernel.shaped).toEqual([[name, { ingress: { rate: 8000, burst: 800 } }]]);
+
+    change(daemon, { hairpin: true });
+    daemon.kernel.broken = [];
+    expect((await check()).exit).toBe(0);
+    expect(daemon.attachments.repairs).toBe(1);
+  });
+
+  test("hairpin mode off is right where it was asked for", async () => {
+    const daemon = new Harness();
+    const { json } = await daemon.call("ADD", { config: { cniVersion: "0.4.0", hairpinMode: false } });
+    const config = { cniVersion: "0.4.0", prevResult: json };
+    expect((await daemon.call("CHECK", { config })).exit).toBe(0);
+    change(daemon, { hairpin: true });
+    expect((await daemon.call("CHECK", { config })).json).toMatchObject({
+      code: 105,
+      msg: expect.stringContaining("hairpin mode on"),
+    });
+  });
+
+  test("limits nobody asked for, as another plugin may set them, are not looked at", async () => {
+    const { daemon, config } = await added();
+    daemon.kernel.unshaped.add(daemon.residue().links);
+    expect((await daemon.call("CHECK", { config })).exit).toBe(0);
+  });
+
   test("what later plugins changed is no fault: a MAC, which is followed, and routes and links of their own", async () => {
     const { daemon, config } = await added();
     daemon.kernel.macs.set(daemon.residue().links, "02:00:00:00:00:77");

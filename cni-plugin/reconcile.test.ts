@@ -107,3 +107,47 @@ test("a container that changed its MAC is published anew, once", async () => {
     hairpin: true,
   });
 });
+
+describe("limits that somebody removed", () => {
+  const limited = { runtimeConfig: { bandwidth: { egressRate: 8000, egressBurst: 800 } } };
+
+  test("are put back, once; one without limits is left alone", async () => {
+    const daemon = new Harness();
+    await daemon.call("ADD", { config: limited });
+    await daemon.call("ADD", { id: "c-2", netns: "/proc/1/fd/9", body: { netns: undefined } });
+    await daemon.plugin.reconcile();
+    expect(daemon.kernel.shaped).toEqual([]);
+    const [name = ""] = daemon.kernel.links.keys();
+    daemon.kernel.unshaped.add(name);
+    await daemon.plugin.reconcile();
+    await daemon.plugin.reconcile();
+    expect(daemon.kernel.shaped).toEqual([[name, { egress: { rate: 8000, burst: 800 } }]]);
+    expect(daemon.logged).toContain("the limits of a container are back");
+  });
+
+  test("are not put back on what a DEL removes meanwhile", async () => {
+    const daemon = new Harness();
+    await daemon.call("ADD", { config: limited });
+    daemon.kernel.unshaped.add(daemon.residue().links);
+    const deletions: Promise<unknown>[] = [];
+    daemon.kernel.before = (operation) => {
+      if (operation === "shapingFaults") deletions.push(daemon.call("DEL"));
+    };
+    await daemon.plugin.reconcile();
+    await Promise.all(deletions);
+    expect(deletions).toHaveLength(1);
+    expect(daemon.kernel.shaped).toEqual([]);
+    expect(daemon.residue()).toEqual(NOTHING_LEFT);
+  });
+
+  test("that cannot be put back are logged, and the rest goes on", async () => {
+    const daemon = new Harness();
+    await daemon.call("ADD", { config: limited });
+    daemon.kernel.unshaped.add(daemon.residue().links);
+    daemon.kernel.before = (operation) => {
+      if (operation === "shape") throw new WeaveError("feature-missing", "no tbf");
+    };
+    await daemon.plugin.reconcile();
+    expect(daemon.logged).toContain("the limits of a container could not be put back");
+  });
+});

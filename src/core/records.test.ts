@@ -39,6 +39,7 @@ const allocation: AllocationRecord = {
   mac: "02:a0:0a:20:00:05",
   netns: "4026532000",
   hostIfname: "vethwe1",
+  bandwidth: { ingress: { rate: 1e6, burst: 1e5 } },
 };
 const pending: AllocationRecord = {
   network: "weave",

@@ -200,6 +200,20 @@ describe("the follower", () => {
     expect(asked).toEqual(["one"]);
   });
 
+  it("repairs after the caller's turn, once for all calls of it, however lately it looked", async () => {
+    const { follower, asked, observe } = rig();
+    follower.repair();
+    follower.repair();
+    await Promise.resolve();
+    expect(observe).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(observe).toHaveBeenCalledTimes(1);
+    expect(asked).toEqual(["one"]);
+    follower.repair();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(observe).toHaveBeenCalledTimes(2);
+  });
+
   it("a kernel that cannot be read is logged, and nothing is applied", async () => {
     const { asked, observe, warnings } = rig();
     observe.mockRejectedValueOnce(new Error("gone"));
@@ -219,6 +233,7 @@ describe("the follower", () => {
     await answer(failing("vxlan"));
     expect(stopped).toBe(true);
     await change("three");
+    follower.repair();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(asked).toEqual(["one"]);
     expect(observe).not.toHaveBeenCalled();

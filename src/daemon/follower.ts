@@ -74,6 +74,7 @@ export class DatapathFollower {
     this.#stopped = true;
     clearTimeout(this.#retry);
     clearInterval(this.#observing);
+    clearImmediate(this.#repairing);
     await this.settled();
   }
 

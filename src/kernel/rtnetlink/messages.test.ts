@@ -11,7 +11,13 @@ import { decodeLinkInfo, encodeBridge, encodePort, encodeVeth, encodeVxlan } fro
 import { decodeNeighbour, encodeNeighbour } from "./neighbour.ts";
 import { blockElements, decodeElements, encodeElements } from "./nft-set.ts";
 import { decodeRoute, encodeRoute } from "./route.ts";
-import { encodeQdisc, encodeRedirect, encodeTokenBucket } from "./traffic.ts";
+import {
+  decodeRedirect,
+  decodeTokenBucket,
+  encodeQdisc,
+  encodeRedirect,
+  encodeTokenBucket,
+} from "./traffic.ts";
 import { wireAddress } from "./wire.ts";
 
 const MAC = "02:a0:0a:20:00:05";
@@ -334,6 +340,29 @@ describe("traffic control", () => {
         ),
       ),
     );
+  });
+
+  test("a token bucket at the root is read back, another discipline or place is none", () => {
+    const bucket = { rate: 10_000_000_000, burst: 50_000, limit: 206_250 };
+    const options = encodeTokenBucket(bucket);
+    const root = 0xffffffff;
+    expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "tbf", options))).toEqual({
+      index: 4,
+      bucket: { rate: bucket.rate, limit: bucket.limit },
+    });
+    const narrow = encodeTokenBucket({ ...bucket, rate: 1 });
+    expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "tbf", narrow))?.bucket.rate).toBe(1);
+    expect(decodeTokenBucket(encodeQdisc(4, 0x10001, 0x20000, "tbf", options))).toBeUndefined();
+    expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "htb", options))).toBeUndefined();
+    for (const broken of [undefined, Buffer.alloc(0), options.subarray(0, 20)])
+      expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "tbf", broken))).toBeUndefined();
+  });
+
+  test("a redirect is read back, and nothing out of what is cut short", () => {
+    const whole = encodeRedirect(4, 7);
+    expect(decodeRedirect(whole)).toEqual([7]);
+    for (let length = 20; length < whole.length; length++)
+      expect(decodeRedirect(whole.subarray(0, length))).toEqual([]);
   });
 
   test("a rate beyond 32 bits has 64", () => {
