@@ -104,7 +104,9 @@ describe.skipIf(whyNot("tc") !== undefined)("faults", () => {
   });
 
   test("a wish that has not been carried out is no fault, and one that is under way is waited for", async () => {
-    const more = { ...state, bridge: { ...state.bridge, addresses: ["10.32.0.1/12", "10.40.0.1/16"] } };
+    const mac = "02:a0:0a:20:09:09";
+    const far = Array.from({ length: 1000 }, (_, i) => ({ address: `10.33.${i >> 8}.${i & 255}`, mac }));
+    const more = { ...state, neighbours: [...state.neighbours, ...far] };
     const [, faults] = await Promise.all([alice.kernel.apply(more), alice.kernel.faults()]);
     expect(faults).toEqual([]);
     await mend();
