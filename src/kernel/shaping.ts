@@ -14,8 +14,8 @@ import {
   addTokenBucket,
   deleteIngress,
   deleteRoot,
+  getTokenBucket,
   listRedirects,
-  listTokenBuckets,
   redirectIngress,
   type TokenBucket,
   tokenBucketExists,
@@ -150,14 +150,14 @@ export async function restoreShaping(
 }
 
 async function lacks(socket: NetlinkPort, hostEnd: Link, bandwidth: Bandwidth): Promise<Lacks> {
-  const buckets = await listTokenBuckets(socket);
-  const bucketFault = (link: Link, limit: Limit, words: string): string[] => {
-    const [held, wanted] = [buckets.get(link.index), tokenBucket(limit, hostEnd.mtu)];
+  const bucketFault = async (link: Link, limit: Limit, words: string): Promise<readonly string[]> => {
+    const held = await getTokenBucket(socket, link.index);
+    const wanted = tokenBucket(limit, hostEnd.mtu);
     if (held?.rate === wanted.rate && held.limit === wanted.limit) return [];
     return [shapingFault(link.name, held === undefined ? "no" : "another", words, limit)];
   };
   const { ingress, egress } = bandwidth;
-  const receives = limited(ingress) ? bucketFault(hostEnd, ingress, "receives") : [];
+  const receives = limited(ingress) ? await bucketFault(hostEnd, ingress, "receives") : [];
   const name = ifbName(hostEnd.name);
   if (!limited(egress) || name === undefined) return { ingress: receives, egress: [] };
   const ifb = await getLink(socket, name);
@@ -167,7 +167,7 @@ async function lacks(socket: NetlinkPort, hostEnd: Link, bandwidth: Bandwidth): 
     ingress: receives,
     egress: [
       ...(ifb.up ? [] : [`${name}, which limits what the container behind ${hostEnd.name} sends, is down`]),
-      ...bucketFault(ifb, egress, "sends"),
+      ...(await bucketFault(ifb, egress, "sends")),
       ...(led ? [] : [missingRedirect(hostEnd.name, name)]),
     ],
   };

@@ -347,11 +347,11 @@ describe("traffic control", () => {
     const options = encodeTokenBucket(bucket);
     const root = 0xffffffff;
     expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "tbf", options))).toEqual({
-      index: 4,
-      bucket: { rate: bucket.rate, limit: bucket.limit },
+      rate: bucket.rate,
+      limit: bucket.limit,
     });
     const narrow = encodeTokenBucket({ ...bucket, rate: 1 });
-    expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "tbf", narrow))?.bucket.rate).toBe(1);
+    expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "tbf", narrow))?.rate).toBe(1);
     expect(decodeTokenBucket(encodeQdisc(4, 0x10001, 0x20000, "tbf", options))).toBeUndefined();
     expect(decodeTokenBucket(encodeQdisc(4, root, 0x10000, "htb", options))).toBeUndefined();
     for (const broken of [undefined, Buffer.alloc(0), options.subarray(0, 20)])

@@ -14,6 +14,7 @@ export const NETLINK_NETFILTER = 12;
 /** Header flags (linux/netlink.h): NLM_F_*. REQUEST and ACK are added by the socket. */
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
+export const NLM_F_ECHO = 0x8;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;

@@ -4,7 +4,6 @@ import {
   attribute,
   nest,
   parseAttributes,
-  readS32,
   readText,
   readU16,
   readU32,
@@ -15,7 +14,7 @@ import {
   writeU32,
 } from "./attributes.ts";
 import { errnoOf, kernelError } from "./errors.ts";
-import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
+import { type NetlinkPort, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL } from "./socket.ts";
 
 const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
@@ -74,21 +73,25 @@ export async function redirectIngress(socket: NetlinkPort, index: number, target
   await socket.request(subject, RTM_NEWTFILTER, encodeRedirect(index, target), NLM_F_CREATE | NLM_F_EXCL);
 }
 
-/** The token buckets that are root disciplines, by interface: rate and limit are all that tells two of ours apart. */
-export async function listTokenBuckets(
+/**
+ * The token bucket that is a link's root discipline: rate and limit are all that tells two of ours apart. undefined when
+ * another is. One by one, because the kernel's list is that of all links.
+ */
+export async function getTokenBucket(
   socket: NetlinkPort,
-): Promise<ReadonlyMap<number, Omit<TokenBucket, "burst">>> {
-  const parts = await socket.dump(
-    { operation: "qdisc list", object: "all" },
-    RTM_GETQDISC,
-    tcmsg(0, 0, 0, 0),
-  );
-  return new Map(
-    parts.flatMap(({ type, data }) => {
-      const found = type === RTM_NEWQDISC ? decodeTokenBucket(data) : undefined;
-      return found === undefined ? [] : [[found.index, found.bucket] as const];
-    }),
-  );
+  index: number,
+): Promise<Omit<TokenBucket, "burst"> | undefined> {
+  const subject = { operation: "qdisc get", object: `root on interface ${index}` };
+  try {
+    // Not asked to echo, the kernel tells listeners only.
+    const replies = await socket.request(subject, RTM_GETQDISC, tcmsg(index, 0, TC_H_ROOT, 0), NLM_F_ECHO);
+    const reply = replies.find(({ type }) => type === RTM_NEWQDISC);
+    return reply === undefined ? undefined : decodeTokenBucket(reply.data);
+  } catch (error) {
+    // What the kernel gives a link by default it does not tell of.
+    if (["EINVAL", "ENOENT"].includes(errnoOf(error) ?? "")) return undefined;
+    throw error;
+  }
 }
 
 /** Interfaces that what a link receives is sent out of instead. */
@@ -174,9 +177,7 @@ export function encodeRedirect(index: number, target: number): Buffer {
 }
 
 /** RTM_NEWQDISC payload as the kernel sends it; undefined when it is no token bucket, or not at the root. */
-export function decodeTokenBucket(
-  payload: Buffer,
-): { readonly index: number; readonly bucket: Omit<TokenBucket, "burst"> } | undefined {
+export function decodeTokenBucket(payload: Buffer): Omit<TokenBucket, "burst"> | undefined {
   const attributes = parseAttributes(payload.subarray(TCMSG));
   const kind = readText(attributes.get(TCA_KIND) ?? Buffer.alloc(0));
   if (kind !== "tbf" || readU32(payload, 12) !== TC_H_ROOT) return undefined;
@@ -186,7 +187,7 @@ export function decodeTokenBucket(
   const wide = options.get(TCA_TBF_RATE64);
   const rate =
     wide?.length === 8 ? Number(new BigUint64Array(Uint8Array.from(wide).buffer)[0]) : readU32(qopt, 8);
-  return { index: readS32(payload, 4), bucket: { rate, limit: readU32(qopt, 24) } };
+  return { rate, limit: readU32(qopt, 24) };
 }
 
 /** RTM_NEWTFILTER payload as the kernel sends it: where a u32 filter with an action mirred redirects to. */
