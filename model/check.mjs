@@ -1,6 +1,6 @@
 // Runs the model in decisions.pml through spin, stage by stage, and then once per mutation: a rule is taken away, and the
 // checks must miss it. Prints a table. Exits 1 when the model fails, a mutation survives, or a search did not end.
-// Needs spin and gcc. `--deep` adds a run with one gift more (a third of the time again).
+// Needs spin and gcc. `--deep` adds a run with three gifts.
 import { spawn } from "node:child_process";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
