@@ -115,7 +115,7 @@ async function attach(call: Call, plan: Plan, undo: Undo): Promise<string> {
   const result: AddResult = {
     interfaces: interfacesOf(call, bridge, link, attached),
     ips: given.ips.map((ip) => ({ ...ip, interface: CONTAINER_INTERFACE })),
-    routes,
+    routes: attached.routes,
     ...(dns === undefined ? {} : { dns }),
     ...(config.prevResult === undefined ? {} : { prevResult: config.prevResult }),
   };

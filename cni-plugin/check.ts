@@ -27,7 +27,7 @@ export async function status(call: Call): Promise<string> {
     request.program === "weave-net"
       ? parseNetworkConfig(request.config).ipam
       : parseIpamConfig(request.config);
-  const readiness = deps.attachments.readiness();
+  const readiness = deps.attachments.readiness(ipam.subnet);
   if (!readiness.ready) {
     throw new CniError(
       readiness.degraded ? CniCode.degraded : CniCode.notAvailable,

@@ -36,6 +36,17 @@ describe("in the plugin", () => {
     expect((await daemon.call("ADD", { body: { bootMs: 600 } })).exit).toBe(0);
   });
 
+  test("an ADD that began before the daemon was started is refused: a former one may have served its DEL", async () => {
+    const daemon = new Harness();
+    await daemon.call("DEL", { body: { bootMs: 1_500 } });
+    daemon.now = 2_000;
+    daemon.restart();
+    const late = await daemon.call("ADD", { body: { bootMs: 1_400 } });
+    expect(late.json).toMatchObject({ code: 11, msg: expect.stringContaining("before weaver was started") });
+    expect(daemon.residue()).toEqual(NOTHING_LEFT);
+    expect((await daemon.call("ADD", { body: { bootMs: 2_100 } })).exit).toBe(0);
+  });
+
   test("a DEL that began before an ADD does not end that ADD", async () => {
     const daemon = new Harness();
     const held = daemon.holdAt("attach");

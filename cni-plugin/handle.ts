@@ -1,5 +1,7 @@
 // The door of the CNI plugin inside the daemon: one request of the forwarder in, exit code, stdout and stderr out.
 // Nothing is thrown.
+import { isBefore } from "../src/core/boot-moment.ts";
+import { WeaveError } from "../src/core/errors.ts";
 import type { AttachmentKey, BootMoment } from "../src/ports/attachments.ts";
 import { addAddress, addToNetwork } from "./add.ts";
 import type { Call } from "./call.ts";
@@ -34,6 +36,7 @@ export interface CniPlugin {
 export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): CniPlugin {
   const turns = new AttachmentTurns();
   const departures = new Departures();
+  const startedAt = deps.boot.moment();
 
   const dispatch = async (call: Call): Promise<string> => {
     const { request, signal } = call;
@@ -43,6 +46,7 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
       case "ADD": {
         const add = request.program === "weave-net" ? addToNetwork : addAddress;
         const stdout = await turns.add(key, began, signal, (either) => {
+          refuseBefore(startedAt, began);
           departures.refuseEarlier(key, began);
           return add({ ...call, signal: either });
         });
@@ -103,6 +107,14 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
     },
     reconcile: () => reconcile(deps, turns),
   };
+}
+
+/** Of the DELs that a former daemon served nothing is known here: one of them may have been about this ADD. */
+function refuseBefore(startedAt: BootMoment, began: BootMoment): void {
+  if (!isBefore(began, startedAt)) return;
+  throw new WeaveError("cancelled", "this ADD began before weaver was started and comes too late", {
+    hint: "call it again",
+  });
 }
 
 const stackOf = (thrown: unknown): string =>

@@ -183,7 +183,7 @@ export class FakeKernel implements CniKernel {
     }
     if (this.links.has(spec.hostIfname)) throw new WeaveError("kernel", `${spec.hostIfname}: EEXIST`);
     this.links.set(spec.hostIfname, spec);
-    return { hostMac: "02:00:00:00:00:01", bridgeMac: "02:b0:00:00:00:01" };
+    return { hostMac: "02:00:00:00:00:01", bridgeMac: "02:b0:00:00:00:01", routes: spec.routes };
   }
 
   async detach(hostIfname: string): Promise<boolean> {

@@ -29,13 +29,22 @@ export class Harness {
   readonly plugins = new FakePlugins();
   readonly logged: string[] = [];
   /** Milliseconds since boot. */
-  now = 1_000;
+  now = 0;
   bootId = "boot-1";
-  readonly plugin: CniPlugin;
+  plugin: CniPlugin = this.#start();
 
   constructor() {
+    this.now = 1_000;
+  }
+
+  /** A new daemon on the same host, with the same memory on disk. */
+  restart(): void {
+    this.plugin = this.#start();
+  }
+
+  #start(): CniPlugin {
     const log = (message: string): void => void this.logged.push(message);
-    this.plugin = createCniPlugin({
+    return createCniPlugin({
       attachments: this.attachments,
       kernel: this.kernel,
       plugins: this.plugins,

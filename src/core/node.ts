@@ -237,8 +237,8 @@ export class Node {
     return this.#desk.exposedIn(subnet);
   }
 
-  readiness(): Readiness {
-    return this.#desk.readiness();
+  readiness(subnet: string | undefined): Readiness {
+    return this.#desk.readiness(subnet);
   }
 
   topology(): Topology {

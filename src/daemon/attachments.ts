@@ -17,8 +17,8 @@ export function createAttachments(
   kernel: Pick<Kernel, "inspect">,
 ): Attachments {
   return {
-    readiness() {
-      const readiness = node.readiness();
+    readiness(subnet) {
+      const readiness = node.readiness(subnet);
       const [failure] = follower.failures();
       if (!readiness.ready || failure === undefined) return readiness;
       const message = `the kernel is not as containers need it: ${failure.object}: ${failure.message}`;

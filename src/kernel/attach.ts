@@ -84,10 +84,11 @@ async function configureContainerEnd(
   // Asking for a link makes the kernel finish its carrier work; an announcement sent before that is lost now and then.
   const { index } = await existing(inner, spec.ifname);
   for (const address of spec.addresses) await addAddress(inner, index, address);
-  for (const route of spec.routes) await addContainerRoute(inner, index, spec, route);
+  const routes: RouteSpec[] = [];
+  for (const route of spec.routes) if (await addContainerRoute(inner, index, spec, route)) routes.push(route);
   const hostEnd = await existing(outer, spec.hostIfname);
   await announce(inner, index, spec);
-  return { hostMac: hostEnd.mac, bridgeMac: bridge.mac };
+  return { hostMac: hostEnd.mac, bridgeMac: bridge.mac, routes };
 }
 
 /** IPv4 through the kernel's own ARP; IPv6 has nothing like it, so its advertisements are sent as frames. */
@@ -101,14 +102,15 @@ async function announce(inner: NetlinkPort, index: number, spec: AttachSpec): Pr
   if (frames.length > 0) inNetns(spec.netns.fd, () => sendFrames(index, frames));
 }
 
+/** False when the namespace has a route there already. */
 async function addContainerRoute(
   inner: NetlinkPort,
   oif: number,
   spec: AttachSpec,
   route: RouteSpec,
-): Promise<void> {
+): Promise<boolean> {
   const onlink = route.gw !== undefined && !onLink(route.gw, spec.addresses);
-  await addRoute(inner, {
+  return addRoute(inner, {
     dst: route.dst,
     oif,
     onlink,

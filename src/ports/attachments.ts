@@ -26,7 +26,7 @@ export type {
 
 export interface Attachments {
   /** Whether ADD would be served; degraded when the kernel could not be brought to what containers need. */
-  readiness(): Readiness;
+  readiness(subnet?: string): Readiness;
   /** MTU for new containers. */
   mtu(): number;
   bridge(): string;

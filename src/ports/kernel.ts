@@ -37,6 +37,8 @@ export interface AttachSpec {
 }
 
 export interface Attached {
+  /** Those that were made; another interface of the namespace has the others' destinations, and goes first. */
+  readonly routes: readonly RouteSpec[];
   readonly hostMac: string;
   readonly bridgeMac: string;
 }

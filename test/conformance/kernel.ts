@@ -328,7 +328,11 @@ ${sets({ masquerade4: "10.32.0.0/12", masquerade6: "fd32::/96" })}`,
     test("attach makes a configured interface; detach takes it away, once", async () => {
       await apply();
       const path = harness.addNetns();
-      expect(await attach(path)).toEqual({ hostMac: "02:d0:64:24:46:84", bridgeMac: ALICE });
+      expect(await attach(path)).toEqual({
+        hostMac: "02:d0:64:24:46:84",
+        bridgeMac: ALICE,
+        routes: [{ dst: "0.0.0.0/0", gw: "10.32.0.1" }],
+      });
       expect(await harness.renderNetns(path)).toBe(
         `link eth0 address ${M2} mtu 1450 up
 address 10.32.0.6/12 dev eth0

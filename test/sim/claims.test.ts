@@ -157,6 +157,54 @@ describe("a gateway another plugin chose", () => {
   });
 });
 
+describe("many addresses", () => {
+  it("of a bridge are all known everywhere, over a crash too", async () => {
+    const { w, alice, bob } = await pair();
+    const subnets = Array.from({ length: 40 }, (_, i) => `172.20.${i}.1/24`);
+    for (const address of subnets) {
+      const expose = { kind: "expose", addresses: [address], masquerade: false } as const;
+      expect(await w.answer(alice.runner?.request(expose) ?? Promise.reject())).toMatchObject({ ok: true });
+    }
+    await w.run(3_000);
+    const known = bob.runner?.node.endpoints().byAddress;
+    for (const address of subnets)
+      expect(known?.get(address.split("/")[0] ?? "")).toMatchObject({ peer: "alice", label: "expose" });
+    alice.kill();
+    await alice.start();
+    await w.run(3_000);
+    expect([...(alice.runner?.node.endpoints().byAddress.keys() ?? [])]).toHaveLength(40);
+  });
+
+  it("of a container: sixteen, as one endpoint can tell", async () => {
+    const { w, alice, bob } = await pair();
+    const some = (count: number) => Array.from({ length: count }, (_, i) => `172.20.0.${i + 2}/24`);
+    expect(await add({ w, on: alice }, "0a", chosen(...some(17)))).toMatchObject({ code: "bad-address" });
+    expect(await add({ w, on: alice }, "0a", chosen(...some(16)))).toBeUndefined();
+    await w.run(3_000);
+    expect(bob.runner?.node.endpoints().byAddress.size).toBe(16);
+  });
+});
+
+describe("readiness", () => {
+  it("looks at the subnet that is asked about", async () => {
+    const { w, alice } = await pair();
+    const ready = (subnet?: string) => alice.runner?.node.readiness(subnet);
+    expect(ready()).toEqual({ ready: true });
+    expect(ready("10.32.0.0/25")).toEqual({ ready: true });
+    expect(ready("1.2.3.0/24")).toMatchObject({
+      ready: false,
+      message: expect.stringContaining("1.2.3.0/24"),
+    });
+    for (const i of [1, 2]) await add({ w, on: alice }, `0${i}`, { wish: { addresses: [`10.32.0.${i}`] } });
+    expect(ready("10.32.0.0/30")).toMatchObject({
+      ready: false,
+      message: expect.stringContaining("10.32.0.0/30"),
+    });
+    await w.answer(alice.remove("01"));
+    expect(ready("10.32.0.0/30")).toEqual({ ready: true });
+  });
+});
+
 describe("a port of the host", () => {
   it("leads to one container; the second that asks gets no address either", async () => {
     const { w, alice } = await pair();

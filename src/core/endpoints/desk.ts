@@ -22,7 +22,7 @@ import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
 import type { Readiness } from "./attachment.ts";
 import { Book, holderOf, toAttachment } from "./book.ts";
-import { BRIDGE_LABEL, BRIDGE_SLOT, parseEndpoint } from "./endpoint.ts";
+import { BRIDGE_LABEL, bridgeSlot, isBridgeSlot, MAX_ADDRESSES, parseEndpoint } from "./endpoint.ts";
 import { Holders, type HoldersHost } from "./holders.ts";
 import { changesHost, gatewaysOf } from "./publish.ts";
 
@@ -121,7 +121,7 @@ export class Desk {
   mind(own: readonly Entry[], now: Instant, out: Effect[]): void {
     const slots = new Set([...this.#book.all()].map((record) => record.slot));
     for (const { key, value } of own) {
-      if (key === BRIDGE_SLOT || slots.has(key)) continue;
+      if (isBridgeSlot(key) || slots.has(key)) continue;
       for (const address of parseEndpoint(value)?.addresses ?? []) {
         const place = this.#locate(address);
         if (place === undefined || place.pool.space.holderOf(place.offset) !== undefined) continue;
@@ -184,7 +184,7 @@ export class Desk {
     const { endpoints } = this.#host;
     const slots = new Set([...this.#book.all()].map((record) => record.slot));
     for (const { key } of endpoints.ownLive()) {
-      if (key === BRIDGE_SLOT || slots.has(key)) continue;
+      if (isBridgeSlot(key) || slots.has(key)) continue;
       const entry = endpoints.remove(key);
       this.#host.spread(entry === undefined ? [] : [entry], now, out);
     }
@@ -200,15 +200,23 @@ export class Desk {
     this.#host.spread(entry === undefined ? [] : [entry], now, out);
   }
 
-  /** The bridge's addresses are an endpoint like any other. */
+  /** The bridge's addresses are an endpoint like any other, or several when there are many. */
   #publishBridge(now: Instant, out: Effect[]): void {
     const { endpoints, bridgeMac } = this.#host;
     const addresses = this.#exposed.map(({ cidr }) => withoutPrefix(cidr));
-    const entry =
-      addresses.length === 0
-        ? endpoints.remove(BRIDGE_SLOT)
-        : endpoints.put(BRIDGE_SLOT, { addresses, mac: bridgeMac, label: BRIDGE_LABEL });
-    this.#host.spread(entry === undefined ? [] : [entry], now, out);
+    const slots = [...endpoints.ownLive()].map(({ key }) => key).filter(isBridgeSlot);
+    const entries: (Entry | undefined)[] = [];
+    for (let i = 0; i * MAX_ADDRESSES < addresses.length; i++) {
+      const some = addresses.slice(i * MAX_ADDRESSES, (i + 1) * MAX_ADDRESSES);
+      entries.push(endpoints.put(bridgeSlot(i), { addresses: some, mac: bridgeMac, label: BRIDGE_LABEL }));
+    }
+    const used = new Set(entries.map((_, i) => bridgeSlot(i)));
+    for (const slot of slots) if (!used.has(slot)) entries.push(endpoints.remove(slot));
+    this.#host.spread(
+      entries.filter((entry) => entry !== undefined),
+      now,
+      out,
+    );
   }
 
   /** Exposed addresses (with prefix) inside a subnet; absent: the default one. */
@@ -224,14 +232,30 @@ export class Desk {
       });
   }
 
-  readiness(): Readiness {
+  /** Whether an ADD that wants an address of `wish` (absent: of the default subnets) would be served. */
+  readiness(wish: string | undefined): Readiness {
+    const not = (message: string, hint: string): Readiness => ({
+      ready: false,
+      degraded: false,
+      message,
+      hint,
+    });
     if (this.#pools.some((pool) => pool.ring === undefined)) {
-      return { ready: false, degraded: false, ...this.#host.whyNoRing() };
+      const { message, hint } = this.#host.whyNoRing();
+      return not(message, hint);
     }
-    const full = this.isFull() && this.#host.reachable().size === 0;
-    if (!full) return { ready: true };
-    const message = "every address this host owns is in use and no peer is reachable to give more";
-    return { ready: false, degraded: false, message, hint: "run: weave status ipam" };
+    if (wish !== undefined && !this.#isPart(wish))
+      return not(
+        `ipam.subnet ${wish} is not a subnet of the range`,
+        "choose one inside it: weave status ipam",
+      );
+    for (const [index, pool] of this.#pools.entries()) {
+      const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
+      if (subnet === undefined || pool.hasFreeIn(subnet, this.#host.reachable())) continue;
+      const what = `every address of ${formatCidr(subnet.cidr)} this host owns is in use`;
+      return not(`${what}, and no reachable peer owns any other`, "run: weave status ipam");
+    }
+    return { ready: true };
   }
 
   /** Since when this host has no address to give; forgotten when nobody asked for one for a while. */
@@ -263,6 +287,8 @@ export class Desk {
       if (there.length > 0) return this.#setExposed(there, request.masquerade, now, out);
     }
     const manual = namedIn(request);
+    if (request.kind === "allocate" && manual.length > MAX_ADDRESSES)
+      return refusal("bad-address", `${manual.length} addresses for one interface: ${MAX_ADDRESSES} at most`);
     const needsRing = manual.length === 0 || manual.some((text) => this.#locate(text) !== undefined);
     if (needsRing && this.#pools.some((pool) => pool.ring === undefined)) {
       const { message, hint } = this.#host.whyNoRing();

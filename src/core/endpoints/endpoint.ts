@@ -7,15 +7,24 @@ import { isUnicastMac } from "../address/mac.ts";
 import type { OriginMap } from "../crdt/origin-map.ts";
 
 export const ENDPOINTS = "endpoints";
-/** Slot of the bridge's own, exposed addresses. */
-export const BRIDGE_SLOT = "bridge";
+/** Slots of the bridge's own, exposed addresses: this one, and with more addresses "bridge-1" and so on. */
+const BRIDGE_SLOT = "bridge";
+/** Of one endpoint: bounds what a peer can say in one entry. */
+export const MAX_ADDRESSES = 16;
+
+export const bridgeSlot = (index: number): string => (index === 0 ? BRIDGE_SLOT : `${BRIDGE_SLOT}-${index}`);
+/** Containers' slots are numbers. */
+export const isBridgeSlot = (slot: string): boolean => slot.startsWith(BRIDGE_SLOT);
 
 /** What people see beside a bridge's addresses. */
 export const BRIDGE_LABEL = "expose";
 
 const endpoint = z.looseObject({
   /** Without prefix. */
-  addresses: z.array(z.string().refine(isShared, "not an address a container can have")).min(1).max(16),
+  addresses: z
+    .array(z.string().refine(isShared, "not an address a container can have"))
+    .min(1)
+    .max(MAX_ADDRESSES),
   mac: z.string().refine(isUnicastMac, "not a unicast MAC"),
   /** For people: the beginning of the container id, or "expose". */
   label: z.string().max(64),

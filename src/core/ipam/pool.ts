@@ -180,6 +180,13 @@ export class Pool {
     return clip(this.#owned, subnet.usable).reduce((sum, r) => sum + r.end - r.start, 0);
   }
 
+  /** Whether an address of the subnet is free here, or might be at a peer that can be asked. */
+  hasFreeIn(subnet: Subnet, reachable: ReadonlySet<string>): boolean {
+    const owners = new Set((this.ring?.within(subnet.usable) ?? []).map((r) => r.owner));
+    if ([...owners].some((owner) => owner !== this.#self && reachable.has(owner))) return true;
+    return this.space.usedIn(clip(this.#owned, subnet.usable)) < this.capacityIn(subnet);
+  }
+
   #adopt(ring: Ring, instead: string | undefined): Heard {
     this.#use(ring);
     return { kind: "adopted", fresh: ring.ranges, instead };

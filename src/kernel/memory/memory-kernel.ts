@@ -138,7 +138,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
           hairpin: spec.hairpin,
           bandwidth: structuredClone(spec.bandwidth),
         });
-        return { hostMac: hostEndMac(spec.hostIfname), bridgeMac: bridge.mac };
+        return { hostMac: hostEndMac(spec.hostIfname), bridgeMac: bridge.mac, routes: spec.routes };
       }),
     detach: (hostIfname) =>
       act("detach", () => {
