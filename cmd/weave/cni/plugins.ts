@@ -136,7 +136,11 @@ function toGet(type: string, directories: readonly string[], toChange: string): 
 }
 
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  } catch {
+    return false; // a directory that is a file, or may not be searched
+  }
 }
 
 function isDirectory(path: string): boolean {
