@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type LaunchReport, launchReport } from "../../../src/api/launch.ts";
 import { WeaveError } from "../../../src/core/errors.ts";
 import { LOG_FILE } from "../../../src/daemon/options.ts";
-import { NODE_FLAGS } from "../../node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../node-flags.ts";
 import { ensureRunDir } from "../../run-dir.ts";
 import type { Context } from "../context.ts";
 import { logEnd, logTail } from "./log-tail.ts";
@@ -80,6 +80,7 @@ function start({ program, words }: Weaver, log: string): ChildProcess {
   const output = openLog(log);
   try {
     return spawn(process.execPath, [...NODE_FLAGS, program, ...words], {
+      env: { ...process.env, ...NODE_ENVIRONMENT },
       cwd: "/", // or the daemon would keep the caller's file system from being unmounted
       detached: true,
       stdio: ["ignore", output, output, "ipc"],
