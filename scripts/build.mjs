@@ -89,7 +89,10 @@ async function bundle({ entry, out, executable }, version) {
 
 /** How the program is run by its name. The daemon's flags are those of cmd/node-flags.ts, which says why. */
 export function firstLine(out) {
-  return out === "bin/weaver" ? "#!/usr/bin/env -S node --max-semi-space-size=2" : "#!/usr/bin/env node";
+  if (out !== "bin/weaver") return "#!/usr/bin/env node";
+  const flags =
+    "--min-semi-space-size=4 --max-semi-space-size=4 --heap-growing-percent=20 --optimize-for-size";
+  return `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node ${flags}`;
 }
 
 async function compileForwarder(version) {

@@ -28,6 +28,8 @@ export async function openLevelStore(dir: string): Promise<Store> {
   try {
     const db = new Level<string, string>(dir, {
       valueEncoding: "utf8",
+      // A quarter of the default: it stays in memory until it is full, and all the state of a large host is less.
+      writeBufferSize: 1024 * 1024,
       createIfMissing: !(await holdsRecords(dir)),
     });
     await db.open();

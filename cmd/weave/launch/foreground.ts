@@ -1,7 +1,7 @@
 // weaver in front of a terminal or a service manager: its output is ours, our signals are its, its end is ours.
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { NODE_FLAGS } from "../../node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../node-flags.ts";
 import { checkProgram, type Weaver } from "./background.ts";
 
 /** Answers the exit code: the daemon's, or 128 plus the signal that ended it, as a shell says it. */
@@ -9,6 +9,7 @@ export async function launchInFront({ program, words }: Weaver): Promise<number>
   checkProgram(program);
   // In a session of its own, or Ctrl-C would reach it twice, from the terminal and from us, and twice means at once.
   const child = spawn(process.execPath, [...NODE_FLAGS, program, ...words], {
+    env: { ...process.env, ...NODE_ENVIRONMENT },
     detached: true,
     stdio: "inherit",
   });
