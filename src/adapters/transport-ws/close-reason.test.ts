@@ -19,7 +19,8 @@ describe("close reasons", () => {
         expect(decoded?.code).toBe("too-slow");
         const told = decoded?.message ?? "none";
         expect(message.replace(/\p{Cc}/gu, " ").startsWith(told)).toBe(true);
-        expect(told).not.toContain("\ufffd");
+        // None that the cut made; the message may have its own.
+        expect(told.includes("\ufffd")).toBe(message.slice(0, told.length).includes("\ufffd"));
       }),
     );
   });
