@@ -21,23 +21,36 @@ import { addressWish, parseCniArgs, parseWishes, type Wishes } from "./wishes.ts
 /** ADD of weave-net. Returns stdout. */
 export async function addToNetwork(call: Call): Promise<string> {
   const { request, deps } = call;
-  const config = parseNetworkConfig(request.config);
-  const wishes = wishesOf(call);
-  if (config.ipam.delegate !== undefined && request.cniPath === "") {
-    const message = `required env variables [CNI_PATH] missing: ipam.type names the plugin ${config.ipam.delegate}`;
-    throw new CniError(CniCode.badEnvironment, message);
-  }
-  const netns = await openNetns(request, deps.kernel);
+  // The kernel thread opens the namespace while this one reads the configuration.
+  const opening = openNetns(request, deps.kernel);
   try {
+    const { config, wishes } = read(call);
     refuseSecond(call);
     const bridge = bridgeFor(call, config);
     const mtu = mtuFor(call, config);
+    const netns = await opening;
     return await undoOnFailure(call, (undo) => attach(call, { config, wishes, bridge, mtu, netns }, undo));
   } finally {
-    await deps.kernel.closeNetns(netns).catch((error: unknown) => {
-      deps.log?.error("cannot close a network namespace", { ...keyOf(request), error: String(error) });
-    });
+    await close(call, opening);
   }
+}
+
+/** What the configuration and the runtime ask for; what can be refused by looking at it alone is refused. */
+function read(call: Call): { config: NetworkConfig; wishes: Wishes } {
+  const { request } = call;
+  const config = parseNetworkConfig(request.config);
+  const wishes = wishesOf(call);
+  if (config.ipam.delegate === undefined || request.cniPath !== "") return { config, wishes };
+  const message = `required env variables [CNI_PATH] missing: ipam.type names the plugin ${config.ipam.delegate}`;
+  throw new CniError(CniCode.badEnvironment, message);
+}
+
+async function close({ request, deps }: Call, opening: Promise<Netns>): Promise<void> {
+  const netns = await opening.catch(() => undefined); // its error has been thrown, or a worse one
+  if (netns === undefined) return;
+  await deps.kernel.closeNetns(netns).catch((error: unknown) => {
+    deps.log?.error("cannot close a network namespace", { ...keyOf(request), error: String(error) });
+  });
 }
 
 /** ADD of weave-ipam: an address for whatever plugin called it. Touches no interface. */

@@ -46,7 +46,13 @@ export type Request =
     };
 
 export type Reply =
-  | { readonly ok: true; readonly attachment?: Attachment; readonly addresses?: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly attachment?: Attachment;
+      readonly addresses?: readonly string[];
+      /** Bridge or firewall change by this: the caller's promise holds only when the kernel has followed. */
+      readonly changesHost?: true;
+    }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string; readonly hint?: string };
 
 /** A refusal, as a reply. */

@@ -1,6 +1,5 @@
 // The Attachments port for the CNI verbs, on the core's requests.
 
-import { changesHost } from "../core/endpoints/publish.ts";
 import { WeaveError } from "../core/errors.ts";
 import type { Node } from "../core/node.ts";
 import type { Reply } from "../core/requests.ts";
@@ -55,21 +54,21 @@ export function createAttachments(
       return addresses ?? [];
     },
     async commit(key, facts) {
-      const { attachment } = accepted(await runner.request({ kind: "commit", key, facts }));
-      if (attachment === undefined || !changesHost(attachment)) return;
+      const { attachment, changesHost } = accepted(await runner.request({ kind: "commit", key, facts }));
+      if (changesHost === undefined) return;
       await follower.settled();
       const failure = follower.failures().find(({ object }) => object === "nftables");
-      if (failure !== undefined && attachment.ports !== undefined)
+      if (failure !== undefined && attachment?.ports !== undefined)
         throw new WeaveError("kernel", `ports of the host cannot lead to it: ${failure.message}`, {
           hint: "run: weave status",
         });
     },
     async release(key, before) {
       const request = { kind: "release", key } as const;
-      const { attachment } = accepted(
+      const { attachment, changesHost } = accepted(
         await runner.request(before === undefined ? request : { ...request, before }),
       );
-      if (attachment !== undefined && changesHost(attachment)) await follower.settled();
+      if (changesHost !== undefined) await follower.settled();
       return attachment;
     },
     repair: () => follower.repair(),

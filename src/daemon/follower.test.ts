@@ -83,6 +83,9 @@ function rig() {
   return { follower, asked, warnings, observe, answer, change, core };
 }
 
+/** A fake immediate that is asked for by a fake timer comes with the next millisecond. */
+const TICK_MS = 1;
+
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000 });
 });
@@ -147,11 +150,11 @@ describe("the follower", () => {
     expect(follower.isSettled()).toBe(false);
     await vi.advanceTimersByTimeAsync(4_999);
     expect(asked).toHaveLength(1);
-    await vi.advanceTimersByTimeAsync(1);
+    await vi.advanceTimersByTimeAsync(1 + TICK_MS);
     expect(asked).toHaveLength(2);
     await answer(failing("vxlan"));
     expect(follower.failures().map((f) => [f.object, f.since])).toEqual([["vxlan", 1_000]]);
-    await vi.advanceTimersByTimeAsync(5_000);
+    await vi.advanceTimersByTimeAsync(5_000 + TICK_MS);
     await answer(fine);
     expect(follower.failures()).toEqual([]);
     expect(follower.isSettled()).toBe(true);
@@ -176,7 +179,7 @@ describe("the follower", () => {
     await change("one");
     await answer(new Error("the worker ended"));
     expect(follower.failures()).toEqual([{ object: "datapath", message: "the worker ended", since: 1_000 }]);
-    await vi.advanceTimersByTimeAsync(5_000);
+    await vi.advanceTimersByTimeAsync(5_000 + TICK_MS);
     expect(asked).toEqual(["one", "one"]);
     await answer(fine);
     expect(follower.isSettled()).toBe(true);
@@ -195,7 +198,7 @@ describe("the follower", () => {
 
   it("reads the kernel anew every half minute, and applies what that showed", async () => {
     const { asked, observe } = rig();
-    await vi.advanceTimersByTimeAsync(30_000);
+    await vi.advanceTimersByTimeAsync(30_000 + TICK_MS);
     expect(observe).toHaveBeenCalledTimes(1);
     expect(asked).toEqual(["one"]);
   });
@@ -206,18 +209,18 @@ describe("the follower", () => {
     follower.repair();
     await Promise.resolve();
     expect(observe).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(0);
+    await vi.advanceTimersByTimeAsync(TICK_MS);
     expect(observe).toHaveBeenCalledTimes(1);
     expect(asked).toEqual(["one"]);
     follower.repair();
-    await vi.advanceTimersByTimeAsync(0);
+    await vi.advanceTimersByTimeAsync(TICK_MS);
     expect(observe).toHaveBeenCalledTimes(2);
   });
 
   it("a kernel that cannot be read is logged, and nothing is applied", async () => {
     const { asked, observe, warnings } = rig();
     observe.mockRejectedValueOnce(new Error("gone"));
-    await vi.advanceTimersByTimeAsync(30_000);
+    await vi.advanceTimersByTimeAsync(30_000 + TICK_MS);
     expect(asked).toEqual([]);
     expect(warnings).toEqual(["the kernel could not be read anew "]);
   });

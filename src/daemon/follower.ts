@@ -88,8 +88,9 @@ export class DatapathFollower {
   }
 
   async #work(): Promise<void> {
-    // The core may state its wish in the middle of its own effects; look at it only after they are done.
-    await Promise.resolve();
+    // The core may state its wish in the middle of its own effects; look at it only after they are done, and after the
+    // answers they gave are on their way: stating all of a large datapath takes a millisecond.
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#dirty && !this.#stopped) {
       await this.#gather();
       if (this.#stopped) break;

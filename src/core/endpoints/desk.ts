@@ -504,8 +504,14 @@ export class Desk {
     const record = this.#book.commit(held, facts);
     out.push(persist([allocationOp(record)], false));
     this.#publish(record, now, out);
-    if (changesHost(record)) out.push({ type: "datapath" });
-    return { ok: true, attachment: toAttachment(record) };
+    return { ok: true, attachment: toAttachment(record), ...this.#hostChange(record, out) };
+  }
+
+  /** Asks for the kernel to follow, where bridge or firewall change; told to whoever must wait for it. */
+  #hostChange(record: AllocationRecord, out: Effect[]): { readonly changesHost?: true } {
+    if (!changesHost(record, this.#book.all())) return {};
+    out.push({ type: "datapath" });
+    return { changesHost: true };
   }
 
   #release({ key, before }: Extract<Request, { kind: "release" }>, now: Instant, out: Effect[]): Reply {
@@ -532,9 +538,9 @@ export class Desk {
     out.push(persist(ops, false));
     const entry = this.#host.endpoints.remove(record.slot);
     this.#host.spread(entry === undefined ? [] : [entry], now, out); // adjacent persists are one batch
-    if (changesHost(record)) out.push({ type: "datapath" });
+    const change = this.#hostChange(record, out);
     out.push(event("released", "debug", { holder, addresses: record.addresses.join() }));
-    return { ok: true, attachment: toAttachment(record) };
+    return { ok: true, attachment: toAttachment(record), ...change };
   }
 
   /** The named addresses are exposed from now on, besides those that were. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { AllocationRecord } from "../records.ts";
 import type { PublishedPort } from "./attachment.ts";
-import { collide, holderOfPort, masqueradeOf, portMapsOf, portText } from "./publish.ts";
+import { changesHost, collide, holderOfPort, masqueradeOf, portMapsOf, portText } from "./publish.ts";
 
 const record = (containerId: string, rest: Partial<AllocationRecord> = {}): AllocationRecord => ({
   network: "weave",
@@ -74,6 +74,24 @@ describe("masquerade", () => {
       masquerade: ["172.20.0.0/16", "fd00::/64"],
       exempt: ["10.32.4.0/24"],
     });
+  });
+});
+
+describe("bridge and firewall change", () => {
+  const other = record("c2", { masquerade: false, addresses: ["10.32.0.9/12"] });
+
+  it.each<[boolean, string, Partial<AllocationRecord>, AllocationRecord[]]>([
+    [false, "with an address among others", {}, [other]],
+    [true, "with ports", { ports: [port(80)] }, [other]],
+    [true, "with a gateway", { gateways: ["10.32.0.1/12"] }, [other]],
+    [true, "with the first word on masquerade", { masquerade: false }, []],
+    [false, "not with the second", { masquerade: false }, [other]],
+    [true, "with another word", { masquerade: true }, [other]],
+    [true, "with a word on another subnet", { masquerade: false, addresses: ["10.33.0.5/16"] }, [other]],
+    [true, "with a word nobody kept yet", { masquerade: false }, [{ ...other, committed: false }]],
+  ])("%s: %s", (expected, _, rest, others) => {
+    const one = record("c1", rest);
+    expect(changesHost(one, [one, ...others])).toBe(expected);
   });
 });
 

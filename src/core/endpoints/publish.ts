@@ -3,7 +3,7 @@
 import { formatAddress, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
 import type { PortMap } from "../datapath/state.ts";
 import type { AllocationRecord } from "../records.ts";
-import type { AttachmentTerms, PublishedPort } from "./attachment.ts";
+import type { PublishedPort } from "./attachment.ts";
 
 /** The port maps of all committed attachments, one for each family the attachment has an address of. */
 export function portMapsOf(records: Iterable<AllocationRecord>): PortMap[] {
@@ -57,9 +57,27 @@ export function gatewaysOf(records: Iterable<AllocationRecord>): readonly string
   return [...new Set([...records].flatMap(({ gateways }) => gateways ?? []))];
 }
 
-/** Whether an attachment is more to bridge and firewall than one address among others. */
-export const changesHost = ({ masquerade, ports, gateways }: AttachmentTerms): boolean =>
-  masquerade !== undefined || (ports ?? []).length > 0 || (gateways ?? []).length > 0;
+/**
+ * Whether bridge or firewall change when this attachment comes or goes: by its ports and gateways always, by its word on
+ * masquerade when no other committed one of its subnets says the same.
+ */
+export function changesHost(record: AllocationRecord, records: Iterable<AllocationRecord>): boolean {
+  const { masquerade, ports, gateways } = record;
+  if ((ports ?? []).length > 0 || (gateways ?? []).length > 0) return true;
+  if (masquerade === undefined) return false;
+  const subnets = subnetsOf(record);
+  for (const other of records) {
+    if (other === record || !other.committed || other.masquerade !== masquerade) continue;
+    if (subnetsOf(other) === subnets) return false;
+  }
+  return true;
+}
+
+const subnetsOf = ({ addresses }: AllocationRecord): string =>
+  addresses
+    .map((address) => parseCidr(address))
+    .map((cidr) => cidr && formatCidr(networkOf(cidr)))
+    .join();
 
 /** For people: "tcp 8080", "udp 10.0.0.1:53". */
 export function portText({ protocol, hostAddress, hostPort }: PublishedPort): string {
