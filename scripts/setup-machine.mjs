@@ -19,6 +19,7 @@ const packages = [
   { name: "procps", proof: "ps", reason: "looking for processes left behind" },
   { name: "iputils-ping", proof: "ping", reason: "reaching containers across hosts" },
   { name: "iperf3", proof: "iperf3", reason: "moving data across hosts" },
+  { name: "conntrack", proof: "conntrack", reason: "seeing which connections the kernel remembers" },
   { name: "tcpdump", proof: "tcpdump", reason: "seeing what crosses the underlay" },
   { name: "strace", proof: "strace", reason: "proving that the daemon starts no process for a container" },
   {
