@@ -79,6 +79,22 @@ describe("what is kept", () => {
     expect(daemon.residue().addresses).toBe("net1/c-1/eth0");
   });
 
+  test("a container that took the key over while namespaces were looked for", async () => {
+    const daemon = new Harness();
+    await daemon.call("ADD", { body: { bootMs: 1_100 } });
+    end(daemon);
+    const held = daemon.holdAt("deadNetns");
+    const reconciling = daemon.plugin.reconcile();
+    await held.reached;
+    daemon.kernel.netns.set("/run/netns/c1", "ns-2");
+    await daemon.call("DEL", { body: { bootMs: 1_200 } });
+    expect((await daemon.call("ADD", { body: { bootMs: 1_300 } })).exit).toBe(0);
+    held.release();
+    await reconciling;
+    expect(daemon.residue().addresses).toBe("net1/c-1/eth0");
+    expect(daemon.residue().links).not.toBe("");
+  });
+
   test("all, when the kernel cannot be asked; it is logged", async () => {
     const daemon = new Harness();
     await daemon.call("ADD");

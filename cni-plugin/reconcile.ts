@@ -4,7 +4,7 @@
 //
 // On positive evidence only: an interface that is gone proves nothing about its container, a namespace that cannot be
 // looked at may be alive.
-import type { Attachment } from "../src/ports/attachments.ts";
+import type { Attachment, AttachmentKey } from "../src/ports/attachments.ts";
 import type { Call } from "./call.ts";
 import { remove } from "./del.ts";
 import { type CniDeps, keyOf } from "./deps.ts";
@@ -36,6 +36,7 @@ export async function reconcile(deps: CniDeps, turns: AttachmentTurns): Promise<
         .map((one) =>
           attempt(one, () =>
             turns.remove(one, undefined, async () => {
+              if (!isStill(one, deps)) return;
               deps.log?.info("attachment left behind is removed", { ...keyOf(one) });
               await remove({ deps, warn }, one);
             }),
@@ -67,13 +68,19 @@ export async function restoreShaping(
     if ((await deps.kernel.shapingFaults(hostIfname, bandwidth)).length === 0) return;
     // A DEL waits, or what is made here would be left behind by it.
     await turns.add(key, moment, new AbortController().signal, async () => {
-      if (deps.attachments.find(key)?.moment.bootMs !== moment.bootMs) return;
+      if (!isStill({ ...key, moment }, deps)) return;
       if (await deps.kernel.shape(hostIfname, bandwidth))
         deps.log?.info("the limits of a container are back", { ...key, hostIfname });
     });
   } catch (error) {
     deps.log?.warn("the limits of a container could not be put back", { ...key, error: String(error) });
   }
+}
+
+/** Whether the key is still this attachment's: it may have been removed, and used again, while something was waited for. */
+function isStill(one: AttachmentKey & Pick<Attachment, "moment">, { attachments }: CniDeps): boolean {
+  const moment = attachments.find(one)?.moment;
+  return moment?.bootMs === one.moment.bootMs && moment.bootId === one.moment.bootId;
 }
 
 /** Publishes the MAC the container has now, when it is not the one that is known. */
@@ -83,10 +90,9 @@ export async function followMac(
   mac: string,
 ): Promise<void> {
   const { netns, hostIfname, hairpin = true } = attachment;
-  // Looked at again: it may have been removed, or its ADD repeated, since.
   const held = deps.attachments.find(attachment);
   if (hostIfname === undefined || held?.mac === undefined || held.mac === mac) return;
-  if (held.moment.bootMs !== attachment.moment.bootMs) return;
+  if (!isStill(attachment, deps)) return;
   deps.log?.info("a container changed its MAC", { ...keyOf(attachment), from: held.mac, to: mac });
   await deps.attachments.commit(keyOf(attachment), {
     ...(netns === undefined ? {} : { netns }),
