@@ -10,11 +10,21 @@ import type { DatapathFollower } from "./follower.ts";
 import type { Runner } from "./runner.ts";
 
 export function createAttachments(
-  runner: Runner,
-  node: Node,
-  follower: DatapathFollower,
+  runner: Pick<Runner, "request">,
+  node: Pick<
+    Node,
+    "readiness" | "overlayMtu" | "config" | "find" | "attachments" | "exposed" | "exposedIn" | "peers"
+  >,
+  follower: Pick<DatapathFollower, "settled" | "failures" | "repair">,
   kernel: Pick<Kernel, "inspect">,
 ): Attachments {
+  // The kernel following the last change of bridge or firewall. Who relies on what another call has just changed waits with
+  // that call: of fifty containers at once the first makes the gateway answer, and all need it.
+  let following: Promise<void> = Promise.resolve();
+  const follow = (): Promise<void> => {
+    following = follower.settled();
+    return following;
+  };
   return {
     readiness(subnet) {
       const readiness = node.readiness(subnet);
@@ -45,18 +55,24 @@ export function createAttachments(
     },
     async gateways(subnet, signal) {
       const there = node.exposedIn(subnet);
-      if (there.length > 0) return there;
+      if (there.length > 0) {
+        await following;
+        return there;
+      }
       const request = { kind: "expose", addresses: [], masquerade: true } as const;
       const { addresses } = accepted(
         await runner.request(subnet === undefined ? request : { ...request, subnet }, signal),
       );
-      await follower.settled(); // the gateway must answer before a container asks for it
+      await follow(); // the gateway must answer before a container asks for it
       return addresses ?? [];
     },
     async commit(key, facts) {
       const { attachment, changesHost } = accepted(await runner.request({ kind: "commit", key, facts }));
-      if (changesHost === undefined) return;
-      await follower.settled();
+      if (changesHost === undefined) {
+        if (attachment?.masquerade !== undefined) await following;
+        return;
+      }
+      await follow();
       const failure = follower.failures().find(({ object }) => object === "nftables");
       if (failure !== undefined && attachment?.ports !== undefined)
         throw new WeaveError("kernel", `ports of the host cannot lead to it: ${failure.message}`, {
@@ -68,7 +84,7 @@ export function createAttachments(
       const { attachment, changesHost } = accepted(
         await runner.request(before === undefined ? request : { ...request, before }),
       );
-      if (changesHost !== undefined) await follower.settled();
+      if (changesHost !== undefined) await follow();
       return attachment;
     },
     repair: () => follower.repair(),
