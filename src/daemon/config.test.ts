@@ -355,7 +355,7 @@ describe("checkChosen", () => {
   const range = Universe.parse("10.32.0.0/12");
   const check = (address: string) => () => {
     if (typeof range === "string") throw new Error(range);
-    checkChosen(address, range, host, ["203.0.113.7"]);
+    checkChosen(address, [range], host, ["203.0.113.7"]);
   };
 
   it.each(["172.20.0.2/24", "9.0.1.2/25", "fd20::2/64", "10.32.0.5/24"])("accepts %s", (address) => {
