@@ -91,11 +91,11 @@ export function addLaunchOptions(command: Command): Command {
     )
     .option("--port <PORT>", `TCP port of the mesh (else ${DEFAULT_PORT})`)
     .option(
-      "--ipalloc-range <CIDR>",
-      `addresses the cluster divides, the same on all hosts (else ${DEFAULT_RANGE})`,
+      "--ipalloc-range <CIDR[,CIDR]>",
+      `addresses the cluster divides, the same on all hosts; IPv4, IPv6 or both (else ${DEFAULT_RANGE})`,
     )
     .option(
-      "--ipalloc-default-subnet <CIDR>",
+      "--ipalloc-default-subnet <CIDR[,CIDR]>",
       "where containers that name no subnet get addresses; else the range",
     )
     .option("--ipalloc-init <MODE>", "seed=NAME,...: the founders by name, the same list on all hosts")
@@ -113,8 +113,8 @@ export function readLaunchOptions(options: unknown, peers: readonly string[]): L
       hint: "give an address of this host",
     });
   }
-  checkCidr("--ipalloc-range", ipallocRange);
-  checkCidr("--ipalloc-default-subnet", ipallocDefaultSubnet);
+  checkCidrs("--ipalloc-range", ipallocRange);
+  checkCidrs("--ipalloc-default-subnet", ipallocDefaultSubnet);
   for (const peer of peers) checkTarget(peer);
   const parsed = launchOptions.safeParse({
     ...rest,
@@ -171,9 +171,10 @@ function readSeed(mode: string): string[] {
   );
 }
 
-function checkCidr(option: string, value: string | undefined): void {
-  if (value === undefined || (value.includes("/") && parseCidr(value) !== undefined)) return;
-  throw new WeaveError("bad-address", `${option} ${value} is not a CIDR like ${DEFAULT_RANGE}`);
+function checkCidrs(option: string, value: string | undefined): void {
+  const bad = value?.split(",").find((one) => !one.includes("/") || parseCidr(one) === undefined);
+  if (bad === undefined) return;
+  throw new WeaveError("bad-address", `${option} ${bad} is not a CIDR like ${DEFAULT_RANGE}`);
 }
 
 function wholeNumber(option: string, value: string | undefined): number | undefined {

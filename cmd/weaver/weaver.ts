@@ -156,10 +156,9 @@ function handlers(
       };
     },
     async expose(addresses, masquerade, signal) {
-      const [range] = node.config.universes;
-      if (addresses.length > 0 && range !== undefined) {
+      if (addresses.length > 0) {
         const host = await kernel.inspect();
-        for (const address of addresses) checkExposed(address, range, host);
+        for (const address of addresses) checkExposed(address, node.config.universes, host);
       }
       const reply = accepted(await runner.request({ kind: "expose", addresses, masquerade }, signal));
       await follower.settled();

@@ -233,6 +233,10 @@ export class Node {
     return this.#desk.exposed;
   }
 
+  isExposed(subnet: string | undefined): boolean {
+    return this.#desk.isExposed(subnet);
+  }
+
   exposedIn(subnet: string | undefined): readonly string[] {
     return this.#desk.exposedIn(subnet);
   }

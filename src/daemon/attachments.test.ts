@@ -34,6 +34,7 @@ function rig(answer: (request: Request) => Reply) {
         return unused();
       },
       exposedIn: () => exposed,
+      isExposed: () => exposed.length > 0,
     },
     { settled: () => waiting, failures: () => [], repair: unused },
     { inspect: unused },

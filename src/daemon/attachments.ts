@@ -13,7 +13,15 @@ export function createAttachments(
   runner: Pick<Runner, "request">,
   node: Pick<
     Node,
-    "readiness" | "overlayMtu" | "config" | "find" | "attachments" | "exposed" | "exposedIn" | "peers"
+    | "readiness"
+    | "overlayMtu"
+    | "config"
+    | "find"
+    | "attachments"
+    | "exposed"
+    | "exposedIn"
+    | "isExposed"
+    | "peers"
   >,
   follower: Pick<DatapathFollower, "settled" | "failures" | "repair">,
   kernel: Pick<Kernel, "inspect">,
@@ -39,14 +47,14 @@ export function createAttachments(
     all: () => node.attachments(),
     exposed: () => node.exposed().map(({ cidr }) => cidr),
     async allocate(key, wish, terms, moment, signal) {
-      const [range] = node.config.universes;
-      if (wish.chosen !== undefined && range !== undefined) {
+      const { universes } = node.config;
+      if (wish.chosen !== undefined) {
         const host = await kernel.inspect();
         const there = new Set(node.exposed().map(({ cidr }) => cidr));
         const underlays = [...node.peers().values()].map(({ underlay }) => underlay);
-        for (const address of wish.chosen) checkChosen(address, range, host, underlays);
+        for (const address of wish.chosen) checkChosen(address, universes, host, underlays);
         for (const gateway of terms.gateways ?? [])
-          if (!there.has(gateway)) checkExposed(gateway, range, host);
+          if (!there.has(gateway)) checkExposed(gateway, universes, host);
       }
       const request = { kind: "allocate", key, moment, terms, ...wish } as const;
       const reply = accepted(await runner.request(request, signal));
@@ -54,10 +62,9 @@ export function createAttachments(
       return reply.attachment;
     },
     async gateways(subnet, signal) {
-      const there = node.exposedIn(subnet);
-      if (there.length > 0) {
+      if (node.isExposed(subnet)) {
         await following;
-        return there;
+        return node.exposedIn(subnet);
       }
       const request = { kind: "expose", addresses: [], masquerade: true } as const;
       const { addresses } = accepted(

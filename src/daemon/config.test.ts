@@ -9,10 +9,10 @@ import { type LaunchOptions, launchOptions } from "./options.ts";
 const options = (given: Partial<LaunchOptions> = {}): LaunchOptions => launchOptions.parse(given);
 const founding = { cluster: "c1", epoch: 1, founders: ["alice"] };
 
-const stored = (name?: string, range?: string): StoredState => ({
+const stored = (name?: string, ...ranges: string[]): StoredState => ({
   ...readState(new Map()),
   name,
-  rings: new Map(range === undefined ? [] : [[0, { universe: range, founding, ranges: [] }]]),
+  rings: new Map(ranges.map((universe, i) => [i, { universe, founding, ranges: [] }])),
 });
 
 const host: HostFacts = {
@@ -86,6 +86,23 @@ describe("resolveConfig", () => {
     });
   });
 
+  it("a range of each family, in one order whatever they were given in; a default subnet for either or both", () => {
+    const range = "fd00:77::/80,10.32.0.0/12";
+    const { config } = resolveConfig(options({ range, defaultSubnet: "fd00:77::1:0/112" }), around());
+    expect(config.universes.map((u) => u.text)).toEqual(["10.32.0.0/12", "fd00:77::/80"]);
+    expect(config.defaultSubnets).toEqual(["10.32.0.0/12", "fd00:77::1:0/112"]);
+    const alone = resolveConfig(options({ range: "fd00:77::/80" }), around()).config;
+    expect(alone.defaultSubnets).toEqual(["fd00:77::/80"]);
+  });
+
+  it("both ranges of the disk are used again", () => {
+    const before = stored("bob", "10.50.0.0/16", "fd00:50::/80");
+    const { config } = resolveConfig(options(), around(host, before));
+    expect(config.universes.map((u) => u.text)).toEqual(["10.50.0.0/16", "fd00:50::/80"]);
+    const less = refused(() => resolveConfig(options({ range: "10.50.0.0/16" }), around(host, before)));
+    expect(less).toMatchObject({ code: "state-mismatch" });
+  });
+
   it("a default subnet may be larger than the range", () => {
     const said = options({ range: "10.32.5.0/24", defaultSubnet: "10.32.0.0/16" });
     expect(resolveConfig(said, around()).config.defaultSubnets).toEqual(["10.32.0.0/16"]);
@@ -118,7 +135,31 @@ describe("resolveConfig", () => {
     ["a range's host bits", { range: "10.32.0.1/12" }, around(), "bad-address", /host bits/, /ipalloc-range/],
     ["a tiny range", { range: "10.32.0.0/31" }, around(), "bad-address", /too small/, /ipalloc-range/],
     ["a huge range", { range: "fd00::/64" }, around(), "bad-address", /too large/, /ipalloc-range/],
-    ["an IPv6 range", { range: "fd00::/80" }, around(), "bad-address", /not supported yet/, /IPv4/],
+    ["link-local addresses", { range: "fe80::/80" }, around(), "bad-address", /fe80::\/10/, /fd00:77::\/80/],
+    [
+      "two ranges of one family",
+      { range: "10.32.0.0/12,10.64.0.0/12" },
+      around(),
+      "bad-address",
+      /one range of each family/,
+      /fd00:77::\/80/,
+    ],
+    [
+      "a default subnet of no range",
+      { range: "10.32.0.0/12", defaultSubnet: "fd00::/80" },
+      around(),
+      "bad-address",
+      /fd00::\/80 does not overlap the range 10\.32\.0\.0\/12/,
+      /choose/,
+    ],
+    [
+      "two default subnets of one range",
+      { defaultSubnet: "10.32.1.0/24,10.32.2.0/24" },
+      around(),
+      "bad-address",
+      /10\.32\.2\.0\/24 is the second/,
+      /one for each family/,
+    ],
     [
       "another range than the ring on disk",
       { range: "10.48.0.0/12" },
@@ -314,7 +355,7 @@ describe("checkChosen", () => {
   const range = Universe.parse("10.32.0.0/12");
   const check = (address: string) => () => {
     if (typeof range === "string") throw new Error(range);
-    checkChosen(address, range, host, ["203.0.113.7"]);
+    checkChosen(address, [range], host, ["203.0.113.7"]);
   };
 
   it.each(["172.20.0.2/24", "9.0.1.2/25", "fd20::2/64", "10.32.0.5/24"])("accepts %s", (address) => {

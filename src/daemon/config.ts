@@ -52,19 +52,9 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
   }
   const warnings: string[] = [];
   const name = peerName(options, around);
-  const universe = chooseRange(options, stored);
-  checkOverlap(universe, options, around, warnings);
-  const defaultSubnet = options.defaultSubnet ?? universe.text;
-  const subnet = parseCidr(defaultSubnet);
-  if (subnet === undefined || !defaultSubnet.includes("/") || !overlaps(subnet, universe.network)) {
-    throw new WeaveError(
-      "bad-address",
-      `--ipalloc-default-subnet ${defaultSubnet} does not overlap the range ${universe.text}`,
-      {
-        hint: "choose a subnet of --ipalloc-range",
-      },
-    );
-  }
+  const universes = chooseRanges(options, stored);
+  for (const universe of universes) checkOverlap(universe, options, around, warnings);
+  const defaultSubnets = chooseDefaultSubnets(options, universes);
   const underlay = chooseUnderlay(options, facts, warnings);
   if (options.seed !== undefined && stored.rings.size === 0 && !options.seed.includes(name)) {
     warnings.push(
@@ -80,8 +70,8 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
       nickname: options.nickname ?? stored.nickname ?? around.hostname,
       software: around.software,
       uid: around.uid,
-      universes: [universe],
-      defaultSubnets: [defaultSubnet],
+      universes,
+      defaultSubnets,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(options.peers === undefined ? {} : { targets: options.peers }),
       foundCommand: `${around.again.stop} && ${around.again.launch} --ipalloc-init seed=${name}`,
@@ -115,28 +105,29 @@ export function checkTarget(text: string): void {
  * nobody vouches for it, but it must at least be possible and not be somebody else's on this host. Throws bad-address and
  * range-overlap.
  */
-export function checkExposed(text: string, range: Universe, facts: HostFacts): void {
+export function checkExposed(text: string, ranges: readonly Universe[], facts: HostFacts): void {
   const refuse = (why: string): never => {
     throw new WeaveError("bad-address", `cannot expose ${text}: ${why}`, {
-      hint: `give an address of the range ${range.text}, or none to get one`,
+      hint: `give an address of the range ${rangeText(ranges)}, or none to get one`,
     });
   };
   const cidr = parseCidr(text) ?? refuse("it is not an address or CIDR");
   const bits = cidr.family === 4 ? 32 : 128;
   const address = { ...cidr, prefix: bits };
-  const inside = contains(range.network, address);
+  const range = ranges.find(({ network }) => contains(network, address));
   if (!text.includes("/")) {
-    if (!inside) refuse("outside the range it needs a prefix, for example /24");
+    if (range === undefined) refuse("outside the range it needs a prefix, for example /24");
     return;
   }
   if (cidr.prefix > bits - 2) refuse("its prefix leaves no room for containers");
-  if (inside) {
+  if (range !== undefined) {
     if (cidr.prefix < range.network.prefix) refuse("its prefix is larger than the range");
     return;
   }
   const never = NEVER_HOSTS[cidr.family].find((one) => overlaps(parseCidr(one) ?? cidr, cidr));
   if (never !== undefined) refuse(`it overlaps ${never}, which no host can use`);
-  if (overlaps(cidr, range.network)) refuse("its network contains the range, its address is not of it");
+  if (ranges.some(({ network }) => overlaps(cidr, network)))
+    refuse("its network contains the range, its address is not of it");
   const route = facts.routes.find(({ dst, dev }) => {
     const other = parseCidr(dst);
     return dev !== BRIDGE && other !== undefined && other.prefix > 0 && overlaps(other, cidr);
@@ -157,7 +148,7 @@ export function checkExposed(text: string, range: Universe, facts: HostFacts): v
  */
 export function checkChosen(
   text: string,
-  range: Universe,
+  ranges: readonly Universe[],
   facts: HostFacts,
   underlays: readonly string[],
 ): void {
@@ -168,7 +159,7 @@ export function checkChosen(
       hint: "change what the plugin named by ipam.type is told",
     });
   }
-  if (contains(range.network, cidr)) return; // the ring decides who has it
+  if (ranges.some(({ network }) => contains(network, cidr))) return; // the ring decides who has it
   const same = (one: string): boolean => {
     const other = parseAddress(one);
     return other?.family === cidr.family && other.value === cidr.value;
@@ -201,48 +192,78 @@ function peerName(options: LaunchOptions, { stored, freshName }: Surroundings): 
   return options.name ?? stored.name ?? freshName;
 }
 
-function chooseRange(options: LaunchOptions, stored: StoredState): Universe {
-  const kept = stored.rings.get(0)?.universe;
-  const text = options.range ?? kept ?? DEFAULT_RANGE;
+/** At most one of each family: a container gets an address of every range. */
+function chooseRanges(options: LaunchOptions, stored: StoredState): readonly Universe[] {
+  const kept = [...stored.rings].sort(([a], [b]) => a - b).map(([, { universe }]) => universe);
+  const texts = options.range?.split(",") ?? (kept.length > 0 ? kept : [DEFAULT_RANGE]);
+  // In one order on every host, whatever order they were given in.
+  const universes = texts.map(parseRange).sort((a, b) => a.network.family - b.network.family);
+  const [first, second, ...more] = universes;
+  if (more.length > 0 || (second !== undefined && first?.network.family === second.network.family)) {
+    throw new WeaveError("bad-address", `--ipalloc-range ${texts.join()}: one range of each family at most`, {
+      hint: `for example --ipalloc-range ${DEFAULT_RANGE},fd00:77::/80`,
+    });
+  }
+  const chosen = rangeText(universes);
+  if (kept.length > 0 && kept.join() !== chosen) {
+    throw new WeaveError(
+      "state-mismatch",
+      `the data directory ${options.dataDir} holds the ring of ${kept.join()}, not of ${chosen}`,
+      {
+        hint: `launch with --ipalloc-range ${kept.join()}, or with another --data-dir`,
+      },
+    );
+  }
+  return universes;
+}
+
+const rangeText = (universes: readonly Universe[]): string => universes.map(({ text }) => text).join();
+
+function parseRange(text: string): Universe {
   const universe = Universe.parse(text);
   if (typeof universe === "string") {
     const why = {
       "not-a-cidr": "is not a CIDR like 10.32.0.0/12",
       "host-bits": "has host bits set; its first address must be a network address",
       "too-small": "is too small: 4 addresses at least",
-      "too-large": "is too large: 2^48 addresses at most",
+      "too-large": "is too large: 2^48 addresses at most (an IPv6 /80)",
     }[universe];
     throw new WeaveError("bad-address", `--ipalloc-range ${text} ${why}`, {
       hint: `for example --ipalloc-range ${DEFAULT_RANGE}`,
     });
   }
-  if (universe.network.family === 6) {
-    throw new WeaveError("bad-address", `--ipalloc-range ${text}: IPv6 ranges are not supported yet`, {
-      hint: "use an IPv4 range",
+  const { family } = universe.network;
+  const reserved = NEVER_HOSTS[family].find((never) =>
+    overlaps(parseCidr(never) ?? universe.network, universe.network),
+  );
+  if (reserved === undefined) return universe;
+  throw new WeaveError(
+    "bad-address",
+    `--ipalloc-range ${text} overlaps ${reserved}, which no container can use`,
+    {
+      hint: `for example --ipalloc-range ${family === 4 ? DEFAULT_RANGE : "fd00:77::/80"}`,
+    },
+  );
+}
+
+/** One for each range, in their order; the whole range where none is named. */
+function chooseDefaultSubnets(options: LaunchOptions, universes: readonly Universe[]): readonly string[] {
+  const subnets = (options.defaultSubnet?.split(",") ?? []).map((text) => {
+    const subnet = text.includes("/") ? parseCidr(text) : undefined;
+    const index = universes.findIndex(({ network }) => subnet !== undefined && overlaps(subnet, network));
+    return { text, index };
+  });
+  const stray = subnets.find(
+    ({ index }, i) => index < 0 || subnets.some((s, j) => j < i && s.index === index),
+  );
+  if (stray !== undefined) {
+    const why = stray.index < 0 ? "does not overlap the range" : "is the second of the range";
+    const range = rangeText(stray.index < 0 ? universes : universes.slice(stray.index, stray.index + 1));
+    throw new WeaveError("bad-address", `--ipalloc-default-subnet ${stray.text} ${why} ${range}`, {
+      hint: "choose a subnet of --ipalloc-range, one for each family",
     });
   }
-  const reserved = NEVER_HOSTS[4].find((text) =>
-    overlaps(parseCidr(text) ?? universe.network, universe.network),
-  );
-  if (reserved !== undefined) {
-    throw new WeaveError(
-      "bad-address",
-      `--ipalloc-range ${text} overlaps ${reserved}, which no container can use`,
-      {
-        hint: `for example --ipalloc-range ${DEFAULT_RANGE}`,
-      },
-    );
-  }
-  if (kept !== undefined && kept !== universe.text) {
-    throw new WeaveError(
-      "state-mismatch",
-      `the data directory ${options.dataDir} holds the ring of ${kept}, not of ${universe.text}`,
-      {
-        hint: `launch with --ipalloc-range ${kept}, or with another --data-dir`,
-      },
-    );
-  }
-  return universe;
+  return universes.map(({ text }, i) => subnets.find(({ index }) => index === i)?.text ?? text);
 }
 
 /** A container address that a route of the host leads elsewhere can never be reached from it. */

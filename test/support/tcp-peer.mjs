@@ -12,7 +12,7 @@ if (mode === "listen") {
     socket.on("error", () => socket.destroy());
     socket.pipe(socket);
   });
-  server.listen(Number(words[0]), "0.0.0.0", () => console.log("listening"));
+  server.listen(Number(words[0]), "::", () => console.log("listening"));
 } else if (mode === "send") {
   const total = Number(words[2]);
   const block = Buffer.alloc(64 * 1024);

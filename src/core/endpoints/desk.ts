@@ -232,6 +232,17 @@ export class Desk {
       });
   }
 
+  /** Whether the bridge has an address in a subnet (absent: in the default one of every range). */
+  isExposed(wish: string | undefined): boolean {
+    const there = this.exposedIn(wish);
+    if (there.length === 0) return false;
+    return this.#pools.every((pool, index) => {
+      const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
+      if (subnet === undefined) return true;
+      return there.some((cidr) => pool.universe.offsetOf(withoutPrefix(cidr)) !== undefined);
+    });
+  }
+
   /** Whether an ADD that wants an address of `wish` (absent: of the default subnets) would be served. */
   readiness(wish: string | undefined): Readiness {
     const not = (message: string, hint: string): Readiness => ({
@@ -282,13 +293,13 @@ export class Desk {
     const port = request.kind === "allocate" ? this.#holders.ofPort(request.terms.ports ?? []) : undefined;
     if (port !== undefined)
       return refusal("port-taken", port, "choose another port, or delete that container first");
-    if (request.kind === "expose" && request.addresses.length === 0) {
-      const there = this.exposedIn(request.subnet);
-      if (there.length > 0) return this.#setExposed(there, request.masquerade, now, out);
-    }
     const manual = namedIn(request);
     if (request.kind === "allocate" && manual.length > MAX_ADDRESSES)
       return refusal("bad-address", `${manual.length} addresses for one interface: ${MAX_ADDRESSES} at most`);
+    // An exposure that is asked for in general is one of each range; what is there already counts.
+    const there = request.kind === "expose" && manual.length === 0 ? this.exposedIn(request.subnet) : [];
+    if (request.kind === "expose" && manual.length === 0 && this.isExposed(request.subnet))
+      return this.#setExposed(there, request.masquerade, now, out);
     const needsRing = manual.length === 0 || manual.some((text) => this.#locate(text) !== undefined);
     if (needsRing && this.#pools.some((pool) => pool.ring === undefined)) {
       const { message, hint } = this.#host.whyNoRing();
@@ -299,7 +310,7 @@ export class Desk {
     let outcome =
       manual.length > 0
         ? this.#claimAll(request, manual, holderName(request), taken, now, out)
-        : this.#takeAll(request, taken, now, out);
+        : this.#takeAll(request, there, taken, now, out);
     const gateways = request.kind === "allocate" ? this.#newGateways(request.terms.gateways ?? []) : [];
     if (outcome === "done") outcome = this.#claimAll(request, gateways, EXPOSE, taken, now, out);
     if (outcome !== "done") {
@@ -311,7 +322,9 @@ export class Desk {
     }
     for (const [index, pool] of this.#pools.entries()) this.#host.ringChanged(index, pool.seal(), now, out);
     const cidrs =
-      manual.length > 0 ? manual.map((text) => this.#withPrefix(text)) : taken.map(({ cidr }) => cidr);
+      manual.length > 0
+        ? manual.map((text) => this.#withPrefix(text))
+        : [...there, ...taken.map(({ cidr }) => cidr)];
     const reused = taken.map(({ address }) => reusedOp(address));
     if (request.kind === "expose") {
       out.push(persist(reused, false));
@@ -323,8 +336,14 @@ export class Desk {
     return { ok: true, attachment: toAttachment(record) };
   }
 
-  /** One address of each universe, from the wished or default subnet. */
-  #takeAll(request: Waiting, taken: Taken[], now: Instant, out: Effect[]): "done" | "wait" | Reply {
+  /** One address of each universe, from the wished or default subnet; of those that `there` has one of, none. */
+  #takeAll(
+    request: Waiting,
+    there: readonly string[],
+    taken: Taken[],
+    now: Instant,
+    out: Effect[],
+  ): "done" | "wait" | Reply {
     const { subnet: wish } = request;
     const holder = holderName(request);
     if (wish !== undefined && !this.#isPart(wish)) {
@@ -335,6 +354,7 @@ export class Desk {
     for (const [index, pool] of this.#pools.entries()) {
       const subnet = wish === undefined ? this.#subnet(pool, index) : pool.universe.subnet(wish);
       if (subnet === undefined) continue; // of another family
+      if (there.some((cidr) => pool.universe.offsetOf(withoutPrefix(cidr)) !== undefined)) continue;
       const avoid = this.#avoided(request, pool);
       const offset = this.#takeOther(avoid, pool, () => this.#take(pool, index, subnet, holder, now, out));
       if (offset === "wait") {
