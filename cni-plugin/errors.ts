@@ -61,6 +61,12 @@ const CODE_OF: Record<ErrorCode, number> = {
   "address-taken": CniCode.addressUnavailable,
   "address-elsewhere": CniCode.addressUnavailable,
   "port-taken": CniCode.portTaken,
+  // Decisions are no plugin's business.
+  "unknown-peer": CniCode.internal,
+  "ambiguous-peer": CniCode.internal,
+  "no-quorum": CniCode.internal,
+  "no-heir": CniCode.internal,
+  "unknown-cluster": CniCode.internal,
   "netns-missing": CniCode.netnsMissing,
   "netns-invalid": CniCode.badNetns,
   "netns-host": CniCode.badNetns,

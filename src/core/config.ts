@@ -10,8 +10,12 @@ export interface NodeConfig {
   readonly universes: readonly Universe[];
   /** CIDR; allocations without a wish come from here. One per universe. */
   readonly defaultSubnets: readonly string[];
-  /** Founders by name, the same list on all of them; absent: a host without targets founds alone. */
-  readonly seed?: readonly string[];
+  /** Random per data directory: tells a peer from one of the same name whose disk was lost. */
+  readonly incarnation: string;
+  /** How a cluster is founded where none is stored or heard of. */
+  readonly init: Init;
+  /** Join only this cluster: `weave reset --join`. */
+  readonly expect?: string;
   /** Given on the command line: they replace the stored ones. */
   readonly targets?: readonly string[];
   /** The command that makes this host the founder, with all options it was launched with. */
@@ -26,3 +30,9 @@ export interface NodeConfig {
   /** What the underlay leaves for containers. */
   readonly mtu: number;
 }
+
+/** `--ipalloc-init`. `expected`: hosts that stand for election, counted from the targets where absent. */
+export type Init =
+  | { readonly kind: "consensus"; readonly expected?: number }
+  | { readonly kind: "seed"; readonly names: readonly string[] }
+  | { readonly kind: "observer" };

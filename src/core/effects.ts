@@ -23,7 +23,15 @@ export type Effect =
   | { readonly type: "reply"; readonly id: number; readonly reply: Reply }
   /** Node.datapath() says something new: let the kernel follow when it is free. */
   | { readonly type: "datapath" }
-  | { readonly type: "event"; readonly event: CoreEvent };
+  | { readonly type: "event"; readonly event: CoreEvent }
+  /**
+   * Set this state aside and begin anew under another name, as a newcomer (aside.ts). The last effect of its list; the
+   * node takes no input after it.
+   */
+  | { readonly type: "rejoin"; readonly reason: RejoinReason; readonly expect?: string };
+
+/** Why a host begins anew: it was removed, its cluster or range is another's, or its name belongs to another disk. */
+export type RejoinReason = "removed" | "joins" | "foreign" | "range" | "name-taken";
 
 /** What happened, for logs, metrics and transcripts. `kind` is constant; the rest are data. */
 export interface CoreEvent {
@@ -43,7 +51,12 @@ export interface CoreEvent {
     | "entries-refused"
     | "allocated"
     | "released"
-    | "exposed";
+    | "exposed"
+    | "decided"
+    | "adopted"
+    | "took"
+    | "lost"
+    | "split";
   readonly level: "debug" | "info" | "warn";
   readonly data: Readonly<Record<string, string | number | boolean>>;
 }

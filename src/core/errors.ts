@@ -16,6 +16,12 @@ export const ERROR_CODES = [
   "address-taken", // the requested address is held by another container
   "address-elsewhere", // the requested address lies in a range another peer owns
   "port-taken", // the requested port of the host leads to another container, or is weave's own
+  // decisions
+  "unknown-peer", // no peer of that name or nickname
+  "ambiguous-peer", // a nickname several peers have
+  "no-quorum", // a decision needs voters that do not answer
+  "no-heir", // no peer is reachable that could take this host's ranges
+  "unknown-cluster", // no neighbour belongs to that cluster
   // kernel and host
   "netns-missing", // the network namespace path does not exist
   "netns-invalid", // it exists and is not a network namespace

@@ -40,7 +40,7 @@ import { PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
 import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
 import { type Exposure, entryOp, identityOps, type StoredState, targetsOp } from "./records.ts";
-import type { Request } from "./requests.ts";
+import { type Request, refusal } from "./requests.ts";
 
 /** So many corrections of our own peer record within this time are a clone's doing. */
 const CLONE_ECHOES = 5;
@@ -114,11 +114,12 @@ export class Node {
 
   start(now: Instant): readonly Effect[] {
     const out: Effect[] = [];
-    const { seed } = this.config;
+    const { init } = this.config;
+    const seed = init.kind === "seed" ? init.names : undefined;
     this.#startedAt = now;
-    const { name, nickname } = this.config;
-    if (this.#stored.name === undefined || this.#stored.nickname !== nickname) {
-      out.push(persist(identityOps(name, nickname), true));
+    const { name, nickname, incarnation } = this.config;
+    if (this.#stored.incarnation === undefined || this.#stored.nickname !== nickname) {
+      out.push(persist(identityOps(name, nickname, incarnation), true));
     }
     const targets = this.config.targets ?? this.#stored.targets ?? [];
     if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
@@ -396,9 +397,17 @@ export class Node {
   }
 
   #request(id: number, request: Request, now: Instant, out: Effect[]): void {
-    if (request.kind !== "connect") {
-      this.#desk.request(id, request, now, out);
-      return;
+    switch (request.kind) {
+      case "connect":
+        break;
+      case "remove":
+      case "leave":
+      case "join-cluster":
+        out.push(reply(id, refusal("internal", "not built yet")));
+        return;
+      default:
+        this.#desk.request(id, request, now, out);
+        return;
     }
     this.#mesh.setTargets(request.targets, request.replace, now);
     out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));

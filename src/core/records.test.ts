@@ -80,7 +80,7 @@ describe("readState", () => {
 
   it("brings back all that was written", () => {
     const records = disk(
-      ...identityOps("alice", "host-a"),
+      ...identityOps("alice", "host-a", "disk"),
       targetsOp(["192.0.2.2:6783", "bob"]),
       ringOp(0, "10.32.0.0/24", ring),
       exposedOp([{ cidr: "10.32.0.1/24", masquerade: true }]),
@@ -96,6 +96,7 @@ describe("readState", () => {
     expect(readState(records)).toEqual({
       name: "alice",
       nickname: "host-a",
+      incarnation: "disk",
       targets: ["192.0.2.2:6783", "bob"],
       rings: new Map([[0, { universe: "10.32.0.0/24", founding, ranges: ring.ranges }]]),
       exposed: [{ cidr: "10.32.0.1/24", masquerade: true }],

@@ -2,7 +2,7 @@
 // parse stops the start with its key (storage), it is never dropped in silence.
 //
 //   schema                               { version }
-//   identity                             { name, nickname }
+//   identity                             { name, nickname, incarnation }
 //   targets                              [ "host:port", ... ]
 //   ring/<universe index>                founding and ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
@@ -76,6 +76,8 @@ const entryRecord = z.object({ version: z.int().min(1), value: z.json() });
 export interface StoredState {
   readonly name: string | undefined;
   readonly nickname: string | undefined;
+  /** Random number of this directory; undefined in a new one. */
+  readonly incarnation: string | undefined;
   readonly targets: readonly string[] | undefined;
   readonly rings: ReadonlyMap<
     number,
@@ -130,10 +132,14 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
   }
   const one = <T>(key: string, schemaOf: z.ZodType<T>): T | undefined =>
     records.has(key) ? read(schemaOf, key, records.get(key)) : undefined;
-  const identity = one("identity", z.object({ name, nickname: z.string().optional() }));
+  const identity = one(
+    "identity",
+    z.object({ name, nickname: z.string().optional(), incarnation: z.string().optional() }),
+  );
   return {
     name: identity?.name,
     nickname: identity?.nickname,
+    incarnation: identity?.incarnation,
     targets: one("targets", z.array(z.string())),
     exposed: one("exposed", z.array(exposure)) ?? [],
     rings,
@@ -150,9 +156,9 @@ function damaged(key: string, why: string): WeaveError {
 }
 
 /** The records a new data directory starts with. */
-export const identityOps = (peerName: string, nickname: string): readonly StoreOp[] => [
+export const identityOps = (peerName: string, nickname: string, incarnation: string): readonly StoreOp[] => [
   { type: "put", key: "schema", value: { version: SCHEMA_VERSION } },
-  { type: "put", key: "identity", value: { name: peerName, nickname } },
+  { type: "put", key: "identity", value: { name: peerName, nickname, incarnation } },
 ];
 
 export const ringOp = (index: number, universe: string, { founding, ranges }: Ring): StoreOp => ({

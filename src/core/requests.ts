@@ -43,7 +43,34 @@ export type Request =
       readonly addresses: readonly string[];
       readonly subnet?: string;
       readonly masquerade: boolean;
-    };
+    }
+  /** Decide that these peers (names or nicknames) are gone. `force`: without a quorum, by founding another cluster. */
+  | { readonly kind: "remove"; readonly peers: readonly string[]; readonly force?: true }
+  /** This host goes: its ranges to a living peer, then out of the configuration. */
+  | { readonly kind: "leave" }
+  /** Give this cluster up for another; `alone`: only this host, without asking its voters. */
+  | { readonly kind: "join-cluster"; readonly cluster: string; readonly alone?: true };
+
+/** What a removal came to. */
+export interface Decided {
+  readonly cluster: string;
+  readonly epoch: number;
+  /** Name of who takes the ranges. */
+  readonly heir?: string;
+  /** Names. */
+  readonly removed: readonly string[];
+  /** Those that had been removed before. */
+  readonly already: readonly string[];
+}
+
+/** What leaving came to. */
+export interface Left {
+  /** Name of who has the ranges now; absent: there was nothing to hand over, or nobody to. */
+  readonly heir?: string;
+  readonly addresses: number;
+  /** Whether this host was a voter, and if so whether it was released as one. */
+  readonly voter: "none" | "replaced" | "still-counted";
+}
 
 export type Reply =
   | {
@@ -52,6 +79,8 @@ export type Reply =
       readonly addresses?: readonly string[];
       /** Bridge or firewall change by this: the caller's promise holds only when the kernel has followed. */
       readonly changesHost?: true;
+      readonly decision?: Decided;
+      readonly left?: Left;
     }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string; readonly hint?: string };
 

@@ -81,7 +81,7 @@ describe("resolveConfig", () => {
     expect(resolveConfig(said, around(host, before)).config).toMatchObject({
       nickname: "new",
       targets: [], // no peer at all is a word, too
-      seed: ["bob"],
+      init: { kind: "seed", names: ["bob"] },
       defaultSubnets: ["10.50.1.0/24"],
     });
   });

@@ -27,6 +27,8 @@ class Scripted extends Node {
         uid: "",
         universes: [universe as Universe],
         defaultSubnets: ["10.32.0.0/24"],
+        incarnation: "disk",
+        init: { kind: "consensus" },
         foundCommand: "weave stop && weave launch",
         port: 1,
         vni: 1,

@@ -56,6 +56,9 @@ export interface DeskHost extends HoldersHost {
   mayAllocate(): boolean;
 }
 
+/** The requests that concern addresses. */
+export type DeskRequest = Extract<Request, { kind: "allocate" | "expose" | "commit" | "release" }>;
+
 type Waiting = Extract<Request, { kind: "allocate" | "expose" }>;
 
 /** An address reserved during one attempt, given back if the attempt fails as a whole. */
@@ -132,7 +135,7 @@ export class Desk {
   }
 
   /** Take a request in. Commit and release are answered at once, the others by `serve`. */
-  request(id: number, request: Exclude<Request, { kind: "connect" }>, now: Instant, out: Effect[]): void {
+  request(id: number, request: DeskRequest, now: Instant, out: Effect[]): void {
     switch (request.kind) {
       case "allocate":
       case "expose":
