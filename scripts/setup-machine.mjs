@@ -31,13 +31,14 @@ const packages = [
   { name: "runc", proof: "runc", reason: "what containerd and podman start containers with" },
   { name: "podman", proof: "podman", reason: "another runtime that calls the plugin" },
   { name: "busybox-static", proof: "/bin/busybox", reason: "the images of the test containers" },
-  { name: "gcc", proof: "gcc", reason: "compiling the CNI executable" },
+  { name: "gcc", proof: "gcc", reason: "compiling the CNI executable, and the searches of the model" },
   {
     name: "musl-tools",
     proof: "musl-gcc",
     reason: "a C library whose programs start in a third of the time",
   },
   { name: "libc6-dev", proof: "/usr/include/stdio.h", reason: "the static C library of the CNI executable" },
+  { name: "spin", proof: "spin", reason: "searching the model of how a cluster decides" },
 ];
 
 /** From this on `npm ci` brings the versions in package-lock.json; older ones fail in ways hard to read. */
