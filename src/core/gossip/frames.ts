@@ -61,6 +61,8 @@ const frame = z.discriminatedUnion("t", [
     t: z.literal("sums"),
     cluster: name.optional(),
     epoch: epoch.optional(),
+    /** Fingerprint of the configuration. */
+    decision: count.optional(),
     sums: z.record(z.string().max(64), count),
   }),
   /** Per origin: [origin, highest version, fingerprint]. `answer`: it ends an exchange, do not send one back. */
@@ -110,8 +112,8 @@ export type Frame = z.infer<typeof frame>;
 export type Hello = z.infer<typeof hello>;
 export type FrameOf<T extends Frame["t"]> = Extract<Frame, { t: T }>;
 
-/** A ballot's round: a number, and the name that makes it unique. */
-const round = z.tuple([count, name]);
+/** A ballot's round: a number, and the incarnation that makes it unique. */
+const round = z.tuple([count, incarnation]);
 /** What every message of a ballot bears. No cluster: a founding. The epoch is the one to be decided. */
 const ballot = { cluster: name.optional(), epoch, round, incarnation };
 /** What every other message about ranges bears: it counts between peers of one epoch only. */
@@ -143,11 +145,11 @@ const unicastBody = z.discriminatedUnion("k", [
     ...ballot,
     expected: count.optional(),
     accepted: z.object({ round, value: configurationSchema }).optional(),
-    /** Refused: this one was promised already. */
-    higher: round.optional(),
+    /** Refused: a round of this number was promised already. */
+    higher: count.optional(),
   }),
   z.looseObject({ k: z.literal("accept"), ...ballot, value: configurationSchema }),
-  z.looseObject({ k: z.literal("accepted"), ...ballot, higher: round.optional() }),
+  z.looseObject({ k: z.literal("accepted"), ...ballot, higher: count.optional() }),
   /** The answer to a message of an epoch that is over. */
   z.looseObject({ k: z.literal("config"), configuration: configurationSchema }),
   /** From the heir to all who stay: what do you know of these? (takeover.ts) */

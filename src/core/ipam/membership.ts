@@ -64,7 +64,7 @@ export class Membership {
     }
     if (fresh.length === 0) return false;
     const received = fresh.filter((r) => r.owner === this.#self);
-    if (first && received.length > 0 && !this.#council.isAwaiting(universe)) {
+    if (first && received.length > 0) {
       // A newcomer owns nothing before it asked: the name is one of a disk that was lost.
       this.#council.rejoin("name-taken", out);
       return false;
@@ -130,6 +130,12 @@ export class Membership {
     for (const link of this.#mesh.links()) this.#judge(link, now, out);
   }
 
+  /** Whether a neighbour has not said that it has this configuration. */
+  lacks(link: Link, { cluster, epoch }: Era): boolean {
+    const said = this.#said.get(link.conn);
+    return said?.cluster !== cluster || said.epoch < epoch;
+  }
+
   neighbourLeft(link: Link): void {
     this.#said.delete(link.conn);
     if (link.peer !== undefined) this.#foreign.delete(link.peer.name);
@@ -140,7 +146,9 @@ export class Membership {
     const { name, joined } = link.peer;
     const theirs = this.#said.get(link.conn);
     const ours = this.#council.era;
-    const strange = theirs !== undefined && ours !== undefined && theirs.cluster !== ours.cluster;
+    const strange =
+      theirs !== undefined &&
+      (ours === undefined ? !this.#council.isWelcome(theirs.cluster) : theirs.cluster !== ours.cluster);
     const removed = theirs !== undefined && !strange && !this.#council.isMember(name, joined ?? theirs.epoch);
     if (!strange) this.#foreign.delete(name);
     else if (this.#foreign.get(name)?.cluster !== theirs.cluster) {
