@@ -37,7 +37,7 @@ test("everything given", () => {
     port: 7000,
     range: "10.2.0.0/16",
     defaultSubnet: "10.2.3.0/24",
-    seed: ["a", "b"],
+    init: { kind: "seed", names: ["a", "b"] },
     mtu: 1400,
     logLevel: "debug",
     dataDir: "/d",
@@ -60,10 +60,15 @@ test.each([
   ["--ipalloc-range 10.32.0.0", "--ipalloc-range 10.32.0.0 is not a CIDR"],
   ["--ipalloc-range 10.32.0/12", "--ipalloc-range 10.32.0/12 is not a CIDR"],
   ["--ipalloc-default-subnet x/8", "--ipalloc-default-subnet x/8 is not a CIDR"],
-  ["--ipalloc-init consensus", "what exists today is seed=NAME,..."],
-  ["--ipalloc-init consensus=3", "what exists today is seed=NAME,..."],
-  ["--ipalloc-init observer", "what exists today is seed=NAME,..."],
-  ["--ipalloc-init seed=", "what exists today is seed=NAME,..."],
+  ["--ipalloc-init quorum", "--ipalloc-init quorum is not understood"],
+  ["--ipalloc-init observer=1", "--ipalloc-init observer=1 is not understood"],
+  ["--ipalloc-init seed", "--ipalloc-init seed is not understood"],
+  ["--ipalloc-init seed=", "--ipalloc-init seed= is not understood"],
+  ["--ipalloc-init consensus=", "consensus=: expected is a whole number from 1 to 1024"],
+  ["--ipalloc-init consensus=0", "consensus=0: expected is a whole number from 1 to 1024"],
+  ["--ipalloc-init consensus=-3", "consensus=-3: expected is a whole number"],
+  ["--ipalloc-init consensus=1025", "consensus=1025: expected is a whole number from 1 to 1024"],
+  ["--ipalloc-init consensus=3.5", "consensus=3.5: expected is a whole number"],
   ["--ipalloc-init seed=a,,b", "--ipalloc-init seed=a,,b: up to 64 letters"],
   [
     "--log-level trace",
@@ -73,6 +78,17 @@ test.each([
   ["host1:70000", '"host1:70000" is not a peer address'],
 ])("refuses %s, naming the option", (line, message) => {
   expect(() => parse(line.split(" "))).toThrow(message);
+});
+
+test.each([
+  ["consensus", { kind: "consensus" }],
+  ["consensus=1", { kind: "consensus", expected: 1 }],
+  ["consensus=1024", { kind: "consensus", expected: 1024 }],
+  ["observer", { kind: "observer" }],
+  ["seed=a", { kind: "seed", names: ["a"] }],
+  ["seed=b, a,b", { kind: "seed", names: ["b", "a"] }],
+])("--ipalloc-init %s", (mode, init) => {
+  expect(parse(["--ipalloc-init", mode]).init).toEqual(init);
 });
 
 test("the variables stand for the directories, the options go before them, empty means the default", () => {
@@ -108,7 +124,14 @@ const anyOptions = fc.record(
     port: fc.integer({ min: 1, max: 65535 }),
     range: fc.constantFrom("10.32.0.0/12", "fd00::/100"),
     defaultSubnet: fc.constantFrom("10.32.1.0/24"),
-    seed: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }),
+    init: fc.oneof(
+      fc.record({ kind: fc.constant("seed"), names: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }) }),
+      fc.record(
+        { kind: fc.constant("consensus"), expected: fc.integer({ min: 1, max: 1024 }) },
+        { requiredKeys: ["kind"] },
+      ),
+      fc.constant({ kind: "observer" }),
+    ),
     mtu: fc.integer({ min: 576, max: 65535 }),
     logLevel: fc.constantFrom("debug" as const, "info" as const, "warn" as const, "error" as const),
     dataDir: fc.constantFrom("/a b", "/-x", "/=c"),

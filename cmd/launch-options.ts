@@ -15,6 +15,7 @@ import {
   type LaunchOptions,
   LOG_LEVELS,
   launchOptions,
+  MAX_EXPECTED,
   SOCKET_FILE,
 } from "../src/daemon/options.ts";
 
@@ -43,7 +44,7 @@ const OPTION_OF: Readonly<Record<keyof LaunchOptions, string>> = {
   port: "--port",
   range: "--ipalloc-range",
   defaultSubnet: "--ipalloc-default-subnet",
-  seed: "--ipalloc-init",
+  init: "--ipalloc-init",
   mtu: "--mtu",
   logLevel: "--log-level",
   peers: "PEER",
@@ -98,7 +99,10 @@ export function addLaunchOptions(command: Command): Command {
       "--ipalloc-default-subnet <CIDR[,CIDR]>",
       "where containers that name no subnet get addresses; else the range",
     )
-    .option("--ipalloc-init <MODE>", "seed=NAME,...: the founders by name, the same list on all hosts")
+    .option(
+      "--ipalloc-init <MODE>",
+      "who founds the cluster: consensus (more than half of this host and its PEERs), consensus=N (of N hosts), seed=NAME,... (those, the same list on all), observer (others)",
+    )
     .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves")
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
@@ -122,20 +126,20 @@ export function readLaunchOptions(options: unknown, peers: readonly string[]): L
     port: wholeNumber("--port", port),
     range: ipallocRange,
     defaultSubnet: ipallocDefaultSubnet,
-    seed: ipallocInit === undefined ? undefined : readSeed(ipallocInit),
+    init: ipallocInit === undefined ? undefined : readInit(ipallocInit),
     mtu: wholeNumber("--mtu", mtu),
     peers: peers.length === 0 ? undefined : peers,
   });
-  if (!parsed.success) throw refusal(parsed.error, { ...rest, port, mtu, seed: ipallocInit });
+  if (!parsed.success) throw refusal(parsed.error, { ...rest, port, mtu, init: ipallocInit });
   return parsed.data;
 }
 
 /** The command line that `readLaunchOptions` reads back as the same options. */
 export function toArguments(options: LaunchOptions): string[] {
-  const { seed, peers = [], ...plain } = options;
+  const { init, peers = [], ...plain } = options;
   const values: Partial<Record<keyof LaunchOptions, string | number | undefined>> = {
     ...plain,
-    ...(seed === undefined ? {} : { seed: `seed=${seed.join(",")}` }),
+    ...(init === undefined ? {} : { init: formatInit(init) }),
   };
   const words: string[] = [];
   for (const [field, option] of entries(OPTION_OF)) {
@@ -147,7 +151,7 @@ export function toArguments(options: LaunchOptions): string[] {
 
 /** For a message to the user: the words that launch with the same options again, without the default ones and PEERs. */
 export function relaunchWords(options: LaunchOptions): { readonly stop: string; readonly launch: string } {
-  const { peers: _, seed: __, ...plain } = options;
+  const { peers: _, init: __, ...plain } = options;
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
     .filter(([field]) => field in plain && options[field] !== undefined && options[field] !== defaults[field])
@@ -159,16 +163,40 @@ export function relaunchWords(options: LaunchOptions): { readonly stop: string; 
   };
 }
 
-function readSeed(mode: string): string[] {
-  const names = /^seed=(.+)$/.exec(mode)?.[1];
-  if (names !== undefined) return [...new Set(names.split(",").map((name) => name.trim()))];
+function readInit(mode: string): NonNullable<LaunchOptions["init"]> {
+  const [, kind, value] = /^([^=]*)(?:=(.*))?$/s.exec(mode) ?? [];
+  if (kind === "observer" && value === undefined) return { kind };
+  if (kind === "consensus" && value === undefined) return { kind };
+  if (kind === "consensus") return { kind, expected: readExpected(value ?? "", mode) };
+  if (kind === "seed" && value) {
+    return { kind, names: [...new Set(value.split(",").map((name) => name.trim()))] };
+  }
+  throw new WeaveError("bad-request", `--ipalloc-init ${mode} is not understood`, {
+    hint: "write consensus, consensus=N, seed=NAME,NAME,... or observer",
+  });
+}
+
+function readExpected(text: string, mode: string): number {
+  const expected = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (expected >= 1 && expected <= MAX_EXPECTED) return expected;
   throw new WeaveError(
     "bad-request",
-    `--ipalloc-init ${mode} is not understood; what exists today is seed=NAME,...`,
+    `--ipalloc-init ${mode}: expected is a whole number from 1 to ${MAX_EXPECTED}`,
     {
-      hint: "or leave it out: the host launched without peers founds the cluster, hosts launched with peers join it",
+      hint: "the number of hosts that are launched at first, this one included and the same on all of them; later ones join",
     },
   );
+}
+
+function formatInit(init: NonNullable<LaunchOptions["init"]>): string {
+  switch (init.kind) {
+    case "consensus":
+      return init.expected === undefined ? "consensus" : `consensus=${init.expected}`;
+    case "seed":
+      return `seed=${init.names.join(",")}`;
+    case "observer":
+      return "observer";
+  }
 }
 
 function checkCidrs(option: string, value: string | undefined): void {

@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type CniPlugin, createCniPlugin } from "../../cni-plugin/handle.ts";
+import { writeAside } from "../../src/adapters/aside-file.ts";
 import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
 import { type ControlHandlers, serveControl } from "../../src/adapters/http/server.ts";
@@ -14,14 +15,17 @@ import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
 import { createWsTransport } from "../../src/adapters/transport-ws.ts";
+import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
-import { readState } from "../../src/core/records.ts";
+import { readState, type StoredState } from "../../src/core/records.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget, resolveConfig } from "../../src/daemon/config.ts";
-import { type Daemon, type DaemonPorts, startDaemon } from "../../src/daemon/daemon.ts";
+import { Daemon, type DaemonPorts } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
+import { type AsidePorts, setAside } from "../../src/daemon/rejoin.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Logger } from "../../src/ports/logger.ts";
+import type { Store } from "../../src/ports/store.ts";
 import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
 import { startRounds } from "./rounds.ts";
@@ -55,29 +59,48 @@ export async function runWeaver(
     // LevelDB's lock makes this the only weaver of the data directory; nothing is touched before it is held.
     const store = await openLevelStore(join(options.dataDir, "db"));
     opened(store, () => store.close());
-    const stored = readState(await store.load());
-    checkMarker(options.dataDir, stored.name);
+    let records = await store.load();
+    checkMarker(options.dataDir, readState(records).name);
     const kernel = createWorkerKernel(workerFile(), { runDir: options.runDir, onDeath: onFatal });
     opened(kernel, () => kernel.close());
-    const { config, ...resolved } = resolveConfig(options, {
-      stored,
-      facts: await kernel.inspect(),
-      hostname: hostname(),
-      software: version,
-      again: relaunchWords(options),
-      uid: randomBytes(8).toString("hex"),
-      freshName: freshName(),
-    });
-    const warnings = [...resolved.warnings];
+    const resolve = async (stored: StoredState, anew: Anew) =>
+      resolveConfig(options, {
+        ...{ stored, anew, facts: await kernel.inspect(), hostname: hostname(), software: version },
+        again: relaunchWords(options),
+        ...{ uid: randomBytes(8).toString("hex"), ...draw() },
+      });
+    const asidePorts = asidePortsOf(options.dataDir, store, log);
+    let resolved = await resolve(readState(records), anewOf(records));
+    const warnings: string[] = [];
+    if (resolved.otherRange !== undefined) {
+      const { file, records: left } = await setAside({ reason: "range" }, asidePorts);
+      warnings.push(
+        `the data directory held the ring of ${resolved.otherRange}; what it says is in ${file} now`,
+      );
+      records = left;
+      resolved = await resolve(readState(records), anewOf(records));
+    }
+    const { config } = resolved;
+    warnings.push(...resolved.warnings);
     for (const warning of warnings) log.warn(warning);
     const host = options.host === undefined ? {} : { host: options.host };
-    const transport = await createWsTransport({ ...host, port: options.port, log });
-    opened(transport, () => transport.shutdown());
-    const ports = { transport, store, kernel, clock: createClock(), log, onFatal };
-    const daemon = await startDaemon(config, stored, seededRandom(randomInt(2 ** 32)), ports);
+    const ports: DaemonPorts = {
+      ...asidePorts,
+      openTransport: () => createWsTransport({ ...host, port: options.port, log }),
+      kernel,
+      clock: createClock(),
+      random: seededRandom(randomInt(2 ** 32)),
+      reconfigure: async (stored, anew) => {
+        // The targets of the command line were replaced by `weave connect` since, perhaps.
+        const { targets: _, ...renewed } = (await resolve(stored, anew)).config;
+        return renewed;
+      },
+      onName: (name) => writeMarker(options.dataDir, name),
+      onFatal,
+    };
+    const daemon = await Daemon.start(config, readState(records), ports);
     closers.length = 0; // the daemon closes them all from here on
     opened(daemon, () => daemon.stop());
-    writeMarker(options.dataDir, config.name);
     for (const { object, message } of daemon.follower.failures()) warnings.push(`${object}: ${message}`);
     const { attachments } = daemon;
     const cniDeps = { attachments, kernel, plugins: createPlugins(), boot: createBootClock(), log };
@@ -137,19 +160,19 @@ function handlers(
   facts: { version: string; pid: number; listen: { host: string; port: number } },
   stop: () => void,
 ): ControlHandlers {
-  const { node, runner, follower } = daemon;
+  const { follower } = daemon;
   return {
     status: () =>
       statusAnswer(
-        node,
+        daemon.node,
         { ...facts, settled: follower.isSettled(), failures: follower.failures() },
         clock.now(),
       ),
     async connect(peers, replace) {
       for (const peer of peers) checkTarget(peer);
-      accepted(await runner.request({ kind: "connect", targets: peers, replace }));
+      accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
       return {
-        targets: node
+        targets: daemon.node
           .facts()
           .mesh.targets()
           .map((target) => target.address),
@@ -158,9 +181,9 @@ function handlers(
     async expose(addresses, masquerade, signal) {
       if (addresses.length > 0) {
         const host = await kernel.inspect();
-        for (const address of addresses) checkExposed(address, node.config.universes, host);
+        for (const address of addresses) checkExposed(address, daemon.node.config.universes, host);
       }
-      const reply = accepted(await runner.request({ kind: "expose", addresses, masquerade }, signal));
+      const reply = accepted(await daemon.request({ kind: "expose", addresses, masquerade }, signal));
       await follower.settled();
       return { addresses: [...(reply.addresses ?? [])] };
     },
@@ -169,6 +192,24 @@ function handlers(
       return { pid: process.pid };
     },
     cni: (body, signal) => cni.handle(body, signal),
+  };
+}
+
+function asidePortsOf(dataDir: string, store: Store, log: Logger): AsidePorts {
+  return {
+    store,
+    keep: (records, reason) => writeAside(dataDir, records, { reason, at: Date.now() }),
+    draw,
+    log,
+  };
+}
+
+/** What is drawn for a new peer. */
+function draw() {
+  return {
+    freshName: freshName(),
+    incarnation: randomBytes(8).toString("hex"),
+    digits: randomBytes(2).toString("hex"),
   };
 }
 

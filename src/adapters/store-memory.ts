@@ -1,9 +1,19 @@
 // Records in memory: the Store port for the simulator and for tests, with a disk that outlives its stores and can fail
-// as a real one does. Values are kept as JSON text, so that no object is shared between a writer and a reader.
+// as a real one does. Values are kept as JSON text, so that no object is shared between a writer and a reader; or as they
+// are, for a simulated world of a thousand hosts whose disks say mostly the same.
 import { WeaveError } from "../core/errors.ts";
 import type { Store, StoreOp } from "../ports/store.ts";
 
-type EncodedOp = readonly [key: string, text: string | undefined];
+/** `stored` undefined: the record goes. */
+type EncodedOp = readonly [key: string, stored: unknown];
+
+export interface MemoryDiskOptions {
+  /** Keep values as they are. Whoever writes, and whoever reads, must not change them afterwards. */
+  readonly shareValues?: boolean;
+}
+
+/** Batches not synced after which the oldest are written back all the same, as a kernel does after a while. */
+const MAX_UNSYNCED = 256;
 
 export interface MemoryStore extends Store {
   /** Always synchronous: the batch is on the disk when this returns, safe from power loss only with `sync`. */
@@ -15,15 +25,20 @@ export interface MemoryStore extends Store {
 export type { MemoryDisk };
 
 /** A disk without records. */
-export function createMemoryDisk(): MemoryDisk {
-  return new MemoryDisk();
+export function createMemoryDisk(options: MemoryDiskOptions = {}): MemoryDisk {
+  return new MemoryDisk(options.shareValues === true);
 }
 
 /** What a host's disk holds. Survives its stores; one of them at a time may have it open. */
 class MemoryDisk {
-  readonly #synced = new Map<string, string>();
+  readonly #shares: boolean;
+  readonly #synced = new Map<string, unknown>();
   #unsynced: (readonly EncodedOp[])[] = [];
   #holder: symbol | undefined;
+
+  constructor(shares: boolean) {
+    this.#shares = shares;
+  }
 
   /** Batches that a power loss would take. */
   get unsyncedBatches(): number {
@@ -55,9 +70,13 @@ class MemoryDisk {
   }
 
   /** False when `holder` does not have the lock: it crashed, or was closed. */
-  append(holder: symbol, batch: readonly EncodedOp[], sync: boolean): boolean {
+  append(holder: symbol, ops: readonly StoreOp[], sync: boolean): boolean {
+    const batch = ops.map((op) => this.#encode(op));
     if (this.#holder !== holder) return false;
     this.#unsynced.push(batch);
+    if (this.#unsynced.length > MAX_UNSYNCED) {
+      for (const old of this.#unsynced.splice(0, MAX_UNSYNCED / 2)) apply(this.#synced, old);
+    }
     // An fsync writes back all that came before, as it does with a log file.
     if (sync) this.#sync();
     return true;
@@ -65,15 +84,36 @@ class MemoryDisk {
 
   /** A copy of every record in key order. Needs no lock: it is how a test looks at a disk that is in use. */
   records(): Map<string, unknown> {
-    const texts = new Map(this.#synced);
-    for (const batch of this.#unsynced) apply(texts, batch);
-    const sorted = [...texts].sort(([one], [other]) => (one < other ? -1 : 1));
-    return new Map(sorted.map(([key, text]): [string, unknown] => [key, JSON.parse(text)]));
+    const all = new Map(this.#synced);
+    for (const batch of this.#unsynced) apply(all, batch);
+    const sorted = [...all].sort(([one], [other]) => (one < other ? -1 : 1));
+    return new Map(sorted.map(([key, stored]): [string, unknown] => [key, this.#decode(stored)]));
+  }
+
+  /** One record; undefined when there is none. */
+  record(key: string): unknown {
+    for (let i = this.#unsynced.length - 1; i >= 0; i--) {
+      const op = this.#unsynced[i]?.findLast(([written]) => written === key);
+      if (op !== undefined) return this.#decode(op[1]);
+    }
+    return this.#decode(this.#synced.get(key));
   }
 
   #sync(): void {
     for (const batch of this.#unsynced) apply(this.#synced, batch);
     this.#unsynced = [];
+  }
+
+  #encode(op: StoreOp): EncodedOp {
+    if (op.type === "del") return [op.key, undefined];
+    if (this.#shares) return [op.key, op.value];
+    const text: string | undefined = JSON.stringify(op.value);
+    if (text === undefined) throw new WeaveError("internal", `the value for "${op.key}" has no JSON form`);
+    return [op.key, text];
+  }
+
+  #decode(stored: unknown): unknown {
+    return this.#shares || typeof stored !== "string" ? stored : JSON.parse(stored);
   }
 }
 
@@ -87,9 +127,8 @@ export function createMemoryStore(disk: MemoryDisk = createMemoryDisk()): Memory
       return disk.records();
     },
     write(ops, { sync }) {
-      const batch = ops.map(encode);
       if (closed) throw new WeaveError("storage", "the store is closed");
-      disk.append(holder, batch, sync);
+      disk.append(holder, ops, sync);
       return undefined;
     },
     async close() {
@@ -102,16 +141,9 @@ export function createMemoryStore(disk: MemoryDisk = createMemoryDisk()): Memory
   };
 }
 
-function encode(op: StoreOp): EncodedOp {
-  if (op.type === "del") return [op.key, undefined];
-  const text: string | undefined = JSON.stringify(op.value);
-  if (text === undefined) throw new WeaveError("internal", `the value for "${op.key}" has no JSON form`);
-  return [op.key, text];
-}
-
-function apply(records: Map<string, string>, batch: readonly EncodedOp[]): void {
-  for (const [key, text] of batch) {
-    if (text === undefined) records.delete(key);
-    else records.set(key, text);
+function apply(records: Map<string, unknown>, batch: readonly EncodedOp[]): void {
+  for (const [key, stored] of batch) {
+    if (stored === undefined) records.delete(key);
+    else records.set(key, stored);
   }
 }

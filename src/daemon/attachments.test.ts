@@ -22,19 +22,19 @@ function rig(answer: (request: Request) => Reply) {
         if (request.kind === "expose") exposed = ["10.32.0.1/12"];
         return answer(request);
       },
-    },
-    {
-      readiness: unused,
-      overlayMtu: unused,
-      find: unused,
-      attachments: unused,
-      exposed: unused,
-      peers: unused,
-      get config(): never {
-        return unused();
+      node: {
+        readiness: unused,
+        overlayMtu: unused,
+        find: unused,
+        attachments: unused,
+        exposed: unused,
+        peers: unused,
+        get config(): never {
+          return unused();
+        },
+        exposedIn: () => exposed,
+        isExposed: () => exposed.length > 0,
       },
-      exposedIn: () => exposed,
-      isExposed: () => exposed.length > 0,
     },
     { settled: () => waiting, failures: () => [], repair: unused },
     { inspect: unused },

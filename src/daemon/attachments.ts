@@ -2,16 +2,15 @@
 
 import { WeaveError } from "../core/errors.ts";
 import type { Node } from "../core/node.ts";
-import type { Reply } from "../core/requests.ts";
+import type { Reply, Request } from "../core/requests.ts";
 import type { Attachments } from "../ports/attachments.ts";
 import type { Kernel } from "../ports/kernel.ts";
 import { checkChosen, checkExposed } from "./config.ts";
 import type { DatapathFollower } from "./follower.ts";
-import type { Runner } from "./runner.ts";
 
-export function createAttachments(
-  runner: Pick<Runner, "request">,
-  node: Pick<
+/** The daemon's core. Its node may be replaced at any time, so it is looked at anew in each call. */
+export interface Core {
+  readonly node: Pick<
     Node,
     | "readiness"
     | "overlayMtu"
@@ -22,7 +21,12 @@ export function createAttachments(
     | "exposedIn"
     | "isExposed"
     | "peers"
-  >,
+  >;
+  request(request: Request, signal?: AbortSignal): Promise<Reply>;
+}
+
+export function createAttachments(
+  core: Core,
   follower: Pick<DatapathFollower, "settled" | "failures" | "repair">,
   kernel: Pick<Kernel, "inspect">,
 ): Attachments {
@@ -35,46 +39,46 @@ export function createAttachments(
   };
   return {
     readiness(subnet) {
-      const readiness = node.readiness(subnet);
+      const readiness = core.node.readiness(subnet);
       const [failure] = follower.failures();
       if (!readiness.ready || failure === undefined) return readiness;
       const message = `the kernel is not as containers need it: ${failure.object}: ${failure.message}`;
       return { ready: false, degraded: true, message, hint: "run: weave status" };
     },
-    mtu: () => node.overlayMtu(),
-    bridge: () => node.config.bridgeName,
-    find: (key) => node.find(key),
-    all: () => node.attachments(),
-    exposed: () => node.exposed().map(({ cidr }) => cidr),
+    mtu: () => core.node.overlayMtu(),
+    bridge: () => core.node.config.bridgeName,
+    find: (key) => core.node.find(key),
+    all: () => core.node.attachments(),
+    exposed: () => core.node.exposed().map(({ cidr }) => cidr),
     async allocate(key, wish, terms, moment, signal) {
-      const { universes } = node.config;
+      const { universes } = core.node.config;
       if (wish.chosen !== undefined) {
         const host = await kernel.inspect();
-        const there = new Set(node.exposed().map(({ cidr }) => cidr));
-        const underlays = [...node.peers().values()].map(({ underlay }) => underlay);
+        const there = new Set(core.node.exposed().map(({ cidr }) => cidr));
+        const underlays = [...core.node.peers().values()].map(({ underlay }) => underlay);
         for (const address of wish.chosen) checkChosen(address, universes, host, underlays);
         for (const gateway of terms.gateways ?? [])
           if (!there.has(gateway)) checkExposed(gateway, universes, host);
       }
       const request = { kind: "allocate", key, moment, terms, ...wish } as const;
-      const reply = accepted(await runner.request(request, signal));
+      const reply = accepted(await core.request(request, signal));
       if (reply.attachment === undefined) throw new Error("allocated without an attachment");
       return reply.attachment;
     },
     async gateways(subnet, signal) {
-      if (node.isExposed(subnet)) {
+      if (core.node.isExposed(subnet)) {
         await following;
-        return node.exposedIn(subnet);
+        return core.node.exposedIn(subnet);
       }
       const request = { kind: "expose", addresses: [], masquerade: true } as const;
       const { addresses } = accepted(
-        await runner.request(subnet === undefined ? request : { ...request, subnet }, signal),
+        await core.request(subnet === undefined ? request : { ...request, subnet }, signal),
       );
       await follow(); // the gateway must answer before a container asks for it
       return addresses ?? [];
     },
     async commit(key, facts) {
-      const { attachment, changesHost } = accepted(await runner.request({ kind: "commit", key, facts }));
+      const { attachment, changesHost } = accepted(await core.request({ kind: "commit", key, facts }));
       if (changesHost === undefined) {
         if (attachment?.masquerade !== undefined) await following;
         return;
@@ -89,7 +93,7 @@ export function createAttachments(
     async release(key, before) {
       const request = { kind: "release", key } as const;
       const { attachment, changesHost } = accepted(
-        await runner.request(before === undefined ? request : { ...request, before }),
+        await core.request(before === undefined ? request : { ...request, before }),
       );
       if (changesHost !== undefined) await follow();
       return attachment;

@@ -37,7 +37,11 @@ const around = (facts: HostFacts = host, state = stored()): Surroundings => ({
   uid: "uid",
   again: { stop: "weave stop", launch: "weave launch" },
   freshName: "alice",
+  incarnation: "new disk",
+  anew: {},
 });
+
+const seed = (...names: string[]) => ({ kind: "seed" as const, names });
 
 const refused = (run: () => unknown): WeaveError => {
   try {
@@ -67,7 +71,8 @@ describe("resolveConfig", () => {
     });
     expect(config.universes.map((u) => u.text)).toEqual(["10.32.0.0/12"]);
     expect(config).not.toHaveProperty("targets");
-    expect(config).not.toHaveProperty("seed");
+    expect(config).not.toHaveProperty("expect");
+    expect(config).toMatchObject({ init: { kind: "consensus" }, incarnation: "new disk" });
   });
 
   it("what the disk holds is used again, what is said now goes first", () => {
@@ -77,7 +82,7 @@ describe("resolveConfig", () => {
       nickname: "old",
       defaultSubnets: ["10.50.0.0/16"],
     });
-    const said = options({ nickname: "new", peers: [], seed: ["bob"], defaultSubnet: "10.50.1.0/24" });
+    const said = options({ nickname: "new", peers: [], init: seed("bob"), defaultSubnet: "10.50.1.0/24" });
     expect(resolveConfig(said, around(host, before)).config).toMatchObject({
       nickname: "new",
       targets: [], // no peer at all is a word, too
@@ -99,8 +104,37 @@ describe("resolveConfig", () => {
     const before = stored("bob", "10.50.0.0/16", "fd00:50::/80");
     const { config } = resolveConfig(options(), around(host, before));
     expect(config.universes.map((u) => u.text)).toEqual(["10.50.0.0/16", "fd00:50::/80"]);
-    const less = refused(() => resolveConfig(options({ range: "10.50.0.0/16" }), around(host, before)));
-    expect(less).toMatchObject({ code: "state-mismatch" });
+  });
+
+  it("another range than the one on disk is taken, and told: that state is to be set aside", () => {
+    const before = stored("bob", "10.50.0.0/16", "fd00:50::/80");
+    const less = resolveConfig(options({ range: "10.50.0.0/16" }), around(host, before));
+    expect(less.otherRange).toBe("10.50.0.0/16,fd00:50::/80");
+    expect(less.config.universes.map((u) => u.text)).toEqual(["10.50.0.0/16"]);
+    const same = resolveConfig(options({ range: "fd00:50::/80,10.50.0.0/16" }), around(host, before));
+    expect(same).not.toHaveProperty("otherRange");
+    expect(resolveConfig(options(), around(host, before))).not.toHaveProperty("otherRange");
+    expect(resolveConfig(options({ range: "10.50.0.0/16" }), around())).not.toHaveProperty("otherRange");
+  });
+
+  it("a host that began anew has its new name, also under the --name it was called before", () => {
+    const before = { ...stored("bob-3f2a", "10.50.0.0/16"), incarnation: "second disk" };
+    const anew = { ...around(host, before), anew: { base: "bob", expect: "living" } };
+    const { config, warnings } = resolveConfig(options({ name: "bob" }), anew);
+    expect(config).toMatchObject({ name: "bob-3f2a", incarnation: "second disk", expect: "living" });
+    expect(warnings).toEqual([expect.stringMatching(/this host is bob-3f2a since it began anew/)]);
+    expect(resolveConfig(options({ name: "bob-3f2a" }), anew).warnings).toEqual([]);
+    expect(refused(() => resolveConfig(options({ name: "carol" }), anew))).toMatchObject({
+      code: "state-mismatch",
+    });
+  });
+
+  it.each<LaunchOptions["init"]>([
+    { kind: "consensus", expected: 3 },
+    { kind: "observer" },
+    { kind: "seed", names: ["alice"] },
+  ])("--ipalloc-init %j is passed on", (init) => {
+    expect(resolveConfig(options({ init, peers: ["bob"] }), around()).config.init).toEqual(init);
   });
 
   it("a default subnet may be larger than the range", () => {
@@ -159,14 +193,6 @@ describe("resolveConfig", () => {
       "bad-address",
       /10\.32\.2\.0\/24 is the second/,
       /one for each family/,
-    ],
-    [
-      "another range than the ring on disk",
-      { range: "10.48.0.0/12" },
-      around(host, stored("alice", "10.32.0.0/12")),
-      "state-mismatch",
-      /holds the ring of 10\.32\.0\.0\/12, not of 10\.48\.0\.0\/12/,
-      /--ipalloc-range 10\.32\.0\.0\/12/,
     ],
     [
       "the default range where a route leads",
@@ -286,10 +312,11 @@ describe("resolveConfig", () => {
     ],
     [
       "a seed without this host",
-      { seed: ["bob", "carol"] },
+      { init: seed("bob", "carol") },
       around(),
       /seed=bob,carol does not name this host \(alice\)/,
     ],
+    ["an observer that nobody is named to", { init: { kind: "observer" } }, around(), /until one connects/],
     ["no network yet", {}, around({ ...routeless, addresses: [] }), /no network address yet/],
   ])("warns of %s, and goes on", (_, given, surroundings, warning) => {
     const { warnings } = resolveConfig(options(given), surroundings);
@@ -301,8 +328,9 @@ describe("resolveConfig", () => {
     ["the bridge's own route", {}, around({ ...host, routes: [{ dst: "10.32.0.0/12", dev: "weave" }] })],
     ["a default route", {}, around({ ...host, routes: [{ dst: "0.0.0.0/0", dev: "eth0" }] })],
     ["a route beside the range", {}, around({ ...host, routes: [{ dst: "10.48.0.0/12", dev: "eth0" }] })],
-    ["a seed with this host", { seed: ["alice", "bob"] }, around()],
-    ["a seed once there is a ring", { seed: ["bob"] }, around(host, stored("alice", "10.32.0.0/12"))],
+    ["a seed with this host", { init: seed("alice", "bob") }, around()],
+    ["an observer with peers", { init: { kind: "observer" }, peers: ["bob"] }, around()],
+    ["a seed once there is a ring", { init: seed("bob") }, around(host, stored("alice", "10.32.0.0/12"))],
   ])("says nothing about %s", (_, given, surroundings) => {
     expect(resolveConfig(options(given), surroundings).warnings).toEqual([]);
   });

@@ -2,7 +2,8 @@
 // reason before anything is changed.
 import { contains, isShared, overlaps, parseAddress, parseCidr } from "../core/address/cidr.ts";
 import { Universe } from "../core/address/universe.ts";
-import type { NodeConfig } from "../core/config.ts";
+import type { Anew } from "../core/aside.ts";
+import type { Init, NodeConfig } from "../core/config.ts";
 import { VXLAN_OVERHEAD } from "../core/datapath/plan.ts";
 import { WeaveError } from "../core/errors.ts";
 import { MIN_MTU } from "../core/mesh/peer-record.ts";
@@ -25,19 +26,24 @@ const NEVER_HOSTS = {
 
 export interface Surroundings {
   readonly stored: StoredState;
+  /** What the disk says of having begun anew. */
+  readonly anew: Anew;
   readonly facts: HostFacts;
   readonly hostname: string;
   readonly software: string;
   /** What the operator would type to stop and launch again with the same options. */
   readonly again: { readonly stop: string; readonly launch: string };
-  /** Random: identity of this process, and the name of a new peer. */
+  /** Random: identity of this process, of a new data directory, and the name of a new peer. */
   readonly uid: string;
+  readonly incarnation: string;
   readonly freshName: string;
 }
 
 export interface Resolved {
   readonly config: NodeConfig;
   readonly warnings: readonly string[];
+  /** The range of the ring on disk, where another is wanted: that state is to be set aside before the start. */
+  readonly otherRange?: string;
 }
 
 /** Throws WeaveError: bad-request, bad-address, range-overlap, feature-missing, state-mismatch, mtu-invalid. */
@@ -52,19 +58,21 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
   }
   const warnings: string[] = [];
   const name = peerName(options, around);
-  const universes = chooseRanges(options, stored);
+  const { universes, otherRange } = chooseRanges(options, stored);
   for (const universe of universes) checkOverlap(universe, options, around, warnings);
   const defaultSubnets = chooseDefaultSubnets(options, universes);
   const underlay = chooseUnderlay(options, facts, warnings);
-  if (options.seed !== undefined && stored.rings.size === 0 && !options.seed.includes(name)) {
+  const init = options.init ?? { kind: "consensus" };
+  if (stored.rings.size === 0) warnings.push(...doubtsAbout(init, name, options, stored));
+  if (options.name !== undefined && options.name !== name)
     warnings.push(
-      `--ipalloc-init seed=${options.seed.join()} does not name this host (${name}); it will ask those for addresses`,
+      `this host is ${name} since it began anew; ${options.name} is its former self to the others (weave status peers)`,
     );
-  }
   const mtu = chooseMtu(options, underlay.mtu, underlay.address);
   for (const peer of options.peers ?? []) checkTarget(peer);
   return {
     warnings,
+    ...(otherRange === undefined ? {} : { otherRange }),
     config: {
       name,
       nickname: options.nickname ?? stored.nickname ?? around.hostname,
@@ -72,8 +80,9 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
       uid: around.uid,
       universes,
       defaultSubnets,
-      incarnation: stored.incarnation ?? around.uid,
-      init: options.seed === undefined ? { kind: "consensus" } : { kind: "seed", names: options.seed },
+      incarnation: stored.incarnation ?? around.incarnation,
+      init,
+      ...(around.anew.expect === undefined ? {} : { expect: around.anew.expect }),
       ...(options.peers === undefined ? {} : { targets: options.peers }),
       foundCommand: `${around.again.stop} && ${around.again.launch} --ipalloc-init seed=${name}`,
       port: options.port,
@@ -180,21 +189,42 @@ export function checkChosen(
   );
 }
 
-function peerName(options: LaunchOptions, { stored, freshName }: Surroundings): string {
-  if (stored.name !== undefined && options.name !== undefined && options.name !== stored.name) {
+/** What may go otherwise than meant, for a host without a ring. */
+function doubtsAbout(init: Init, name: string, options: LaunchOptions, stored: StoredState): string[] {
+  if (init.kind === "seed" && !init.names.includes(name)) {
+    return [
+      `--ipalloc-init seed=${init.names.join()} does not name this host (${name}); it will ask those for addresses`,
+    ];
+  }
+  const peers = options.peers ?? stored.targets ?? [];
+  if (init.kind === "observer" && peers.length === 0) {
+    return [
+      "--ipalloc-init observer, and no peer is named: there are no addresses until one connects to this host",
+    ];
+  }
+  return [];
+}
+
+/** The disk's word goes first; `--name` may also say what the host was called before it began anew. */
+function peerName(options: LaunchOptions, { stored, anew, freshName }: Surroundings): string {
+  const isOther = options.name !== stored.name && options.name !== anew.base;
+  if (stored.name !== undefined && options.name !== undefined && isOther) {
     throw new WeaveError(
       "state-mismatch",
       `the data directory ${options.dataDir} belongs to peer ${stored.name}, not to ${options.name}`,
       {
-        hint: `launch without --name, or with another --data-dir`,
+        hint: "launch without --name, or with another --data-dir; to give its ranges to the others first: weave reset",
       },
     );
   }
-  return options.name ?? stored.name ?? freshName;
+  return stored.name ?? options.name ?? freshName;
 }
 
 /** At most one of each family: a container gets an address of every range. */
-function chooseRanges(options: LaunchOptions, stored: StoredState): readonly Universe[] {
+function chooseRanges(
+  options: LaunchOptions,
+  stored: StoredState,
+): { readonly universes: readonly Universe[]; readonly otherRange?: string } {
   const kept = [...stored.rings].sort(([a], [b]) => a - b).map(([, { universe }]) => universe);
   const texts = options.range?.split(",") ?? (kept.length > 0 ? kept : [DEFAULT_RANGE]);
   // In one order on every host, whatever order they were given in.
@@ -205,17 +235,8 @@ function chooseRanges(options: LaunchOptions, stored: StoredState): readonly Uni
       hint: `for example --ipalloc-range ${DEFAULT_RANGE},fd00:77::/80`,
     });
   }
-  const chosen = rangeText(universes);
-  if (kept.length > 0 && kept.join() !== chosen) {
-    throw new WeaveError(
-      "state-mismatch",
-      `the data directory ${options.dataDir} holds the ring of ${kept.join()}, not of ${chosen}`,
-      {
-        hint: `launch with --ipalloc-range ${kept.join()}, or with another --data-dir`,
-      },
-    );
-  }
-  return universes;
+  const before = kept.join();
+  return before === "" || before === rangeText(universes) ? { universes } : { universes, otherRange: before };
 }
 
 const rangeText = (universes: readonly Universe[]): string => universes.map(({ text }) => text).join();

@@ -1,75 +1,152 @@
-// One running weaver: the core, its effect runner and the kernel that follows it, started and stopped in order.
-// Constructs nothing that touches the world; cmd/weaver hands in the ports.
+// The daemon's heart: a node and its runner on the host's ports, with the kernel following. When the node orders to begin
+// anew (rejoin), its state is set aside and another node takes its place, as after a restart, while kernel, containers and
+// everybody who talks to this daemon stay. Composed and served by cmd/weaver.
 
+import { type Anew, anewOf } from "../core/aside.ts";
 import type { NodeConfig } from "../core/config.ts";
 import type { CoreEvent } from "../core/effects.ts";
 import { Node } from "../core/node.ts";
 import type { Random } from "../core/random.ts";
-import type { StoredState } from "../core/records.ts";
+import { readState, type StoredState } from "../core/records.ts";
+import type { Reply, Request } from "../core/requests.ts";
 import type { Attachments } from "../ports/attachments.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Kernel } from "../ports/kernel.ts";
-import type { Logger } from "../ports/logger.ts";
-import type { Store } from "../ports/store.ts";
 import type { Transport } from "../ports/transport.ts";
 import { createAttachments } from "./attachments.ts";
 import { DatapathFollower } from "./follower.ts";
-import { Runner } from "./runner.ts";
+import { type AsidePorts, setAside } from "./rejoin.ts";
+import { type Rejoin, Runner } from "./runner.ts";
 
-export interface DaemonPorts {
-  readonly transport: Transport;
-  readonly store: Store;
+/** A host that is turned away again and again begins anew no more often than this. */
+const REJOIN_PAUSE_MS = 5_000;
+
+export interface DaemonPorts extends AsidePorts {
+  /** Called again after each rejoin, when the former transport is shut down. */
+  readonly openTransport: () => Promise<Transport>;
   readonly kernel: Kernel;
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly random: Random;
+  /** What this host is to be, after its state was set aside. */
+  readonly reconfigure: (stored: StoredState, anew: Anew) => Promise<NodeConfig>;
+  /** A node with this name runs, and its identity is on disk. */
+  readonly onName: (name: string) => void;
   /** The daemon cannot keep its promises any more: end the process. */
   readonly onFatal: (error: unknown) => void;
 }
 
-export interface Daemon {
-  readonly node: Node;
-  readonly runner: Runner;
+export class Daemon {
   readonly follower: DatapathFollower;
   readonly attachments: Attachments;
+  readonly #ports: DaemonPorts;
+  #node: Node;
+  #runner: Runner | undefined;
+  #transport: Transport | undefined;
+  /** While this host begins anew; never rejects. */
+  #rejoining: Promise<void> | undefined;
+  /** Ends the pause before that. */
+  #hurry: (() => void) | undefined;
+  #rejoinedAt = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  /** Resolves when the kernel holds the datapath for the first time. Throws what that met, or the transport. */
+  static async start(config: NodeConfig, stored: StoredState, ports: DaemonPorts): Promise<Daemon> {
+    const daemon = new Daemon(config, stored, ports);
+    try {
+      await daemon.#run();
+      await daemon.follower.settled();
+    } catch (error) {
+      daemon.#runner?.stop();
+      await daemon.#transport?.shutdown();
+      await daemon.follower.stop();
+      throw error;
+    }
+    return daemon;
+  }
+
+  private constructor(config: NodeConfig, stored: StoredState, ports: DaemonPorts) {
+    this.#ports = ports;
+    this.#node = new Node(config, stored, ports.random);
+    this.follower = new DatapathFollower(ports.kernel, () => this.#node.datapath(), ports.log);
+    this.attachments = createAttachments(this, this.follower, ports.kernel);
+  }
+
+  /** The node of now. Not to be kept: another one may take its place. */
+  get node(): Node {
+    return this.#node;
+  }
+
+  /** Ask the core; while this host begins anew, the answer waits. */
+  async request(request: Request, signal?: AbortSignal): Promise<Reply> {
+    while (this.#rejoining !== undefined) await this.#rejoining;
+    if (this.#runner !== undefined) return this.#runner.request(request, signal);
+    return { ok: false, code: "cancelled", message: "weaver is stopping" };
+  }
+
   /** Nothing is taken in any more, the kernel is left as it is, the store is closed. */
-  stop(): Promise<void>;
-}
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#runner?.stop();
+    this.#hurry?.();
+    while (this.#rejoining !== undefined) await this.#rejoining;
+    await this.#transport?.shutdown();
+    await this.follower.stop();
+    await this.#ports.store.close();
+    await this.#ports.kernel.close();
+  }
 
-/** Resolves when the kernel holds the datapath for the first time. Throws what that met. */
-export async function startDaemon(
-  config: NodeConfig,
-  stored: StoredState,
-  random: Random,
-  ports: DaemonPorts,
-): Promise<Daemon> {
-  const { kernel, log, transport, store, clock, onFatal } = ports;
-  const node = new Node(config, stored, random);
-  const follower = new DatapathFollower(kernel, () => node.datapath(), log);
-  const runner = new Runner(node, {
-    transport,
-    store,
-    clock,
-    datapathChanged: () => follower.changed(),
-    onEvent: (event) => logEvent(log, event),
-    onFatal,
-  });
-  await runner.start();
-  await follower.settled();
-  return {
-    node,
-    runner,
-    follower,
-    attachments: createAttachments(runner, node, follower, kernel),
-    async stop() {
-      runner.stop();
-      await transport.shutdown();
-      await follower.stop();
-      await store.close();
-      await kernel.close();
-    },
-  };
-}
+  /** Open the transport and start the node. */
+  async #run(): Promise<void> {
+    const { store, clock, log, onFatal, openTransport } = this.#ports;
+    const transport = await openTransport();
+    this.#transport = transport;
+    const runner = new Runner(this.#node, {
+      transport,
+      store,
+      clock,
+      datapathChanged: () => this.follower.changed(),
+      onEvent: ({ level, kind, data }: CoreEvent) => log[level](kind, data),
+      onRejoin: (order) => this.#rejoin(order),
+      onFatal,
+    });
+    this.#runner = runner;
+    await runner.start();
+    this.#ports.onName(this.#node.config.name);
+  }
 
-function logEvent(log: Logger, { kind, level, data }: CoreEvent): void {
-  log[level](kind, data);
+  /** A node may order it during its own start, that is before the former rejoin is over. */
+  #rejoin(order: Rejoin): void {
+    this.#runner = undefined;
+    const rejoining = (this.#rejoining ?? Promise.resolve())
+      .then(() => this.#beginAnew(order))
+      .catch(this.#ports.onFatal)
+      .then(() => {
+        if (this.#rejoining === rejoining) this.#rejoining = undefined;
+      });
+    this.#rejoining = rejoining;
+  }
+
+  async #beginAnew(order: Rejoin): Promise<void> {
+    await this.#transport?.shutdown();
+    await this.#pause(this.#rejoinedAt + REJOIN_PAUSE_MS - performance.now());
+    if (this.#stopped) return;
+    const { records } = await setAside(order, this.#ports);
+    const stored = readState(records);
+    const config = await this.#ports.reconfigure(stored, anewOf(records));
+    this.#node = new Node(config, stored, this.#ports.random);
+    this.#rejoinedAt = performance.now();
+    await this.#run();
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (ms <= 0 || this.#stopped) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#hurry = undefined;
+  }
 }

@@ -14,6 +14,19 @@ const peerName = z
   .string()
   .regex(NAME_PATTERN, "up to 64 letters, digits, and : . _ - (starting with a letter or digit)");
 
+/** Hosts that may stand for one founding: as many as a configuration can name as founders. */
+export const MAX_EXPECTED = 1024;
+
+/** `--ipalloc-init`: Init of src/core/config.ts. */
+const init = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("consensus"),
+    expected: z.int().min(1).max(MAX_EXPECTED).exactOptional(),
+  }),
+  z.strictObject({ kind: z.literal("seed"), names: z.array(peerName).min(1).max(MAX_EXPECTED) }),
+  z.strictObject({ kind: z.literal("observer") }),
+]);
+
 export const launchOptions = z.strictObject({
   /** Peer name; absent: the stored one, or a new random one. */
   name: peerName.optional(),
@@ -25,8 +38,8 @@ export const launchOptions = z.strictObject({
   /** Absent: the stored one, or DEFAULT_RANGE. */
   range: z.string().optional(),
   defaultSubnet: z.string().optional(),
-  /** Names of the founders, the same list on every host. */
-  seed: z.array(peerName).min(1).max(1024).optional(),
+  /** How a cluster is founded where none is stored or heard of; absent: consensus of as many hosts as peers are named. */
+  init: init.optional(),
   /** MTU of containers; absent: what the underlay leaves. */
   mtu: z.int().min(MIN_MTU).max(65535).optional(),
   logLevel: z.enum(LOG_LEVELS).default("info"),

@@ -98,6 +98,7 @@ function rig(
     clock: { now: () => 1, setAlarm: (at, ring) => (alarm = { at, ring }) },
     datapathChanged: () => done.push("datapath"),
     onEvent: ({ kind }) => done.push(`event ${kind}`),
+    onRejoin: ({ reason, expect: cluster }) => done.push(`rejoin ${reason} ${cluster}`),
     onFatal: (error) => fatal.push(error),
   });
   return {
@@ -263,6 +264,31 @@ describe("stop", () => {
     await start;
     await settle();
     expect(done).toEqual(["write a sync"]);
+  });
+});
+
+describe("a rejoin", () => {
+  it("stops the runner behind all that stands before it, and is handed on", async () => {
+    const node = new Scripted(
+      [],
+      [],
+      [persist([put("a")], true), send("1"), { type: "rejoin", reason: "joins", expect: "c2" }],
+    );
+    const { runner, done, writes, receive, settle } = rig(node, { lateStore: true });
+    await runner.start();
+    const waiting = runner.request(ask);
+    receive("the decision");
+    receive("too late");
+    expect(done).toEqual(["write a sync"]);
+    writes[0]?.resolve();
+    await settle();
+    expect(done).toEqual(["write a sync", "send 1", "rejoin joins c2"]);
+    expect(node.handled).toHaveLength(2);
+    expect(await waiting).toMatchObject({
+      ok: false,
+      code: "cancelled",
+      message: expect.stringContaining("begins anew"),
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 // The effect runner: hands inputs to the core one at a time and runs its effects strictly in order, finishing each
 // persist before the next effect. The daemon and the simulator use this one; only the ports differ. With ports that answer
 // at once it never waits, so that a simulated world stays deterministic and fast.
-import type { CoreEvent, Effect, Input } from "../core/effects.ts";
+import type { CoreEvent, Effect, Input, RejoinReason } from "../core/effects.ts";
 import type { Node } from "../core/node.ts";
 import type { Reply, Request } from "../core/requests.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -15,8 +15,17 @@ export interface RunnerPorts {
   /** The datapath the core wants has changed. */
   readonly datapathChanged: () => void;
   readonly onEvent: (event: CoreEvent) => void;
+  /** The node is done: its state is to be set aside, and another one to be run by another runner (rejoin.ts). */
+  readonly onRejoin: (order: Rejoin) => void;
   /** The store failed: nothing may be promised any more, the process must end. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** The effect of that name. */
+export interface Rejoin {
+  readonly reason: RejoinReason;
+  /** The cluster to join. */
+  readonly expect?: string;
 }
 
 export class Runner {
@@ -47,12 +56,11 @@ export class Runner {
   }
 
   /** No input is taken and no effect run after this; waiting requests are answered as cancelled. */
-  stop(): void {
+  stop(why = "weaver is stopping"): void {
     this.#stopped = true;
     this.#onIdle?.();
     this.#ports.clock.setAlarm(undefined, () => {});
-    for (const answer of this.#waiting.values())
-      answer({ ok: false, code: "cancelled", message: "weaver is stopping" });
+    for (const answer of this.#waiting.values()) answer({ ok: false, code: "cancelled", message: why });
     this.#waiting.clear();
   }
 
@@ -100,7 +108,7 @@ export class Runner {
         );
         return;
       }
-      const input = this.#inputs.shift();
+      const input = this.#stopped ? undefined : this.#inputs.shift();
       if (input === undefined) break;
       this.#effects = this.node.handle(input, this.#ports.clock.now());
       this.#at = 0;
@@ -164,6 +172,12 @@ export class Runner {
       case "event":
         this.#ports.onEvent(effect.event);
         break;
+      case "rejoin": {
+        const { type: _, ...order } = effect;
+        this.stop("this host begins anew; try again");
+        this.#ports.onRejoin(order);
+        break;
+      }
     }
   }
 

@@ -133,7 +133,7 @@ describe("allocation", () => {
     await w.run(1_000);
     bob.kill();
     const owned = JSON.stringify(w.host("alice").node?.facts().pools[0]?.ring?.rangesOf("bob"));
-    const again = new Host(bob.options, createMemoryDisk(), w.network, w.schedule, w.random, () => {});
+    const again = new Host(bob.options, createMemoryDisk(), w);
     await again.start();
     await w.run(30_000);
     expect(JSON.stringify(again.node?.facts().pools[0]?.ring?.rangesOf("bob"))).toBe(owned);

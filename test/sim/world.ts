@@ -1,14 +1,17 @@
-// A simulated cluster under faults, everything from one seed. After every event it checks what must always hold; `settle`
-// then heals everything and checks what must hold when all is quiet.
-//
-//   always: no address is held by two containers of one cluster; no offset is believed owned by two peers (alive or dead, disks count)
-//   quiet:  all rings and all maps equal; every offset owned by somebody; every container known everywhere
+// A simulated cluster, everything from one seed. The witness checks what must always hold, after every event and where
+// something changed; `settle` heals everything, and `checkQuiet` (quiet.ts) checks what must hold when all is quiet.
 
 import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
-import { Host, type HostOptions, ringText } from "./host.ts";
+import { HostClock, type LineFaults, NO_LINE_FAULTS } from "./faults.ts";
+import { FrameReader } from "./frames.ts";
+import { Host, type HostOptions, type Surroundings } from "./host.ts";
+import { Measures } from "./measures.ts";
+import { checkQuiet } from "./quiet.ts";
+import type { Bug } from "./sabotage.ts";
 import { Schedule } from "./schedule.ts";
+import { Witness } from "./witness.ts";
 
 export interface WorldOptions {
   readonly seed: number;
@@ -17,33 +20,39 @@ export interface WorldOptions {
   readonly universe: string;
   readonly latencyMs?: { readonly min: number; readonly max: number };
   readonly lossProbability?: number;
-}
-
-export interface Tally {
-  adds: number;
-  refused: number;
-  removes: number;
-  crashes: number;
-  partitions: number;
-  events: number;
+  readonly lineFaults?: LineFaults;
+  /** Each daemon's clock is off by up to an hour and runs up to 2 % wrong. */
+  readonly clockSkew?: boolean;
+  /** Disks keep what they are given, for very many hosts. */
+  readonly shareValues?: boolean;
+  /** A host that is wrong on purpose. */
+  readonly bug?: { readonly host: string; readonly bug: Bug };
+  /** Told of everything that happens, with its time. */
+  readonly trace?: (line: string) => void;
 }
 
 /** Events of one instant beyond which somebody answers himself for ever. */
 const MAX_AT_ONCE = 50_000;
+const HOUR_MS = 3_600_000;
 
-export class World {
+export class World implements Surroundings {
   readonly schedule = new Schedule();
   readonly hosts: readonly Host[];
   readonly network: MemoryNetwork;
   readonly random: Random;
-  readonly tally: Tally = { adds: 0, refused: 0, removes: 0, crashes: 0, partitions: 0, events: 0 };
+  readonly measures = new Measures();
+  readonly reader = new FrameReader();
+  readonly witness: Witness;
+  readonly lineFaults: LineFaults;
+  readonly options: WorldOptions;
   readonly #log: string[] = [];
-  readonly #options: WorldOptions;
+  readonly #byName = new Map<string, Host>();
   #containers = 0;
 
   constructor(options: WorldOptions) {
-    this.#options = options;
+    this.options = options;
     this.random = seededRandom(options.seed);
+    this.lineFaults = options.lineFaults ?? NO_LINE_FAULTS;
     this.network = createMemoryNetwork({
       scheduler: this.schedule,
       random: seededRandom(options.seed + 1),
@@ -52,22 +61,50 @@ export class World {
         lossProbability: options.lossProbability ?? 0,
       },
     });
-    const { peers, universe } = options;
+    const { peers, universe, shareValues = false } = options;
     const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
+    const names = chosen.map(({ name }) => name);
+    const clones = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+    this.witness = new Witness((what) => this.fail(what), clones);
     this.hosts = chosen.map((host, i) => {
       const whole = { ...host, address: addressOf(i), universe };
-      return new Host(whole, createMemoryDisk(), this.network, this.schedule, this.random, (text) =>
-        this.#note(text),
-      );
+      return new Host(whole, createMemoryDisk({ shareValues }), this);
     });
+    for (const host of this.hosts) if (!this.#byName.has(host.name)) this.#byName.set(host.name, host);
+  }
+
+  /** What was done and what it cost. */
+  get tally(): Measures {
+    return this.measures;
   }
 
   /** The host of that name. */
   host(name: string): Host {
-    const host = this.hosts.find((h) => h.options.name === name);
+    const host = this.#byName.get(name);
     if (host === undefined) throw new Error(`no host ${name}`);
     return host;
   }
+
+  *running(): Generator<string> {
+    for (const host of this.hosts) if (host.runner !== undefined) yield host.name;
+  }
+
+  clock(): HostClock {
+    if (this.options.clockSkew !== true) return new HostClock(this.schedule, { rate: 1, offset: 0 });
+    const rate = 0.98 + 0.04 * this.random.next();
+    return new HostClock(this.schedule, { rate, offset: this.random.below(2 * HOUR_MS) });
+  }
+
+  bugOf(name: string): Bug | undefined {
+    return this.options.bug?.host === name ? this.options.bug.bug : undefined;
+  }
+
+  readonly note = (text: string): void => {
+    const line = `${this.schedule.now()} ${text}`;
+    this.options.trace?.(line);
+    this.#log.push(line);
+    if (this.#log.length > 200) this.#log.splice(0, 100);
+  };
 
   /** Run on until the answer is there. */
   async answer<T>(asked: Promise<T>): Promise<T> {
@@ -80,76 +117,114 @@ export class World {
     return finished;
   }
 
-  /** Each joins one before it and some other: gossip must be relayed. */
+  /** Each joins one before it and two others: gossip must be relayed. */
   #chain(count: number): readonly Omit<HostOptions, "address" | "universe">[] {
     return Array.from({ length: count }, (_, i) => ({
       name: `p${i}`,
-      targets: i === 0 ? [] : [...new Set([i - 1, this.random.below(i)])].map((j) => addressOf(j)),
+      targets:
+        i === 0
+          ? []
+          : [...new Set([i - 1, this.random.below(i), ...(count > 20 ? [this.random.below(i)] : [])])].map(
+              (j) => addressOf(j),
+            ),
     }));
   }
 
-  /** Run virtual time on, checking after every event. */
+  /** Run virtual time on. */
   async run(forMs: number): Promise<void> {
     const until = this.schedule.now() + forMs;
     let instant = this.schedule.now();
     let atOnce = 0;
     while (this.schedule.step(until)) {
-      this.tally.events++;
+      this.measures.events++;
       atOnce = this.schedule.now() === instant ? atOnce + 1 : 0;
       instant = this.schedule.now();
-      if (atOnce > MAX_AT_ONCE) this.fail("time stands still: something is due again and again");
+      if (atOnce > MAX_AT_ONCE * Math.max(1, this.hosts.length / 10))
+        this.fail("time stands still: something is due again and again");
       await Promise.resolve(); // answers of requests arrive between events
-      this.check();
+      if (this.#error !== undefined) this.throwPending();
     }
   }
 
-  async startAll(): Promise<void> {
+  async startAll(withinMs = 100 * this.hosts.length): Promise<void> {
     for (const host of this.hosts) {
       if (host.runner === undefined) await host.start();
-      await this.run(this.random.below(100));
+      this.throwPending();
+      await this.run(this.random.below((2 * withinMs) / this.hosts.length));
     }
+  }
+
+  /** A new container on a host; refusals are counted. */
+  add(host: Host): void {
+    this.measures.adds++;
+    void host.add(`c${this.#containers++}`).then((refusal) => {
+      if (refusal !== undefined) this.measures.refused++;
+    }, this.broken);
+  }
+
+  remove(host: Host, container: string): void {
+    this.measures.removes++;
+    host.remove(container).catch(this.broken);
+  }
+
+  /** The first violation: it may be seen inside a promise or a port, where the core would swallow it. */
+  #error: unknown;
+  readonly broken = (error: unknown): void => {
+    this.#error ??= error;
+  };
+
+  /** Throws what went wrong so far. */
+  throwPending(): void {
+    if (this.#error !== undefined) throw this.#error;
   }
 
   /** One random thing happens. */
   async disturb(faults: boolean): Promise<void> {
-    const host = this.#pick(this.hosts);
+    this.throwPending();
+    const host = this.pick(this.hosts);
     const dice = this.random.below(faults ? 100 : 60);
     if (host.runner === undefined) {
       if (dice < 50) await host.start();
-    } else if (dice < 40) {
-      this.tally.adds++;
-      void host.add(`c${this.#containers++}`).then((refusal) => {
-        if (refusal !== undefined) this.tally.refused++;
-      });
-    } else if (dice < 60) {
-      const container = this.#pick([...host.containers.keys()]);
-      if (container !== undefined) {
-        this.tally.removes++;
-        void host.remove(container);
-      }
-    } else if (dice < 70) {
-      this.tally.crashes++;
-      host.kill();
-    } else if (dice < 80) {
-      this.tally.crashes++;
+    } else if (dice < 40) this.add(host);
+    else if (dice < 60) {
+      const container = this.pick([...host.containers.keys()]);
+      if (container !== undefined) this.remove(host, container);
+    } else if (dice < 70) this.crash(host);
+    else if (dice < 80) {
+      this.measures.crashes++;
       host.lightFuse(1 + this.random.below(30));
-    } else if (dice < 85) {
-      this.tally.partitions++;
-      const cut = this.random.below(this.hosts.length);
-      const shuffled = [...this.hosts].sort((a, b) => (a.options.address < b.options.address ? -1 : 1));
-      this.network.partition(
-        [shuffled.slice(0, cut), shuffled.slice(cut)].map((g) => g.map((h) => h.options.address)),
-      );
-      this.#note(`partition at ${cut}`);
-    } else if (dice < 92) {
-      this.network.heal();
-      this.#note("heal");
-    }
+    } else if (dice < 85) this.partition(this.random.next());
+    else if (dice < 92) this.heal();
+  }
+
+  /** Half of them are power losses. */
+  crash(host: Host): void {
+    this.measures.crashes++;
+    if (this.random.below(2) === 0) {
+      this.measures.powerLosses++;
+      host.powerLoss();
+    } else host.kill();
+  }
+
+  /** Some share of the hosts, chosen by chance, is cut off from the rest. */
+  partition(share: number): void {
+    this.measures.partitions++;
+    this.measures.interrupted();
+    const cut = new Set(this.hosts.filter(() => this.random.next() < share));
+    const rest = this.hosts.filter((host) => !cut.has(host));
+    this.network.partition([[...cut], rest].map((group) => group.map((h) => h.options.address)));
+    this.note(`partition: ${[...cut].map((h) => h.name).join(" ")} | the rest`);
+  }
+
+  heal(): void {
+    this.measures.interrupted();
+    this.network.heal();
+    this.note("heal");
   }
 
   /** Everything heals, everybody runs, time passes. */
   async settle(): Promise<void> {
-    this.network.heal();
+    this.heal();
     for (const host of this.hosts) host.lightFuse(Number.POSITIVE_INFINITY);
     for (const host of this.hosts) if (host.runner === undefined) await host.start();
     // What a runtime does after a crash: containers it does not know to be up are deleted.
@@ -160,88 +235,40 @@ export class World {
       }
     }
     await this.run(60_000);
-  }
-
-  check(): void {
-    const held = new Map<string, string>();
-    for (const host of this.hosts) {
-      for (const [container, address] of host.containers) {
-        const place = `${host.clusters.get(container)} ${address}`;
-        const other = held.get(place);
-        if (other !== undefined)
-          this.fail(`${place} is held by ${other} and by ${host.options.name}/${container}`);
-        held.set(place, `${host.options.name}/${container}`);
-      }
-    }
-    const believers: { start: number; end: number; name: string; cluster: string }[] = [];
-    for (const host of this.hosts) {
-      for (const { start, end } of host.node?.facts().pools[0]?.owned ?? []) {
-        believers.push({ start, end, name: host.options.name, cluster: host.node?.cluster ?? "none" });
-      }
-    }
-    believers.sort((a, b) => (a.cluster === b.cluster ? a.start - b.start : a.cluster < b.cluster ? -1 : 1));
-    believers.forEach((range, i) => {
-      const next = believers[i + 1];
-      const clones = next?.name === range.name;
-      if (next?.cluster === range.cluster && !clones && next.start < range.end)
-        this.fail(`${range.name} and ${next.name} both own offset ${next.start}`);
-    });
+    this.throwPending();
   }
 
   async checkQuiet(): Promise<void> {
-    this.check();
-    const [first] = this.hosts;
-    const rings = this.hosts.map((h) => ringText(h.node?.facts().pools[0]?.ring?.ranges));
-    for (const [i, ring] of rings.entries()) {
-      if (ring !== rings[0]) this.fail(`ring of p${i} differs: ${ring} / ${rings[0]}`);
-    }
-    const owned = (first?.node?.facts().pools[0]?.ring?.ranges ?? []).reduce(
-      (sum, r) => sum + r.end - r.start,
-      0,
-    );
-    const size = first?.node?.config.universes[0]?.size;
-    if (owned !== size) this.fail(`${owned} of ${size} offsets have an owner`);
-    for (const host of this.hosts) {
-      const view = host.node?.endpoints().byAddress;
-      const truth = this.hosts
-        .flatMap((h) => [...h.containers.values()].map((cidr) => `${cidr.split("/")[0]}@${h.options.name}`))
-        .sort();
-      const seen = [...(view ?? [])].map(([address, endpoint]) => `${address}@${endpoint.peer}`).sort();
-      const missing = truth.filter((t) => !seen.includes(t) && this.#committed(t));
-      const extra = seen.filter((s) => !truth.includes(s));
-      if (missing.length + extra.length > 0)
-        this.fail(`${host.options.name} lacks ${missing.join()} and invents ${extra.join()}`);
-      if ((await host.storedRing()) !== rings[0])
-        this.fail(`ring on the disk of ${host.options.name} differs from its memory`);
-    }
+    this.throwPending();
+    checkQuiet(this);
   }
 
   fail(what: string): never {
-    throw new Error(
-      `${what}\nafter ${this.tally.events} events at ${this.schedule.now()} ms; repeat with WEAVE_SEED=${this.#options.seed}\n${this.#log.slice(-25).join("\n")}`,
+    const violation = new Violation(
+      `${what}\nafter ${this.measures.events} events at ${this.schedule.now()} ms; repeat with WEAVE_SEED=${this.options.seed}\n${this.#log.slice(-25).join("\n")}`,
+      what,
+      this.measures.events,
     );
+    this.broken(violation);
+    throw violation;
   }
 
-  #committed(endpoint: string): boolean {
-    const [address, name] = endpoint.split("@");
-    const host = this.hosts.find((h) => h.options.name === name);
-    return (
-      host?.node
-        ?.attachments()
-        .some((a) => a.mac !== undefined && a.addresses.some((cidr) => cidr.startsWith(`${address}/`))) ??
-      false
-    );
-  }
-
-  #pick<T>(list: readonly T[]): T {
+  pick<T>(list: readonly T[]): T {
     return list[this.random.below(list.length)] as T;
   }
+}
 
-  #note(text: string): void {
-    this.#log.push(`${this.schedule.now()} ${text}`);
-    if (this.#log.length > 200) this.#log.splice(0, 100);
+/** Something that must not be. */
+export class Violation extends Error {
+  readonly what: string;
+  readonly event: number;
+
+  constructor(message: string, what: string, event: number) {
+    super(message);
+    this.what = what;
+    this.event = event;
   }
 }
 
 /** Address of the i-th host. */
-export const addressOf = (i: number): string => `10.0.0.${i + 1}`;
+export const addressOf = (i: number): string => `10.0.${i >> 8}.${(i & 255) + 1}`;
