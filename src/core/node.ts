@@ -31,10 +31,9 @@ import {
   type UnicastBody,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
-import { Council, type Entered, type Era } from "./ipam/council.ts";
-import type { Configuration } from "./ipam/configuration.ts";
-import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
 import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
+import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
+import { Council, type Entered, type Era } from "./ipam/council.ts";
 import { Membership } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
 import { introduction } from "./mesh/hello.ts";
@@ -45,7 +44,6 @@ import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
 import {
   configurationOps,
-  doubtfulOp,
   type Exposure,
   entryOp,
   forgetOp,
@@ -165,7 +163,9 @@ export class Node {
       const { configuration } = this.#stored;
       // Schema 1 had the configuration in its rings.
       const [decided] =
-        configuration === undefined ? [] : configurationOps(configuration.configuration, configuration.joined);
+        configuration === undefined
+          ? []
+          : configurationOps(configuration.configuration, configuration.joined);
       const identity = identityOps(name, nickname, incarnation);
       out.push(persist(decided === undefined ? identity : [...identity, decided], true));
     }
@@ -370,7 +370,8 @@ export class Node {
       case "config": {
         const theirs = configurationFromWire(frame.configuration);
         this.#membership.neighbourIs(link, theirs, now, out);
-        if (this.#council.heard(theirs, frame.yields === true, now, out) === "older") this.#tell(link, now, out);
+        if (this.#council.heard(theirs, frame.yields === true, now, out) === "older")
+          this.#tell(link, now, out);
         break;
       }
       case "digest":
@@ -621,7 +622,8 @@ export class Node {
     this.#forgetOthers(out);
     this.#introduceAs();
     this.#gossip.eraChanged(now);
-    for (const link of this.#mesh.links()) if (this.#membership.lacks(link, configuration)) this.#tell(link, now, out);
+    for (const link of this.#mesh.links())
+      if (this.#membership.lacks(link, configuration)) this.#tell(link, now, out);
     this.#membership.moved(now, out);
     this.#publishSelf(now, out);
     out.push({ type: "datapath" });
@@ -657,7 +659,10 @@ export class Node {
   /** Who has not joined anything yet was removed from nothing. */
   #isKnownMember(name: string): boolean {
     const record = this.peers().get(name);
-    return this.#council.isMember(name, record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER));
+    return this.#council.isMember(
+      name,
+      record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER),
+    );
   }
 
   /** Tell a neighbour what was decided last. */
@@ -670,7 +675,11 @@ export class Node {
   }
 
   /** Whether a neighbour that says this of itself should hear our configuration. */
-  #isBehind(theirs: Partial<Era> & { decision?: number | undefined }): boolean {
+  #isBehind(theirs: {
+    cluster?: string | undefined;
+    epoch?: number | undefined;
+    decision?: number | undefined;
+  }): boolean {
     const ours = this.#council.gossipEra();
     if (ours === undefined) return false;
     if (theirs.cluster !== ours.cluster || theirs.epoch === undefined) return true;
@@ -703,16 +712,28 @@ export class Node {
   #whyNoRing(): { message: string; hint: string } {
     const waiting = this.#mesh
       .targets()
-      .filter(({ state, peer }) => state !== "self" && (peer === undefined || this.#mesh.linkTo(peer) === undefined))
+      .filter(
+        ({ state, peer }) =>
+          state !== "self" && (peer === undefined || this.#mesh.linkTo(peer) === undefined),
+      )
       .map(({ address }) => address);
     const away = waiting.length === 0 ? "" : `; not connected: ${waiting.join(", ")}`;
     if (this.cluster !== undefined)
-      return { message: `the ranges have not been heard yet${away}`, hint: "look at: weave status connections" };
+      return {
+        message: `the ranges have not been heard yet${away}`,
+        hint: "look at: weave status connections",
+      };
     const { expect, init, foundCommand } = this.config;
     if (expect !== undefined)
-      return { message: `no peer of cluster ${expect} answers yet${away}`, hint: "look at: weave status connections" };
+      return {
+        message: `no peer of cluster ${expect} answers yet${away}`,
+        hint: "look at: weave status connections",
+      };
     if (init.kind === "observer")
-      return { message: `nobody has founded a cluster yet, and this host is an observer${away}`, hint: "look at: weave status connections" };
+      return {
+        message: `nobody has founded a cluster yet, and this host is an observer${away}`,
+        hint: "look at: weave status connections",
+      };
     const { there, expected, needed } = this.#council.founding();
     return {
       message: `founding: ${there.length} of ${expected} hosts answer, ${needed} needed${away}`,
@@ -728,8 +749,13 @@ export class Node {
 }
 
 /** Where somebody says it belongs. */
-const eraOf = ({ cluster, epoch }: { cluster?: string | undefined; epoch?: number | undefined }): Era | undefined =>
-  cluster === undefined || epoch === undefined ? undefined : { cluster, epoch };
+const eraOf = ({
+  cluster,
+  epoch,
+}: {
+  cluster?: string | undefined;
+  epoch?: number | undefined;
+}): Era | undefined => (cluster === undefined || epoch === undefined ? undefined : { cluster, epoch });
 
 export interface NodeFacts {
   readonly mesh: Mesh;

@@ -18,7 +18,11 @@ import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
 import type { Vote } from "./ipam/acceptor.ts";
 import { type Configuration, founded } from "./ipam/configuration.ts";
-import { configurationFromWire, configurationSchema, configurationToWire } from "./ipam/configuration-wire.ts";
+import {
+  configurationFromWire,
+  configurationSchema,
+  configurationToWire,
+} from "./ipam/configuration-wire.ts";
 import { type OwnedRange, type Ring, wellFormed } from "./ipam/ring.ts";
 import type { StoreOp } from "./store-op.ts";
 
@@ -143,7 +147,13 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     const [kind, ...rest] = key.split("/");
     if (kind === "ring") {
       const { universe, founding, ranges } = read(ringRecord, key, value);
-      const owned = ranges.map(([start, end, version, owner, made = 1]) => ({ start, end, version, owner, made }));
+      const owned = ranges.map(([start, end, version, owner, made = 1]) => ({
+        start,
+        end,
+        version,
+        owner,
+        made,
+      }));
       const whole = wellFormed(owned, 2 ** MAX_UNIVERSE_BITS, Number.MAX_SAFE_INTEGER);
       if (!/^[0-7]$/.test(rest[0] ?? "") || !whole) throw damaged(key, "ranges out of order or bounds");
       rings.set(Number(rest[0]), { universe, ranges: owned });

@@ -139,7 +139,7 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
 }
 
 export function view(node: Node) {
-  const { mesh, pools, startedAt, underlay } = node.facts();
+  const { mesh, pools, startedAt, underlay, council } = node.facts();
   const { config } = node;
   const { bridge, vxlan } = node.datapath();
   return {
@@ -147,7 +147,7 @@ export function view(node: Node) {
     name: config.name,
     nickname: config.nickname,
     ...(node.cluster === undefined ? {} : { cluster: node.cluster }),
-    founders: [...(pools[0]?.ring?.founding.founders ?? [])],
+    founders: [...(council.configuration?.founders ?? [])],
     underlay,
     bridge,
     vxlan,

@@ -92,7 +92,11 @@ const frame = z.discriminatedUnion("t", [
    * What was decided last: on adoption to every neighbour, and the answer to whoever is behind or of another cluster.
    * `yields`: the sender's cluster was never used, or it is alone in it with nothing in use, and would give it up.
    */
-  z.looseObject({ t: z.literal("config"), configuration: configurationSchema, yields: z.boolean().optional() }),
+  z.looseObject({
+    t: z.literal("config"),
+    configuration: configurationSchema,
+    yields: z.boolean().optional(),
+  }),
   /** "You are not on my tree": send me fingerprints instead of changes. */
   z.looseObject({ t: z.literal("prune") }),
   /** The opposite. */

@@ -20,7 +20,12 @@ export function ballotToWire(body: BallotBody, cluster: string | undefined): Bal
       const { accepted, ...rest } = body;
       if (accepted === undefined) return { ...where, ...rest, round };
       const [at, by] = accepted.round;
-      return { ...where, ...rest, round, accepted: { round: [at, by], value: configurationToWire(accepted.value) } };
+      return {
+        ...where,
+        ...rest,
+        round,
+        accepted: { round: [at, by], value: configurationToWire(accepted.value) },
+      };
     }
   }
 }

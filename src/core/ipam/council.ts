@@ -235,13 +235,7 @@ export class Council {
   }
 
   /** A message of a ballot. Returns false when its sender is behind and should have our configuration. */
-  message(
-    from: string,
-    body: BallotBody,
-    cluster: string | undefined,
-    now: Instant,
-    out: Effect[],
-  ): boolean {
+  message(from: string, body: BallotBody, cluster: string | undefined, now: Instant, out: Effect[]): boolean {
     const ours = this.#configuration;
     if (cluster !== ours?.cluster) return ours === undefined || cluster !== undefined;
     if (body.epoch <= (ours?.epoch ?? 0)) return false;
@@ -310,7 +304,11 @@ export class Council {
       if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
-        this.#run(this.#ballot?.propose((all) => founded(this.#freshId(), all), now), now, out);
+        this.#run(
+          this.#ballot?.propose((all) => founded(this.#freshId(), all), now),
+          now,
+          out,
+        );
     } else if (this.#review !== undefined && now >= this.#review) this.#reviewVoters(now, out);
   }
 
@@ -371,9 +369,7 @@ export class Council {
     if (voter !== undefined && voter.incarnation === incarnation) return false;
     if (this.#host.init.kind === "seed" || this.#vote?.epoch === 1) return false; // it is one of the founders
     return (
-      voter !== undefined ||
-      c.founders?.includes(name) === true ||
-      c.remaining?.names.includes(name) === true
+      voter !== undefined || c.founders?.includes(name) === true || c.remaining?.names.includes(name) === true
     );
   }
 
@@ -611,9 +607,7 @@ export class Council {
   #tellFounded(out: Effect[]): void {
     const c = this.#configuration;
     if (c !== undefined)
-      out.push(
-        event("founded", "info", { cluster: c.cluster, founders: (c.founders ?? []).join() }),
-      );
+      out.push(event("founded", "info", { cluster: c.cluster, founders: (c.founders ?? []).join() }));
   }
 
   #freshId(): string {

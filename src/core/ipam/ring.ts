@@ -106,7 +106,10 @@ export class Ring {
 
   /** Nothing was ever allocated, given or taken: the founder may drop it and join another ring. */
   isPristine(): boolean {
-    return this.#ranges.every((r) => r.version === 1 && r.made === 1) && new Set(this.#ranges.map((r) => r.owner)).size <= 1;
+    return (
+      this.#ranges.every((r) => r.version === 1 && r.made === 1) &&
+      new Set(this.#ranges.map((r) => r.owner)).size <= 1
+    );
   }
 
   ownerOf(offset: number): string | undefined {

@@ -54,6 +54,11 @@ export class Space {
     this.#freed.set(offset, at);
   }
 
+  /** Last known in use at a removed peer: handed out last. */
+  doubt(offset: number): void {
+    if (!this.#held.has(offset)) this.free(offset, Date.UTC(3000, 0));
+  }
+
   /** Ranges changed: offsets below the marks may be fresh again. */
   ownedChanged(): void {
     this.#scanned.clear();
