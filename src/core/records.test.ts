@@ -27,7 +27,7 @@ function disk(...ops: readonly StoreOp[]): Map<string, unknown> {
 }
 
 const founding = { cluster: "c1", epoch: 1, founders: ["alice", "bob"] };
-const ring = Ring.found(256, founding);
+const ring = Ring.found(256, founding.founders);
 const allocation: AllocationRecord = {
   network: "weave",
   containerId: "c0ffee",
@@ -98,7 +98,7 @@ describe("readState", () => {
       nickname: "host-a",
       incarnation: "disk",
       targets: ["192.0.2.2:6783", "bob"],
-      rings: new Map([[0, { universe: "10.32.0.0/24", founding, ranges: ring.ranges }]]),
+      rings: new Map([[0, { universe: "10.32.0.0/24", ranges: ring.ranges }]]),
       exposed: [{ cidr: "10.32.0.1/24", masquerade: true }],
       allocations: [allocation, pending],
       freed: [
@@ -162,9 +162,8 @@ describe("readState", () => {
     ["targets", "bob"],
     ["targets", [1]],
     ["exposed", [{ cidr: "10.32.0.1/24" }]],
-    ["ring/0", { universe: "10.32.0.0/24", ranges: [] }],
     ["ring/0", { universe: "10.32.0.0/24", founding, ranges: [[0, 256, "alice"]] }],
-    ["ring/0", { universe: "10.32.0.0/24", founding: { ...founding, epoch: 0 }, ranges: [] }],
+    ["ring/0", { universe: "10.32.0.0/24", founding: { ...founding, cluster: 0 }, ranges: [] }],
     ["allocation/weave/c1/eth0", { ...pending, addresses: [] }],
     ["allocation/weave/c1/eth0", { ...pending, committed: undefined }],
     ["allocation/weave/c1/eth0", null],

@@ -159,8 +159,8 @@ describe("entries and ranges", () => {
     const entry = { origin: "alice", key: "self", version: 3, value: { a: 1 } };
     expect(entryToWire(entry)).toEqual(["alice", "self", 3, { a: 1 }]);
     expect(entryFromWire(entryToWire(entry))).toEqual(entry);
-    const range = { start: 1, end: 2, version: 3, owner: "bob" };
-    expect(rangeToWire(range)).toEqual([1, 2, 3, "bob"]);
+    const range = { start: 1, end: 2, version: 3, owner: "bob", made: 4 };
+    expect(rangeToWire(range)).toEqual([1, 2, 3, "bob", 4]);
     expect(rangeFromWire(rangeToWire(range))).toEqual(range);
   });
 });
