@@ -57,6 +57,7 @@ function rig() {
     detach: unused,
     look: unused,
     hostEnds: unused,
+    clear: unused,
     deadNetns: unused,
     close: unused,
   };

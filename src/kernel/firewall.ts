@@ -15,7 +15,7 @@ import {
 } from "./firewall-sets.ts";
 import { followPortMaps } from "./flows.ts";
 import type { Host } from "./host.ts";
-import { renderTable, ruleCount, TABLE } from "./nftables.ts";
+import { removeTable, renderTable, ruleCount, TABLE } from "./nftables.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { countRules } from "./rtnetlink/nft-rule.ts";
 import { changeSets, type Element, listSet } from "./rtnetlink/nft-set.ts";
@@ -110,6 +110,15 @@ export class Firewall {
       faults.push(...setFaults(held, state, table));
     }
     return sets === 0 ? [`${table} is missing`] : faults;
+  }
+
+  /** Delete the table; false when there was none. */
+  async remove(): Promise<boolean> {
+    this.#loaded = undefined;
+    const held = await listSet(this.#netfilter(), { table: TABLE, set: "overlay4" });
+    if (held === undefined && (await countRules(this.#netfilter(), TABLE)) === 0) return false;
+    await this.#nft(removeTable());
+    return true;
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import { closeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import type { Kernel } from "../ports/kernel.ts";
 import { attach } from "./attach.ts";
+import { clear } from "./clear.ts";
 import { Datapath } from "./datapath/datapath.ts";
 import { deadNetns } from "./dead-netns.ts";
 import { Detacher } from "./detach.ts";
@@ -99,6 +100,11 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     async deadNetns(ids) {
       await parts();
       return deadNetns(ids);
+    },
+    async clear(devices) {
+      const { links, datapath } = await parts();
+      datapath.observe();
+      return clear(links, firewall, devices);
     },
     async close() {
       const { links, table, detacher } = await parts();

@@ -15,8 +15,7 @@ export const TABLE = "weave";
 export function renderTable(firewall: FirewallState, bridge: string): string {
   if (!/^[\w.@-]{1,15}$/.test(bridge)) throw new WeaveError("internal", `not an interface name: ${bridge}`);
   return [
-    `table inet ${TABLE} {}`,
-    `delete table inet ${TABLE}`,
+    removeTable().trimEnd(),
     `table inet ${TABLE} {`,
     ...setsOf(firewall).flatMap(renderSet),
     ...chain("guard", "type filter hook prerouting priority raw", guardRules(bridge)),
@@ -67,6 +66,11 @@ export function renderTable(firewall: FirewallState, bridge: string): string {
     "}",
     "",
   ].join("\n");
+}
+
+/** Deletes the table, and does not fail when there is none. */
+export function removeTable(): string {
+  return `table inet ${TABLE} {}\ndelete table inet ${TABLE}\n`;
 }
 
 /** How many rules the table has, whatever stands in its sets. */

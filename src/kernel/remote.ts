@@ -74,6 +74,7 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
     look: (netns, ifname) => call("look", netns, ifname),
     hostEnds: () => call("hostEnds"),
     deadNetns: (ids) => call("deadNetns", ids),
+    clear: (devices) => call("clear", devices),
     close() {
       closing ??= (async () => {
         try {

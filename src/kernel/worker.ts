@@ -50,6 +50,8 @@ function call(request: Request): Promise<unknown> {
       return kernel.hostEnds();
     case "deadNetns":
       return kernel.deadNetns(...request.args);
+    case "clear":
+      return kernel.clear(...request.args);
     case "close":
       return kernel.close();
   }

@@ -122,5 +122,11 @@ export interface Kernel {
   hostEnds(): Promise<ReadonlyMap<string, HostEnd>>;
   /** Those of `ids` (Netns.id) whose namespace is known to exist no more. One that cannot be judged is not among them. */
   deadNetns(ids: readonly string[]): Promise<ReadonlySet<string>>;
+  /**
+   * Remove from this host what weave ever made: host ends with their names and what shapes them, the two devices (only if
+   * they are of the kinds weave makes), the rule to the routes, the firewall table. Containers lose their network. What
+   * was removed, in words for people; empty when nothing was there. Everything is tried before the first error is thrown.
+   */
+  clear(devices: { readonly bridge: string; readonly vxlan: string }): Promise<readonly string[]>;
   close(): Promise<void>;
 }

@@ -607,5 +607,25 @@ route 0.0.0.0/0 via 10.32.0.1 dev eth0
       expect(gone).toEqual([...numbers.map(() => true), false]);
       expect(await ports()).toEqual([]);
     });
+
+    test("clear takes away all that was made, for containers, too, and may be called again", async () => {
+      const routes = ["172.20.0.9"];
+      await harness.kernel.apply(stateWith({ routes }));
+      const path = harness.addNetns();
+      await attach(path, { bandwidth: { egress: { rate: 1e6, burst: 1e6 } } });
+      const devices = { bridge: "weave", vxlan: "vxlan-6784" };
+      const removed = await harness.kernel.clear(devices);
+      expect(removed).toEqual(expect.arrayContaining(["link del vxlan-6784", "link del weave"]));
+      expect(removed).toContain("nft delete table inet weave");
+      expect(await harness.render()).toBe("");
+      expect(await harness.renderNetns(path)).toBe("");
+      expect(await harness.kernel.clear(devices)).toEqual([]);
+      // Also by a process that made nothing of it, and what was cleared can be made again.
+      await harness.kernel.apply(stateWith());
+      expect(await harness.render()).toBe(LINKS + REMOTE + SETS);
+      await harness.restart();
+      expect(await harness.kernel.clear(devices)).not.toEqual([]);
+      expect(await harness.render()).toBe("");
+    });
   });
 }

@@ -11,13 +11,13 @@ import { type Random, seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
 import { Runner } from "../../src/daemon/runner.ts";
 import type { AddressWish } from "../../src/ports/attachments.ts";
-import type { Store, StoreOp } from "../../src/ports/store.ts";
+import type { StoreOp } from "../../src/ports/store.ts";
 import type { Transport } from "../../src/ports/transport.ts";
 import { type HostClock, type LineFaults, unruly } from "./faults.ts";
 import type { FrameReader } from "./frames.ts";
 import type { Measures } from "./measures.ts";
 import { piecesOf, type RingTuple } from "./ring-text.ts";
-import { type Bug, sabotagedStore, sabotagedTransport } from "./sabotage.ts";
+import { type Bug, type DirectStore, sabotagedStore, sabotagedTransport } from "./sabotage.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Witness } from "./witness.ts";
 
@@ -49,7 +49,7 @@ export interface Surroundings {
   /** Something that must not be was seen where it would be swallowed. */
   broken(error: unknown): void;
   /** Every frame that leaves a host, for a trace. */
-  onFrame?(from: string, conn: number, text: string): void;
+  onFrame(from: string, conn: number, text: string): void;
 }
 
 export class Host {
@@ -233,7 +233,7 @@ export class Host {
         if (!this.#burn()) return;
         this.#witnessWords(text);
         measures.sent(text);
-        this.#world.onFrame?.(this.name, conn, text);
+        this.#world.onFrame(this.name, conn, text);
         inner.send(conn, text, options);
       },
       close: (conn, reason) => this.#burn() && inner.close(conn, reason),
@@ -241,8 +241,8 @@ export class Host {
     };
   }
 
-  #fusedStore(inner: Store): Store {
-    const write: Store["write"] = (ops, options) => {
+  #fusedStore(inner: DirectStore): DirectStore {
+    const write: DirectStore["write"] = (ops, options) => {
       inner.write(ops, options);
       this.#witnessWrite(ops);
       return undefined;

@@ -2,7 +2,7 @@
 // of one host: the product has no such switch.
 import type { MemoryStore } from "../../src/adapters/store-memory.ts";
 import { encodeFrame } from "../../src/core/gossip/frames.ts";
-import type { Store, StoreOp } from "../../src/ports/store.ts";
+import type { StoreOp } from "../../src/ports/store.ts";
 import type { Transport } from "../../src/ports/transport.ts";
 import { passedOn } from "./faults.ts";
 import type { FrameReader } from "./frames.ts";
@@ -28,7 +28,10 @@ export const BUGS = {
 } as const;
 export type Bug = keyof typeof BUGS;
 
-export function sabotagedStore(bug: Bug | undefined, inner: MemoryStore): Store {
+/** A store that answers at once. */
+export type DirectStore = Omit<MemoryStore, "crash">;
+
+export function sabotagedStore(bug: Bug | undefined, inner: MemoryStore): DirectStore {
   const later: StoreOp[] = [];
   return {
     load: async () => {

@@ -11,6 +11,7 @@ import { Measures } from "./measures.ts";
 import { checkQuiet } from "./quiet.ts";
 import type { Bug } from "./sabotage.ts";
 import { Schedule } from "./schedule.ts";
+import { frameText } from "./trace.ts";
 import { Witness } from "./witness.ts";
 
 export interface WorldOptions {
@@ -105,6 +106,15 @@ export class World implements Surroundings {
     this.#log.push(line);
     if (this.#log.length > 200) this.#log.splice(0, 100);
   };
+
+  onFrame(from: string, conn: number, text: string): void {
+    const { trace } = this.options;
+    if (trace === undefined) return;
+    const link = this.host(from).node?.facts().mesh.link(conn);
+    trace(
+      `${this.schedule.now()} ${from} -> ${link?.peer?.name ?? link?.remoteAddress ?? "?"} ${frameText(text)}`,
+    );
+  }
 
   /** Run on until the answer is there. */
   async answer<T>(asked: Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@
 // the host itself sends anything.
 import { contains, parseAddress, parseCidr } from "../../core/address/cidr.ts";
 import { addRoute, deleteRoute, listRoutes, type Route } from "../rtnetlink/route.ts";
-import { addRule, listRules } from "../rtnetlink/rule.ts";
+import { addRule, deleteRule, listRules } from "../rtnetlink/rule.ts";
 import type { NetlinkPort, NetlinkSocket } from "../rtnetlink/socket.ts";
 
 interface Bridge {
@@ -33,6 +33,17 @@ export async function deleteBridgeRoute(
   address: string,
 ): Promise<void> {
   await deleteRoute(socket, { dst: cidrOf(address), oif: bridge, onlink: false, table: TABLE });
+}
+
+/** Take away the rules that led to our table; the routes went with the bridge. What was there, in words for people. */
+export async function removeBridgeRules(socket: NetlinkPort, bridgeName: string): Promise<readonly string[]> {
+  const removed: string[] = [];
+  for (const rule of await listRules(socket)) {
+    if (rule.iif !== bridgeName || rule.table !== TABLE) continue;
+    if (await deleteRule(socket, rule))
+      removed.push(`rule del iif ${bridgeName} lookup ${TABLE} (IPv${rule.family})`);
+  }
+  return removed;
 }
 
 /** Without the rule that leads to it, a route is as good as none: it is then made again, and the rule with it. */

@@ -6,6 +6,7 @@ import { WeaveError } from "../../core/errors.ts";
 import type { HostFacts, Kernel, RouteSpec } from "../../ports/kernel.ts";
 import { describe, type Holding, movesIn, nothingWanted, plan, record, type Step } from "../datapath/plan.ts";
 import { hostEndMac } from "../mac.ts";
+import { TABLE } from "../nftables.ts";
 import { kernelError } from "../rtnetlink/errors.ts";
 import { damage, faultsOf, shapingFaultsOf } from "./damage.ts";
 import { changeFirewall, changeLinks, changeLoopbackPorts, changePorts } from "./links.ts";
@@ -93,6 +94,20 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     }
     carryOut(steps.deletes, changes);
     return { changes, failures: [] };
+  };
+
+  const clear = ({ bridge, vxlan }: Parameters<Kernel["clear"]>[0]): readonly string[] => {
+    const removed = [...host.veths.keys()].map((name) => `link del ${name}`);
+    for (const { inside, ifname } of host.veths.values()) inside.delete(ifname);
+    host.veths.clear();
+    if (host.links !== undefined) removed.push(`link del ${vxlan}`, `link del ${bridge}`);
+    if (host.links?.firewall !== undefined) removed.push(`nft delete table inet ${TABLE}`);
+    host.links = undefined;
+    host.holding = nothingHeld();
+    host.loopbackPorts = false;
+    wanted = nothingWanted();
+    fresh = true;
+    return removed;
   };
 
   return {
@@ -193,6 +208,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         );
       }),
     deadNetns: (ids) => act("deadNetns", () => new Set(ids.filter((id) => namespaces.isDead(id)))),
+    clear: (devices) => act("clear", () => clear(devices)),
     close: () =>
       act("close", () => {
         appliedLast = undefined;

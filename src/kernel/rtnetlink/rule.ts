@@ -5,6 +5,7 @@ import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { AF_INET, AF_INET6 } from "./wire.ts";
 
 const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
 const RTM_GETRULE = 34;
 const FRA_IIFNAME = 3;
 const FRA_PRIORITY = 6;
@@ -27,6 +28,18 @@ export async function addRule(socket: NetlinkPort, rule: Rule): Promise<void> {
     await socket.request(subject, RTM_NEWRULE, encodeRule(rule), NLM_F_CREATE | NLM_F_EXCL);
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
+/** Delete a rule; false when there was none. */
+export async function deleteRule(socket: NetlinkPort, rule: Rule): Promise<boolean> {
+  const subject = { operation: "rule delete", object: `iif ${rule.iif} lookup ${rule.table}` };
+  try {
+    await socket.request(subject, RTM_DELRULE, encodeRule(rule));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
   }
 }
 

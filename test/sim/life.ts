@@ -1,0 +1,150 @@
+// The life of a simulated cluster from its first launch to the last check: containers come and go, faults strike, then all
+// heals and everything is compared. What the command `npm run sim` and the tests of many peers run.
+import { type Fault, type LineFaults, NO_LINE_FAULTS } from "./faults.ts";
+import type { Host } from "./host.ts";
+import type { Bug } from "./sabotage.ts";
+import { World, type WorldOptions } from "./world.ts";
+
+export interface LifeOptions {
+  readonly seed: number;
+  readonly peers: number;
+  /** Simulated, from when all are up. */
+  readonly minutes: number;
+  readonly faults: ReadonlySet<Fault>;
+  /** ADDs and DELs during these minutes. */
+  readonly operations: number;
+  readonly universe: string;
+  readonly bug?: Bug;
+  readonly trace?: (line: string) => void;
+  /** Told what phase begins. */
+  readonly say?: (text: string) => void;
+}
+
+/** Containers a host runs on average once it has lived for a while. */
+const CONTAINERS = 3;
+/** How often each fault strikes, per simulated minute. */
+const PER_MINUTE = {
+  /** Of each hundred peers, or of all if there are fewer. */
+  crash: 1,
+  partition: 1,
+  clockskew: 1,
+} as const;
+const MINUTE_MS = 60_000;
+const SECOND_MS = 1_000;
+
+/** Frames that break their connection, when "loss" is on: a connection breaks every some thousand frames. */
+const LOSS = 0.0001;
+const LINE: LineFaults = { reorder: 0.01, duplicate: 0.01, lostOnTheWay: 0.02 };
+
+export class Life {
+  readonly world: World;
+  readonly #options: LifeOptions;
+  #partitionEnds: number | undefined;
+
+  constructor(options: LifeOptions) {
+    this.#options = options;
+    const { seed, peers, universe, faults, bug, trace } = options;
+    const world: WorldOptions = {
+      seed,
+      peers,
+      universe,
+      // Of many peers each loss is told to all: a thousand peers lose no more connections than a hundred do.
+      lossProbability: faults.has("loss") ? LOSS * Math.min(1, 30 / peers) : 0,
+      lineFaults: {
+        ...NO_LINE_FAULTS,
+        ...(faults.has("reorder") ? { reorder: LINE.reorder } : {}),
+        ...(faults.has("duplicate") ? { duplicate: LINE.duplicate } : {}),
+        ...(faults.has("loss") ? { lostOnTheWay: LINE.lostOnTheWay } : {}),
+      },
+      clockSkew: faults.has("clockskew"),
+      shareValues: peers > 100,
+      ...(bug === undefined ? {} : { bug: { host: `p${Math.floor(peers / 2)}`, bug } }),
+      ...(trace === undefined ? {} : { trace }),
+    };
+    this.world = new World(world);
+  }
+
+  /** Everything in order. Throws Violation. */
+  async run(): Promise<void> {
+    const { world } = this;
+    const { say = () => {}, minutes, peers } = this.#options;
+    say(`launching ${peers} peers`);
+    await world.startAll(Math.max(2 * SECOND_MS, 20 * peers));
+    await world.run(10 * SECOND_MS);
+    say(`living for ${minutes} minutes`);
+    await this.#live(minutes * MINUTE_MS);
+    say("healing");
+    await world.settle();
+    say("comparing");
+    await world.checkQuiet();
+  }
+
+  async #live(forMs: number): Promise<void> {
+    const { world } = this;
+    const { operations, faults, peers } = this.#options;
+    const end = world.schedule.now() + forMs;
+    const pause = forMs / operations;
+    const hundreds = Math.max(1, peers / 100);
+    let done = 0;
+    /** Moments of faults come at random, as often as their rate says. */
+    const due = (perMinute: number, stepMs: number): boolean =>
+      world.random.next() < (perMinute * stepMs) / MINUTE_MS;
+    const stepMs = Math.max(pause, 10);
+    while (world.schedule.now() < end) {
+      for (; done < operations && done * pause < forMs - (end - world.schedule.now()); done++)
+        this.#operate();
+      if (faults.has("crash") && due(PER_MINUTE.crash * hundreds, stepMs)) this.#crash();
+      if (faults.has("partition")) this.#part(due(PER_MINUTE.partition, stepMs));
+      if (faults.has("clockskew") && due(PER_MINUTE.clockskew * hundreds, stepMs))
+        world.pick(world.hosts).clock?.jump(world.random.below(MINUTE_MS));
+      await this.#launch(stepMs);
+      await world.run(stepMs);
+    }
+  }
+
+  /** An ADD or a DEL somewhere, so that hosts have about as many containers as they should. */
+  #operate(): void {
+    const { world } = this;
+    const host = world.pick(world.hosts);
+    if (host.runner === undefined) return;
+    const have = host.containers.size;
+    if (world.random.below(2 * CONTAINERS) >= have) world.add(host);
+    else world.remove(host, world.pick([...host.containers.keys()]));
+  }
+
+  #crash(): void {
+    const { world } = this;
+    const host = world.pick(world.hosts);
+    if (host.runner === undefined) return;
+    if (world.random.below(2) === 0) world.crash(host);
+    else {
+      world.measures.crashes++;
+      host.lightFuse(1 + world.random.below(30));
+    }
+  }
+
+  /** Mostly a few are cut off for a while, now and then half of all. */
+  #part(strikes: boolean): void {
+    const { world } = this;
+    const now = world.schedule.now();
+    if (this.#partitionEnds !== undefined) {
+      if (now < this.#partitionEnds) return;
+      this.#partitionEnds = undefined;
+      world.heal();
+    } else if (strikes) {
+      this.#partitionEnds = now + (5 + world.random.below(60)) * SECOND_MS;
+      world.partition(world.random.below(5) === 0 ? 0.5 : Math.min(0.3, (1 + world.random.below(10)) / 100));
+    }
+  }
+
+  /** Those that are down come back after a while. */
+  async #launch(stepMs: number): Promise<void> {
+    const { world } = this;
+    const down: Host[] = world.hosts.filter((host) => host.runner === undefined);
+    for (const host of down)
+      if (world.random.next() < stepMs / (15 * SECOND_MS)) {
+        await host.start();
+        world.throwPending();
+      }
+  }
+}
