@@ -326,7 +326,7 @@ describe("a link", () => {
 describe("refusals", () => {
   const strangers: readonly (readonly [string, Partial<Hello>])[] = [
     ["clone", { name: "alice", uid: "another-uid" }],
-    ["protocol", { protocol: { min: 2, max: 3 } }],
+    ["protocol", { protocol: { min: 3, max: 4 } }],
     ["protocol", { protocol: { min: 0, max: 0 } }],
     ["range-mismatch", { universes: ["10.48.0.0/12"] }],
     ["range-mismatch", { universes: ["10.32.0.0/12", "fd00::/80"] }],
