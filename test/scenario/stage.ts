@@ -1,6 +1,6 @@
 // The hosts of a scenario: the simulator's hosts (real core, real effect runner) by the names the scenario gives them,
-// with what an operator or a runtime does to them. After every event it is looked whether an address is held twice or
-// an offset owned twice. Knows nothing of the language; perform.ts translates.
+// with what an operator or a runtime does to them. The simulator's witness looks on: an address held twice or an offset
+// owned twice ends the scenario. Knows nothing of the language; perform.ts translates.
 import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
 import {
   createMemoryNetwork,
@@ -9,12 +9,17 @@ import {
 } from "../../src/adapters/transport-memory.ts";
 import { decodeFrame } from "../../src/core/gossip/frames.ts";
 import type { Node } from "../../src/core/node.ts";
-import { type Random, seededRandom } from "../../src/core/random.ts";
+import { seededRandom } from "../../src/core/random.ts";
 import type { Reply, Request } from "../../src/core/requests.ts";
 import { type Problem, problemsOf } from "../../src/core/status.ts";
 import type { AddressWish } from "../../src/ports/attachments.ts";
-import { Host, ringText } from "../sim/host.ts";
+import { HostClock, NO_LINE_FAULTS } from "../sim/faults.ts";
+import { FrameReader } from "../sim/frames.ts";
+import { Host, type Surroundings } from "../sim/host.ts";
+import { Measures } from "../sim/measures.ts";
+import { piecesOf, ringText } from "../sim/ring-text.ts";
 import { Schedule } from "../sim/schedule.ts";
+import { Witness } from "../sim/witness.ts";
 import type { LaunchOptions } from "./language.ts";
 
 /** Everything is answered before the CNI forwarder gives up (docs/wire.md, ASK_PATIENCE_MS), or is a defect. */
@@ -40,22 +45,23 @@ interface Machine {
 export class Stage {
   readonly schedule = new Schedule();
   readonly #network: MemoryNetwork;
-  readonly #random: Random;
+  readonly #surroundings: Surroundings;
   readonly #range: string;
   readonly #machines: ReadonlyMap<string, Machine>;
   readonly #lose: { readonly message: string; readonly from: string }[] = [];
   readonly #log: string[] = [];
-  events = 0;
+  /** What the witness saw; kept until time passes, since it may be seen where the core would swallow it. */
+  #broken: unknown;
 
   constructor(options: { readonly seed: number; readonly range: string; readonly hosts: readonly string[] }) {
     this.#range = options.range;
-    this.#random = seededRandom(options.seed);
     const network = createMemoryNetwork({
       scheduler: this.schedule,
       random: seededRandom(options.seed + 1),
       link: { latencyMs: LATENCY_MS, lossProbability: 0 },
     });
     this.#network = { ...bound(network), endpoint: (address) => this.#lossy(network.endpoint(address)) };
+    this.#surroundings = this.#around(options.seed);
     const machine = (i: number): Machine => ({
       address: `10.0.0.${i + 1}`,
       host: undefined,
@@ -100,10 +106,11 @@ export class Stage {
     host.kill();
   }
 
-  /** The machine gets an empty disk; its containers are gone with the old one. */
+  /** The machine burns, with its containers; another disk is in it when it is launched again. */
   loseDisk(name: string): void {
     const machine = this.#machine(name);
-    if (machine.host?.runner !== undefined) this.kill(name);
+    this.#hostOf(name).powerLoss();
+    this.#surroundings.witness.diskLost(this.peerName(name));
     machine.host = undefined;
     machine.disks++;
     this.#note(`${name} lost its disk`);
@@ -143,8 +150,12 @@ export class Stage {
       await this.answer(host.remove(container));
       return;
     }
+    const [address, cluster] = [host.containers.get(container), host.clusters.get(container)];
     host.containers.delete(container);
     machine.journal.push(container);
+    if (address === undefined || cluster === undefined)
+      throw new Error(`there is no ${container} on ${name}`);
+    this.#surroundings.witness.released(cluster, address, { host: host.name, container });
   }
 
   /** Any other request to the daemon of that host. */
@@ -175,9 +186,8 @@ export class Stage {
   async run(forMs: number): Promise<void> {
     const until = this.schedule.now() + forMs;
     while (this.schedule.step(until)) {
-      this.events++;
       await Promise.resolve(); // answers of requests arrive between events
-      this.#check();
+      if (this.#broken !== undefined) throw this.#broken;
     }
   }
 
@@ -222,7 +232,7 @@ export class Stage {
   }
 
   /** Why the running hosts do not agree with each other, with their disks and with what runs; undefined when they do. */
-  async disagreement(): Promise<string | undefined> {
+  disagreement(): string | undefined {
     const [first, ...others] = this.running;
     if (first === undefined) return "nobody runs";
     const ring = this.ring(first);
@@ -235,7 +245,8 @@ export class Stage {
     if (owned !== pool?.universe.size) return `${owned} of ${pool?.universe.size} addresses have an owner`;
     const truth = this.#published();
     for (const name of this.running) {
-      if ((await this.#hostOf(name).storedRing()) !== ring) return `the disk of ${name} has another ring`;
+      const stored = piecesOf(this.#hostOf(name).disk.record("ring/0"))?.pieces;
+      if (ringText(stored) !== ring) return `the disk of ${name} has another ring`;
       const seen = [...this.node(name).endpoints().byAddress]
         .filter(([, { label }]) => label !== "expose")
         .map(([address, { peer }]) => `${address} of ${peer}`)
@@ -257,28 +268,27 @@ export class Stage {
       .join(", ");
   }
 
-  /** No address twice, no offset with two owners, in one cluster. */
-  #check(): void {
-    const holders = new Map<string, string>();
-    const owned: { cluster: string; start: number; end: number; name: string }[] = [];
-    for (const [name, { host }] of this.#machines) {
-      for (const [container, address] of host?.containers ?? []) {
-        const place = `${address} in cluster ${host?.clusters.get(container)}`;
-        const other = holders.get(place);
-        if (other !== undefined)
-          throw new Error(`${place} is held by ${other} and by ${container} on ${name}`);
-        holders.set(place, `${container} on ${name}`);
-      }
-      const cluster = host?.node?.cluster ?? "none";
-      for (const { start, end } of host?.node?.facts().pools[0]?.owned ?? [])
-        owned.push({ cluster, start, end, name });
-    }
-    owned.sort((a, b) => (a.cluster === b.cluster ? a.start - b.start : a.cluster < b.cluster ? -1 : 1));
-    for (const [i, range] of owned.entries()) {
-      const next = owned[i + 1];
-      if (next?.cluster === range.cluster && next.start < range.end)
-        throw new Error(`${range.name} and ${next.name} both own offset ${next.start}`);
-    }
+  #around(seed: number): Surroundings {
+    const { schedule } = this;
+    return {
+      network: this.#network,
+      schedule,
+      random: seededRandom(seed),
+      witness: new Witness((what) => {
+        throw new Error(what);
+      }),
+      measures: new Measures(),
+      reader: new FrameReader(),
+      lineFaults: NO_LINE_FAULTS,
+      clock: () => new HostClock(schedule, { rate: 1, offset: 0 }),
+      bugOf: () => undefined,
+      running: () => this.running,
+      note: (text) => this.#note(text),
+      broken: (error) => {
+        this.#broken ??= error;
+      },
+      onFrame: () => {},
+    };
   }
 
   #newHost(name: string, machine: Machine, targets: readonly string[], options: LaunchOptions): Host {
@@ -296,10 +306,7 @@ export class Stage {
         ...(seed === undefined ? {} : { seed }),
       },
       createMemoryDisk(),
-      this.#network,
-      this.schedule,
-      this.#random,
-      (text) => this.#note(text),
+      this.#surroundings,
     );
   }
 
