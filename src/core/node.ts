@@ -57,8 +57,6 @@ import { type Request, refusal } from "./requests.ts";
 /** So many corrections of our own peer record within this time are a clone's doing. */
 const CLONE_ECHOES = 5;
 const CLONE_MEMORY_MS = 300_000;
-/** A host with nothing in use gives way to another cluster when no member of its own answered for so long. */
-const YIELD_PATIENCE_MS = 30_000;
 /** Hops a unicast may take; beyond it views of the topology disagree. */
 const MAX_HOPS = 16;
 
@@ -73,10 +71,7 @@ export class Node {
   readonly #desk: Desk;
   #underlay: string;
   readonly #neighbourhood: Neighbourhood;
-  readonly #membership: Membership;
-  readonly #council: Council;
-  /** The ring came from another peer since the start. */
-  #joinedNow = false;
+  readonly #cluster: Cluster;
   #endpoints: ReturnType<typeof viewOf> | undefined;
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
@@ -102,57 +97,53 @@ export class Node {
       self: config.name,
       channels: this.#channels,
       rings: () => this.#pools.map((pool) => pool.ring),
-      era: () => this.#council.gossipEra(),
+      era: () => this.#cluster.council.gossipEra(),
     });
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
-    this.#council = new Council(
+    this.#cluster = new Cluster(
       {
-        self: { name: config.name, incarnation: config.incarnation },
-        init: config.init,
-        expect: config.expect,
+        config,
         random,
-        universes: config.universes.map((universe) => universe.text).join(),
-        records: () => this.peers(),
-        reachable: () => this.topology().reachable,
-        unreachable: () => this.#neighbourhood.unreachable,
-        owners: () => this.#owners(),
-        otherTargets: () => this.#mesh.targets().filter(({ state }) => state !== "self").length,
-        isUnused: () => this.#pools.every((pool) => pool.isUnused()),
-        isAbandoned: (now) => this.#isAbandoned(now),
-        label: (peer) => this.#neighbourhood.label(peer),
-        send: (to, body, cluster, out) => this.#send(to, ballotToWire(body, cluster), out),
-        entered: (change, now, out) => this.#entered(change, now, out),
+        mesh: this.#mesh,
+        gossip: this.#gossip,
+        pools: this.#pools,
+        channels: this.#channels,
+        neighbourhood: this.#neighbourhood,
+        send: (to, body, out) => this.#send(to, body, out),
+        publishSelf: (now, out) => this.#publishSelf(now, out),
+        doubt: (addresses, out) => this.#desk.doubt(addresses, out),
+        recordsChanged: () => {
+          this.#neighbourhood.recordsChanged();
+          this.#endpoints = undefined;
+        },
       },
       stored,
     );
-    this.#membership = new Membership(config.name, this.#pools, this.#mesh, this.#gossip, this.#council);
-    for (const [index, { ranges }] of stored.rings) this.#pools[index]?.restore(ranges);
-    for (const pool of this.#pools) pool.enter(this.#council.era?.epoch ?? 1, this.#council.isStale);
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
       endpoints: this.#channel(ENDPOINTS),
       bridgeMac: this.bridgeMac,
       spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
       ringChanged: (universe, fresh, now, out) =>
-        this.#membership.ringChanged(universe, fresh, undefined, now, out),
+        this.#cluster.membership.ringChanged(universe, fresh, undefined, now, out),
       reachable: () => this.topology().reachable,
       ask: (donor, body, out) => {
-        const { era } = this.#council;
+        const { era } = this.#cluster.council;
         return era !== undefined && this.#send(donor, { ...body, ...era }, out);
       },
       label: (peer) => this.#neighbourhood.label(peer),
-      whyNoRing: () => this.#whyNoRing(),
+      whyNoRing: () => this.#cluster.whyNoRing(),
       foreignEndpoints: () => [...this.endpoints().byAddress].filter(([, { peer }]) => peer !== config.name),
       ownPorts: [
         { protocol: "tcp", hostPort: config.port, containerPort: config.port },
         { protocol: "udp", hostPort: config.vxlanPort, containerPort: config.vxlanPort },
       ],
-      mayAllocate: () => !this.#joinedNow || this.#gossip.isSynced(),
+      mayAllocate: () => !this.#cluster.joinedNow || this.#gossip.isSynced(),
     });
   }
 
   /** Identity of the cluster; undefined before it is founded or found. */
   get cluster(): string | undefined {
-    return this.#council.era?.cluster;
+    return this.#cluster.council.era?.cluster;
   }
 
   start(now: Instant): readonly Effect[] {
@@ -172,8 +163,7 @@ export class Node {
     const targets = this.config.targets ?? this.#stored.targets ?? [];
     if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
     this.#mesh.setTargets(targets, true, now);
-    this.#introduceAs();
-    this.#council.start(now, out);
+    this.#cluster.start(now, out);
     this.#publishSelf(now, out);
     this.#desk.republish(now, out);
     out.push({ type: "datapath" });
@@ -183,7 +173,7 @@ export class Node {
 
   handle(input: Input, now: Instant): readonly Effect[] {
     const out: Effect[] = [];
-    if (this.#council.ended) return out;
+    if (this.#cluster.council.ended) return out;
     switch (input.type) {
       case "conn-up":
         this.#mesh.up(input, now, out);
@@ -197,7 +187,7 @@ export class Node {
       case "conn-down":
         this.#linkChanges(this.#mesh.down(input.conn, input.reason, now), now, out);
         if (input.reason.code === "name-taken" && this.cluster === undefined)
-          this.#council.rejoin("name-taken", out);
+          this.#cluster.council.rejoin("name-taken", out);
         break;
       case "dial-failed": {
         const target = this.#mesh.dialFailed(input.dial, input.message, now);
@@ -210,14 +200,14 @@ export class Node {
         break;
       case "cancel":
         this.#desk.cancel(input.id, out);
-        this.#council.cancel(input.id);
+        this.#cluster.council.cancel(input.id);
         break;
       case "deadline":
         break;
     }
     this.#afterwards(now, input.type === "deadline" ? now - input.scheduled : 0, out);
     // Nothing follows the end.
-    const end = this.#council.ended ? out.find(({ type }) => type === "rejoin") : undefined;
+    const end = this.#cluster.council.ended ? out.find(({ type }) => type === "rejoin") : undefined;
     return end === undefined ? out : [...out.filter((effect) => effect !== end), end];
   }
 
@@ -227,7 +217,7 @@ export class Node {
       this.#gossip.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
-      this.#council.nextDeadline(),
+      this.#cluster.council.nextDeadline(),
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -312,11 +302,11 @@ export class Node {
       startedAt: this.#startedAt,
       underlay: this.#underlay,
       unreachable: this.#neighbourhood.unreachable,
-      foreign: this.#membership.foreign,
-      council: this.#council,
+      foreign: this.#cluster.membership.foreign,
+      council: this.#cluster.council,
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
-      whyNoRing: () => this.#whyNoRing(),
+      whyNoRing: () => this.#cluster.whyNoRing(),
     };
   }
 
@@ -363,15 +353,15 @@ export class Node {
         this.#mesh.pong(link, now);
         break;
       case "sums":
-        this.#membership.neighbourIs(link, eraOf(frame), now, out);
+        this.#cluster.membership.neighbourIs(link, eraOf(frame), now, out);
         this.#gossip.sums(conn, frame, now, out);
-        if (this.#isBehind(frame)) this.#tell(link, now, out);
+        if (this.#cluster.isBehind(frame)) this.#cluster.tell(link, now, out);
         break;
       case "config": {
         const theirs = configurationFromWire(frame.configuration);
-        this.#membership.neighbourIs(link, theirs, now, out);
-        if (this.#council.heard(theirs, frame.yields === true, now, out) === "older")
-          this.#tell(link, now, out);
+        this.#cluster.membership.neighbourIs(link, theirs, now, out);
+        if (this.#cluster.council.heard(theirs, frame.yields === true, now, out) === "older")
+          this.#cluster.tell(link, now, out);
         break;
       }
       case "digest":
@@ -382,7 +372,7 @@ export class Node {
         break;
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
-        const fresh = this.#membership.heardRing(frame.universe, frame, ranges, conn, now, out);
+        const fresh = this.#cluster.membership.heardRing(frame.universe, frame, ranges, conn, now, out);
         this.#gossip.judge(conn, fresh, frame.repair === true, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, now);
         break;
@@ -394,7 +384,7 @@ export class Node {
         this.#gossip.grafted(conn);
         break;
       case "to":
-        if (frame.to === this.config.name) this.#addressed(frame.from, decodeBody(frame.body), now, out);
+        if (frame.to === this.config.name) this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
         else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
         break;
     }
@@ -406,7 +396,7 @@ export class Node {
     const entries = this.#gossip.push(conn, frame);
     const self = this.config.name;
     // A clone somewhere beyond our neighbours would answer each of our answers for ever.
-    const admitted = entries.filter((entry) => this.#admits(frame.channel, entry));
+    const admitted = entries.filter((entry) => this.#cluster.admits(frame.channel, entry));
     const heard = this.#hasClone(now) ? admitted.filter((e) => e.origin !== self) : admitted;
     if (frame.channel === ENDPOINTS)
       this.#desk.mind(
@@ -437,16 +427,16 @@ export class Node {
       if (type === "established") {
         out.push(event("connected", "info", data));
         this.#gossip.linkUp(link.conn, false, now);
-        this.#membership.neighbourIs(link, eraOf(link.peer), now, out);
-        if (this.#isBehind(link.peer)) {
-          this.#tell(link, now, out);
+        this.#cluster.membership.neighbourIs(link, eraOf(link.peer), now, out);
+        if (this.#cluster.isBehind(link.peer)) {
+          this.#cluster.tell(link, now, out);
           if (link.peer.cluster === undefined) this.#gossip.introduce(link.conn, out);
         }
         this.#adoptUnderlay(link);
       } else {
         out.push(event("disconnected", "info", { ...data, why: reason?.message ?? "" }));
         this.#gossip.linkDown(link.conn, now);
-        this.#membership.neighbourLeft(link);
+        this.#cluster.membership.neighbourLeft(link);
       }
     }
     if (changes.length > 0) this.#publishSelf(now, out);
@@ -469,7 +459,7 @@ export class Node {
         break;
       case "remove":
       case "join-cluster":
-        this.#council.request(id, request, now, out);
+        this.#cluster.council.request(id, request, now, out);
         return;
       case "leave":
         out.push(reply(id, refusal("internal", "not built yet")));
@@ -482,51 +472,14 @@ export class Node {
     out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
   }
 
-  #addressed(from: string, body: UnicastBody | undefined, now: Instant, out: Effect[]): void {
-    switch (body?.k) {
-      case undefined:
-        break;
-      case "ask": {
-        const answer = this.#membership.asked(from, body, now, out);
-        if (answer !== undefined) this.#send(from, answer, out);
-        else this.#correct(from, body, out);
-        break;
-      }
-      case "answer":
-        this.#membership.answered(from, body, now, out);
-        break;
-      case "prepare":
-      case "promise":
-      case "accept":
-      case "accepted":
-        if (!this.#council.message(from, ballotFromWire(body), body.cluster, now, out))
-          this.#correct(from, body, out);
-        break;
-      case "config": {
-        const theirs = configurationFromWire(body.configuration);
-        if (this.#council.heard(theirs, false, now, out) === "older") this.#correct(from, theirs, out);
-        break;
-      }
-      default:
-        break;
-    }
-  }
-
-  /** Somebody speaks of an epoch that is not ours: whoever is behind learns of the later one, and begins again. */
-  #correct(to: string, theirs: { cluster?: string | undefined; epoch: number }, out: Effect[]): void {
-    const c = this.#council.configuration;
-    if (c !== undefined && theirs.cluster === c.cluster)
-      this.#send(to, { k: "config", configuration: configurationToWire(c) }, out);
-  }
-
   /** What follows every input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
     const topology = this.topology();
-    if (topology !== this.#reviewed) this.#council.topologyChanged(now);
+    if (topology !== this.#reviewed) this.#cluster.council.topologyChanged(now);
     this.#reviewed = topology;
-    this.#council.tick(now, out);
-    if (this.#council.ended) return;
+    this.#cluster.council.tick(now, out);
+    if (this.#cluster.council.ended) return;
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
@@ -568,7 +521,7 @@ export class Node {
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#neighbourhood.linksChanged();
     const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
-    const { joined, candidate } = this.#council;
+    const { joined, candidate } = this.#cluster.council;
     const links = this.#mesh
       .links()
       .map((l) => l.peer.name)
@@ -597,149 +550,12 @@ export class Node {
   #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
     const hop = this.topology().nextHop.get(frame.to);
     const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
-    if (link === undefined || this.#membership.foreign.has(link.peer.name)) return false;
+    if (link === undefined || this.#cluster.membership.foreign.has(link.peer.name)) return false;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
     return true;
   }
 
-  // --- configurations ---
-
-  /** Another configuration holds: ranges, gossip, links and what others know of us follow. */
-  #entered({ configuration, joined, before, afresh }: Entered, now: Instant, out: Effect[]): void {
-    const { epoch, founders } = configuration;
-    const newcomer = before === undefined || afresh;
-    for (const pool of this.#pools) {
-      if (afresh) pool.drop();
-      if (newcomer && founders !== undefined) pool.found(founders);
-      pool.enter(epoch, this.#council.isStale);
-    }
-    this.#joinedNow ||= newcomer && !(founders?.length === 1 && founders[0] === this.config.name);
-    const rings = this.#pools.flatMap((_, index) => {
-      const records = this.#membership.ringRecords(index);
-      return records.length === 0 && afresh ? [noRingOp(index)] : records;
-    });
-    out.push(persist([...configurationOps(configuration, joined), ...rings], true));
-    this.#forgetOthers(out);
-    this.#introduceAs();
-    this.#gossip.eraChanged(now);
-    for (const link of this.#mesh.links())
-      if (this.#membership.lacks(link, configuration)) this.#tell(link, now, out);
-    this.#membership.moved(now, out);
-    this.#publishSelf(now, out);
-    out.push({ type: "datapath" });
-  }
-
-  /** What peers said that belong to the cluster no more; their addresses may still be in use there. */
-  #forgetOthers(out: Effect[]): void {
-    if (this.#council.configuration?.remaining === undefined) return;
-    const endpoints = this.#channel(ENDPOINTS);
-    const gone = new Set(
-      [...this.#channels.values()]
-        .flatMap((map) => map.origins())
-        .filter((origin) => origin !== this.config.name && !this.#isKnownMember(origin)),
-    );
-    for (const { origin, value } of endpoints.live())
-      if (gone.has(origin)) this.#desk.doubt(parseEndpoint(value)?.addresses ?? [], out);
-    for (const [channel, map] of this.#channels)
-      for (const origin of gone)
-        for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
-    if (gone.size === 0) return;
-    this.#neighbourhood.recordsChanged();
-    this.#endpoints = undefined;
-  }
-
-  /** Whether an entry is of somebody who belongs here. What a removed peer said must not come back through a third. */
-  #admits(channel: string, { origin, value }: Entry): boolean {
-    if (this.#council.configuration?.remaining === undefined || origin === this.config.name) return true;
-    if (channel !== PEERS) return this.#isKnownMember(origin);
-    const said = parsePeerRecord(value);
-    return this.#council.isMember(origin, said === undefined ? 0 : (said.joined ?? Number.MAX_SAFE_INTEGER));
-  }
-
-  /** Who has not joined anything yet was removed from nothing. */
-  #isKnownMember(name: string): boolean {
-    const record = this.peers().get(name);
-    return this.#council.isMember(
-      name,
-      record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER),
-    );
-  }
-
-  /** Tell a neighbour what was decided last. */
-  #tell(link: Link, now: Instant, out: Effect[]): void {
-    const { configuration } = this.#council;
-    if (configuration === undefined) return;
-    const yields = this.#council.yields(now) ? { yields: true } : {};
-    const frame = { t: "config", configuration: configurationToWire(configuration), ...yields } as const;
-    out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
-  }
-
-  /** Whether a neighbour that says this of itself should hear our configuration. */
-  #isBehind(theirs: {
-    cluster?: string | undefined;
-    epoch?: number | undefined;
-    decision?: number | undefined;
-  }): boolean {
-    const ours = this.#council.gossipEra();
-    if (ours === undefined) return false;
-    if (theirs.cluster !== ours.cluster || theirs.epoch === undefined) return true;
-    if (theirs.epoch !== ours.epoch) return theirs.epoch < ours.epoch;
-    return theirs.decision !== undefined && theirs.decision !== ours.decision;
-  }
-
-  #introduceAs(): void {
-    const { era, joined } = this.#council;
-    this.#mesh.belongs = era === undefined || joined === undefined ? {} : { ...era, joined };
-  }
-
-  *#owners(): Generator<string> {
-    for (const pool of this.#pools)
-      for (const range of pool.ring?.ranges ?? []) if (!this.#council.isStale(range)) yield range.owner;
-  }
-
-  /** Nothing is in use here, and no other member has answered for long. */
-  #isAbandoned(now: Instant): boolean {
-    if (this.#pools.some((pool) => pool.space.heldOffsets().next().done !== true)) return false;
-    const away = this.#neighbourhood.unreachable;
-    return [...this.peers()].every(([name, { joined }]) => {
-      if (name === this.config.name || joined === undefined) return true;
-      return (away.get(name) ?? now) + YIELD_PATIENCE_MS <= now;
-    });
-  }
-
   // --- small things ---
-
-  #whyNoRing(): { message: string; hint: string } {
-    const waiting = this.#mesh
-      .targets()
-      .filter(
-        ({ state, peer }) =>
-          state !== "self" && (peer === undefined || this.#mesh.linkTo(peer) === undefined),
-      )
-      .map(({ address }) => address);
-    const away = waiting.length === 0 ? "" : `; not connected: ${waiting.join(", ")}`;
-    if (this.cluster !== undefined)
-      return {
-        message: `the ranges have not been heard yet${away}`,
-        hint: "look at: weave status connections",
-      };
-    const { expect, init, foundCommand } = this.config;
-    if (expect !== undefined)
-      return {
-        message: `no peer of cluster ${expect} answers yet${away}`,
-        hint: "look at: weave status connections",
-      };
-    if (init.kind === "observer")
-      return {
-        message: `nobody has founded a cluster yet, and this host is an observer${away}`,
-        hint: "look at: weave status connections",
-      };
-    const { there, expected, needed } = this.#council.founding();
-    return {
-      message: `founding: ${there.length} of ${expected} hosts answer, ${needed} needed${away}`,
-      hint: `start the others; or, to found with this host alone: ${foundCommand}`,
-    };
-  }
 
   #channel(name: string): OriginMap {
     const map = this.#channels.get(name);
@@ -747,15 +563,6 @@ export class Node {
     return map;
   }
 }
-
-/** Where somebody says it belongs. */
-const eraOf = ({
-  cluster,
-  epoch,
-}: {
-  cluster?: string | undefined;
-  epoch?: number | undefined;
-}): Era | undefined => (cluster === undefined || epoch === undefined ? undefined : { cluster, epoch });
 
 export interface NodeFacts {
   readonly mesh: Mesh;

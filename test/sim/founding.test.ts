@@ -1,6 +1,6 @@
 // Who founds, who joins, who gives way: the real core in a small simulated world.
 import { describe, expect, it } from "vitest";
-import { problemsOf } from "../../src/core/status.ts";
+import { problemsOf } from "../../src/core/problems.ts";
 import { addressOf, World } from "./world.ts";
 
 const [A, B, C] = [addressOf(0), addressOf(1), addressOf(2)];

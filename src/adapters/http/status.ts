@@ -1,7 +1,8 @@
 // The core's picture as the API shows it: instants as ISO text, and what only this process knows added.
 import type { Status } from "../../api/status.ts";
 import type { Node } from "../../core/node.ts";
-import { type Problem, problemsOf, view } from "../../core/status.ts";
+import { type Problem, problemsOf } from "../../core/problems.ts";
+import { view } from "../../core/status.ts";
 
 export interface ProcessFacts {
   readonly version: string;
