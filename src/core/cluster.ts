@@ -39,6 +39,24 @@ export interface ClusterParts {
   recordsChanged(): void;
 }
 
+/** Ranges of removed peers on their way to this host. */
+export interface Taking {
+  readonly addresses: number;
+  /** Names of the former owners. */
+  readonly of: readonly string[];
+  /** Names of those who have not answered. */
+  readonly waitingFor: readonly string[];
+  readonly since: Instant;
+}
+
+/** An address of a container here that another host holds. */
+export interface Lost {
+  readonly address: string;
+  readonly holder: string;
+  readonly by: string;
+  readonly since: Instant;
+}
+
 export class Cluster {
   readonly #parts: ClusterParts;
   readonly council: Council;
@@ -77,6 +95,14 @@ export class Cluster {
   /** The configuration came from another peer since the start. */
   get joinedNow(): boolean {
     return this.#joinedNow;
+  }
+
+  taking(): Taking | undefined {
+    return undefined;
+  }
+
+  lost(): readonly Lost[] {
+    return [];
   }
 
   start(now: Instant, out: Effect[]): void {
@@ -129,7 +155,8 @@ export class Cluster {
 
   /** Whether an entry is of somebody who belongs here. What a removed peer said must not come back through a third. */
   admits(channel: string, { origin, value }: Entry): boolean {
-    if (this.council.configuration?.remaining === undefined || origin === this.#parts.config.name) return true;
+    if (this.council.configuration?.remaining === undefined || origin === this.#parts.config.name)
+      return true;
     if (channel !== PEERS) return this.#isKnownMember(origin);
     const said = parsePeerRecord(value);
     return this.council.isMember(origin, said === undefined ? 0 : (said.joined ?? Number.MAX_SAFE_INTEGER));
@@ -138,10 +165,7 @@ export class Cluster {
   /** Who has not joined anything yet was removed from nothing. */
   #isKnownMember(name: string): boolean {
     const record = this.#parts.neighbourhood.records().get(name);
-    return this.council.isMember(
-      name,
-      record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER),
-    );
+    return this.council.isMember(name, record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER));
   }
 
   /** Tell a neighbour what was decided last. */
@@ -257,5 +281,10 @@ export class Cluster {
 }
 
 /** Where somebody says it belongs. */
-export const eraOf = ({ cluster, epoch }: { cluster?: string | undefined; epoch?: number | undefined }): Era | undefined =>
-  cluster === undefined || epoch === undefined ? undefined : { cluster, epoch };
+export const eraOf = ({
+  cluster,
+  epoch,
+}: {
+  cluster?: string | undefined;
+  epoch?: number | undefined;
+}): Era | undefined => (cluster === undefined || epoch === undefined ? undefined : { cluster, epoch });

@@ -12,6 +12,7 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
+import { Cluster, eraOf, type Lost, type Taking } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { overlayMtu, plan } from "./datapath/plan.ts";
@@ -20,7 +21,7 @@ import { type Effect, event, type Input, type Instant, persist, reply } from "./
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
 import { toAttachment } from "./endpoints/book.ts";
 import { Desk } from "./endpoints/desk.ts";
-import { type Conflict, ENDPOINTS, type Endpoint, parseEndpoint, viewOf } from "./endpoints/endpoint.ts";
+import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
 import { masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
 import {
   decodeBody,
@@ -31,24 +32,20 @@ import {
   type UnicastBody,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
-import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
-import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
-import { Council, type Entered, type Era } from "./ipam/council.ts";
-import { Membership } from "./ipam/membership.ts";
+import { configurationFromWire } from "./ipam/configuration-wire.ts";
+import type { Council } from "./ipam/council.ts";
 import { Pool } from "./ipam/pool.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
-import { PEER_KEY, PEERS, type PeerRecord, parsePeerRecord } from "./mesh/peer-record.ts";
+import { PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
 import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
 import {
   configurationOps,
   type Exposure,
   entryOp,
-  forgetOp,
   identityOps,
-  noRingOp,
   type StoredState,
   targetsOp,
 } from "./records.ts";
@@ -304,6 +301,8 @@ export class Node {
       unreachable: this.#neighbourhood.unreachable,
       foreign: this.#cluster.membership.foreign,
       council: this.#cluster.council,
+      taking: this.#cluster.taking(),
+      lost: this.#cluster.lost(),
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
       whyNoRing: () => this.#cluster.whyNoRing(),
@@ -384,7 +383,8 @@ export class Node {
         this.#gossip.grafted(conn);
         break;
       case "to":
-        if (frame.to === this.config.name) this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
+        if (frame.to === this.config.name)
+          this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
         else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
         break;
     }
@@ -571,6 +571,10 @@ export interface NodeFacts {
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
   readonly council: Council;
+  /** What this host takes over as heir, and from whom it still needs an answer. */
+  readonly taking: Taking | undefined;
+  /** Addresses of containers here that others hold since this host began anew. */
+  readonly lost: readonly Lost[];
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
   readonly fullSince: (now: Instant) => Instant | undefined;
   readonly cloneSince: (now: Instant) => Instant | undefined;

@@ -143,7 +143,7 @@ function ipam(node: Node, pool: Pool, index: number) {
 }
 
 function owner(node: Node, pool: Pool, name: string, own: readonly OwnedRange[], used: number) {
-  const { unreachable } = node.facts();
+  const { unreachable, council } = node.facts();
   const self = name === node.config.name;
   const nickname = node.peers().get(name)?.nickname ?? name;
   const since = unreachable.get(name);
