@@ -41,6 +41,9 @@ const handlers: ControlHandlers = {
   status: () => status,
   connect: unused,
   expose: unused,
+  rmpeer: unused,
+  reset: unused,
+  join: unused,
   stop: () => ({ pid: 42 }),
   cni: unused,
 };

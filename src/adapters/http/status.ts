@@ -9,8 +9,25 @@ export interface ProcessFacts {
   readonly pid: number;
   readonly listen: { readonly host: string; readonly port: number };
   readonly settled: boolean;
+  /** The newest state that was set aside. */
+  readonly setAside?: { readonly file: string; readonly reason: string; readonly at: number };
   readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
 }
+
+type View = ReturnType<typeof view>;
+type Range = View["ipam"][number];
+
+/** What the core tells of decisions, as soon as it makes any. */
+type Picture = Omit<View, "ipam"> & {
+  readonly configuration?: Omit<NonNullable<Status["configuration"]>, "lineage"> & {
+    readonly lineage: readonly (Omit<NonNullable<Status["configuration"]>["lineage"][number], "at"> & {
+      readonly at: number;
+    })[];
+  };
+  readonly ipam: readonly (Omit<Range, "owners"> & {
+    readonly owners: readonly (Range["owners"][number] & { readonly unreachableSince?: number })[];
+  })[];
+};
 
 export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Status {
   const kernel: readonly Problem[] = facts.failures.map(({ object, message, since }) => ({
@@ -21,7 +38,8 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     command: "weave status --json",
   }));
   const problems = [...problemsOf(node, now), ...kernel];
-  const { bridge, vxlan, since, connections, peers, ...rest } = view(node);
+  const picture: Picture = view(node);
+  const { bridge, vxlan, since, connections, peers, configuration, ipam, ...rest } = picture;
   return {
     ok: problems.length === 0,
     problems: problems.map((p) => ({ ...p, since: iso(p.since) })),
@@ -29,6 +47,15 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     pid: facts.pid,
     since: iso(since),
     ...rest,
+    ...(configuration === undefined
+      ? {}
+      : {
+          configuration: {
+            ...configuration,
+            lineage: configuration.lineage.map(({ at, ...forced }) => ({ ...forced, at: iso(at) })),
+          },
+        }),
+    ...(facts.setAside === undefined ? {} : { setAside: { ...facts.setAside, at: iso(facts.setAside.at) } }),
     listen: { ...facts.listen },
     datapath: {
       bridge: bridge.name,
@@ -43,11 +70,13 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
       ...(at === undefined ? {} : { since: iso(at) }),
       ...(nextTry === undefined ? {} : { nextTry: iso(nextTry) }),
     })),
-    peers: peers.map(({ unreachableSince, ...p }) => ({
-      ...p,
-      ...(unreachableSince === undefined ? {} : { unreachableSince: iso(unreachableSince) }),
-    })),
+    peers: peers.map(withInstant),
+    ipam: ipam.map(({ owners, ...range }) => ({ ...range, owners: owners.map(withInstant) })),
   };
+}
+
+function withInstant<T extends { readonly unreachableSince?: number }>({ unreachableSince, ...rest }: T) {
+  return { ...rest, ...(unreachableSince === undefined ? {} : { unreachableSince: iso(unreachableSince) }) };
 }
 
 const iso = (at: number): string => new Date(at).toISOString();
