@@ -8,7 +8,6 @@ const instant = z.string();
 export const problem = z.object({
   /** Stable; docs/status.md lists them. */
   code: z.enum([
-    "no-founder", // peers are connected, nobody founded the cluster
     "waiting-for-peers", // launched with peers, none reachable, no ring yet
     "target-unreachable", // an address given to launch or connect cannot be reached
     "peer-unreachable", // a known peer has no path to us
@@ -44,7 +43,6 @@ export const status = z.object({
   nickname: z.string(),
   /** Identity of the cluster; absent before it is founded or found. */
   cluster: z.string().optional(),
-  founders: z.array(z.string()),
   /** What the last decision says; absent before there is a cluster. */
   configuration: z
     .object({
@@ -67,7 +65,7 @@ export const status = z.object({
     })
     .optional(),
   /** Addresses of containers here that another host holds since this one was removed. */
-  lost: z.array(z.object({ address: z.string(), holder: z.string(), by: z.string() })).optional(),
+  lost: z.array(z.object({ address: z.string(), holder: z.string(), by: z.string() })),
   /** The newest file with a state that this host set aside. */
   setAside: z.object({ file: z.string(), reason: z.string(), at: instant }).optional(),
   listen: z.object({ host: z.string(), port: z.int() }),

@@ -73,6 +73,8 @@ export class Node {
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
   #startedAt: Instant = 0;
+  /** As it was told others. */
+  #candidate: number | undefined;
   /** The topology the council has seen. */
   #reviewed: Topology | undefined;
   #synced = false;
@@ -480,6 +482,7 @@ export class Node {
     this.#reviewed = topology;
     this.#cluster.council.tick(now, out);
     if (this.#cluster.council.ended) return;
+    if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
@@ -522,6 +525,7 @@ export class Node {
     this.#neighbourhood.linksChanged();
     const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
     const { joined, candidate } = this.#cluster.council;
+    this.#candidate = candidate;
     const links = this.#mesh
       .links()
       .map((l) => l.peer.name)

@@ -14,7 +14,6 @@ export function view(node: Node) {
     name: config.name,
     nickname: config.nickname,
     ...(node.cluster === undefined ? {} : { cluster: node.cluster }),
-    founders: [...(node.facts().council.configuration?.founders ?? [])],
     ...configuration(node),
     lost: node.facts().lost.map(({ address, holder, by }) => ({ address, holder, by })),
     underlay,

@@ -9,9 +9,9 @@ import {
 } from "../../src/adapters/transport-memory.ts";
 import { decodeFrame } from "../../src/core/gossip/frames.ts";
 import type { Node } from "../../src/core/node.ts";
+import { type Problem, problemsOf } from "../../src/core/problems.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import type { Reply, Request } from "../../src/core/requests.ts";
-import { type Problem, problemsOf } from "../../src/core/problems.ts";
 import type { AddressWish } from "../../src/ports/attachments.ts";
 import { HostClock, NO_LINE_FAULTS } from "../sim/faults.ts";
 import { FrameReader } from "../sim/frames.ts";

@@ -15,7 +15,6 @@ const RANK: Readonly<Record<Problem["code"], number>> = {
   clone: 3,
   split: 4,
   "range-exhausted": 5,
-  "no-founder": 6,
   founding: 7,
   "waiting-for-peers": 8,
   "foreign-cluster": 9,

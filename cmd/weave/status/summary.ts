@@ -49,9 +49,10 @@ export function summary(status: Status): string {
     .join("\n");
 }
 
-function cluster({ cluster: id, founders }: Status): string {
+function cluster({ cluster: id, configuration }: Status): string {
   if (id === undefined) return "none yet";
-  return founders.length === 0 ? id : `${id}, founded by ${founders.join(", ")}`;
+  if (configuration === undefined) return id;
+  return `${id}, epoch ${configuration.epoch}, voters ${configuration.voters.map((v) => v.nickname).join(", ")}`;
 }
 
 function rangeUse({ range, state, used, owned, size, taking }: Status["ipam"][number]): string {

@@ -14,21 +14,6 @@ export interface ProcessFacts {
   readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
 }
 
-type View = ReturnType<typeof view>;
-type Range = View["ipam"][number];
-
-/** What the core tells of decisions, as soon as it makes any. */
-type Picture = Omit<View, "ipam"> & {
-  readonly configuration?: Omit<NonNullable<Status["configuration"]>, "lineage"> & {
-    readonly lineage: readonly (Omit<NonNullable<Status["configuration"]>["lineage"][number], "at"> & {
-      readonly at: number;
-    })[];
-  };
-  readonly ipam: readonly (Omit<Range, "owners"> & {
-    readonly owners: readonly (Range["owners"][number] & { readonly unreachableSince?: number })[];
-  })[];
-};
-
 export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Status {
   const kernel: readonly Problem[] = facts.failures.map(({ object, message, since }) => ({
     code: "datapath",
@@ -38,8 +23,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     command: "weave status --json",
   }));
   const problems = [...problemsOf(node, now), ...kernel];
-  const picture: Picture = view(node);
-  const { bridge, vxlan, since, connections, peers, configuration, ipam, ...rest } = picture;
+  const { bridge, vxlan, since, connections, peers, configuration, ipam, ...rest } = view(node);
   return {
     ok: problems.length === 0,
     problems: problems.map((p) => ({ ...p, since: iso(p.since) })),

@@ -93,6 +93,8 @@ export class Council {
   #configuration: Configuration | undefined;
   #joined = 0;
   #ballot: Ballot | undefined;
+  /** How many hosts the ballot of a founding was made for. */
+  #expected: number | undefined;
   /** As on disk. */
   #vote: Vote | undefined;
   #wants: readonly Want[] = [];
@@ -298,8 +300,10 @@ export class Council {
   }
 
   tick(now: Instant, out: Effect[]): void {
-    const ballot = this.#ballot;
-    if (ballot !== undefined) this.#run(ballot.tick(now), now, out);
+    // One of the targets has turned out to be this host itself.
+    const recounted = this.#configuration === undefined && this.#founding.expected() !== this.#expected;
+    if (recounted && this.#ballot?.state === "idle") this.#newBallot(now);
+    if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
     for (const want of this.#wants)
       if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
     if (this.#configuration === undefined) {
@@ -395,6 +399,7 @@ export class Council {
     const { self, random } = this.#host;
     const c = this.#configuration;
     const expected = this.#founding.expected();
+    this.#expected = expected;
     if (c !== undefined)
       this.#ballot = new Ballot(
         self,
