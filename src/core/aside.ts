@@ -49,6 +49,8 @@ export function asideOps(
   const ops: StoreOp[] = [];
   for (const [key, value] of records) {
     const [kind = ""] = key.split("/");
+    if (key === "configuration" && joins.safeParse(value).success)
+      ops.push({ type: "put", key: "left", value });
     if (FORGOTTEN.has(kind)) ops.push({ type: "del", key });
     else if (kind === "allocation") ops.push({ type: "put", key, value: former(value) });
     else if (kind === "exposed" && Array.isArray(value))
@@ -59,6 +61,9 @@ export function asideOps(
   if (expect !== undefined) ops.push({ type: "put", key: "expect", value: expect });
   return ops;
 }
+
+/** A cluster that gave itself up: its hosts that were away are told so when they come by. */
+const joins = z.object({ configuration: z.object({ joins: z.string() }) });
 
 /** Reads what `asideOps` left for the next starts. */
 export function anewOf(records: ReadonlyMap<string, unknown>): Anew {

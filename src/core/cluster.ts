@@ -2,11 +2,12 @@
 // configuration for pools, gossip, links and what is remembered of peers. Node hands in what arrives.
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
-import { type Effect, type Instant, persist } from "./effects.ts";
+import { type Effect, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
 import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
+import type { Configuration } from "./ipam/configuration.ts";
 import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
 import { Council, type Entered, type Era } from "./ipam/council.ts";
 import { Membership } from "./ipam/membership.ts";
@@ -15,7 +16,8 @@ import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEERS, parsePeerRecord } from "./mesh/peer-record.ts";
 import type { Random } from "./random.ts";
-import { configurationOps, forgetOp, noRingOp, type StoredState } from "./records.ts";
+import { configurationOps, forgetOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
+import { type Reply, type Request, refusal } from "./requests.ts";
 
 /** A host with nothing in use gives way to another cluster when no member of its own answered for so long. */
 const YIELD_PATIENCE_MS = 30_000;
@@ -63,9 +65,12 @@ export class Cluster {
   readonly membership: Membership;
   /** The configuration came from another peer since the start. */
   #joinedNow = false;
+  /** Last configuration of a cluster this host moved over from. */
+  readonly #left: Configuration | undefined;
 
   constructor(parts: ClusterParts, stored: StoredState) {
     this.#parts = parts;
+    this.#left = stored.left;
     const { config, random, mesh, gossip, pools, neighbourhood } = parts;
     this.council = new Council(
       {
@@ -105,6 +110,27 @@ export class Cluster {
     return [];
   }
 
+  /** An operator wants something decided. */
+  request(id: number, request: DecisionRequest, now: Instant, out: Effect[]): void {
+    switch (request.kind) {
+      case "remove":
+        this.council.remove(id, request.peers, request.force === true, now, out);
+        break;
+      case "leave":
+        out.push(reply(id, refusal("internal", "not built yet")));
+        break;
+      case "join-cluster": {
+        const known = [...new Set([...this.membership.foreign.values()].map(({ cluster }) => cluster))];
+        if (!known.includes(request.cluster)) out.push(reply(id, unknownCluster(request.cluster, known)));
+        else if (request.alone === true) {
+          out.push(reply(id, { ok: true }));
+          this.council.rejoin("joins", out, request.cluster);
+        } else this.council.giveUpFor(id, request.cluster, now, out);
+        break;
+      }
+    }
+  }
+
   start(now: Instant, out: Effect[]): void {
     this.introduceAs();
     this.council.start(now, out);
@@ -124,7 +150,8 @@ export class Cluster {
       const records = this.membership.ringRecords(index);
       return records.length === 0 && afresh ? [noRingOp(index)] : records;
     });
-    out.push(persist([...configurationOps(configuration, joined), ...rings], true));
+    const joinedIt = newcomer ? [unexpectOp] : [];
+    out.push(persist([...configurationOps(configuration, joined), ...joinedIt, ...rings], true));
     this.#forgetOthers(out);
     this.introduceAs();
     this.#parts.gossip.eraChanged(now);
@@ -168,26 +195,35 @@ export class Cluster {
     return this.council.isMember(name, record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER));
   }
 
-  /** Tell a neighbour what was decided last. */
+  /** Tell a neighbour what was decided last; one of a cluster this host moved over from, that it gave itself up. */
   tell(link: Link, now: Instant, out: Effect[]): void {
-    const { configuration } = this.council;
+    const configuration = this.#isOfLeft(this.membership.saidBy(link))
+      ? this.#left
+      : this.council.configuration;
     if (configuration === undefined) return;
     const yields = this.council.yields(now) ? { yields: true } : {};
     const frame = { t: "config", configuration: configurationToWire(configuration), ...yields } as const;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
   }
 
-  /** Whether a neighbour that says this of itself should hear our configuration. */
+  /** Whether a neighbour that says this of itself should hear a configuration from us. */
   isBehind(theirs: {
     cluster?: string | undefined;
     epoch?: number | undefined;
     decision?: number | undefined;
   }): boolean {
     const ours = this.council.gossipEra();
+    if (this.#isOfLeft(eraOf(theirs))) return true;
     if (ours === undefined) return false;
     if (theirs.cluster !== ours.cluster || theirs.epoch === undefined) return true;
     if (theirs.epoch !== ours.epoch) return theirs.epoch < ours.epoch;
     return theirs.decision !== undefined && theirs.decision !== ours.decision;
+  }
+
+  #isOfLeft(theirs: Era | undefined): boolean {
+    return (
+      this.#left !== undefined && theirs?.cluster === this.#left.cluster && theirs.epoch < this.#left.epoch
+    );
   }
 
   introduceAs(): void {
@@ -278,6 +314,19 @@ export class Cluster {
       hint: `start the others; or, to found with this host alone: ${foundCommand}`,
     };
   }
+}
+
+export type DecisionRequest = Extract<Request, { kind: "remove" | "leave" | "join-cluster" }>;
+
+/** A cluster nobody here is connected with: all would move to where nobody is. */
+function unknownCluster(cluster: string, known: readonly string[]): Reply {
+  const others =
+    known.length === 0 ? "no peer of another cluster is connected" : `connected: ${known.join(", ")}`;
+  return refusal(
+    "unknown-cluster",
+    `this host is connected with no peer of cluster ${cluster}; ${others}`,
+    "connect this host with one of its peers first: weave connect HOST",
+  );
 }
 
 /** Where somebody says it belongs. */

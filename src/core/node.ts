@@ -49,7 +49,7 @@ import {
   type StoredState,
   targetsOp,
 } from "./records.ts";
-import { type Request, refusal } from "./requests.ts";
+import type { Request } from "./requests.ts";
 
 /** So many corrections of our own peer record within this time are a clone's doing. */
 const CLONE_ECHOES = 5;
@@ -460,11 +460,9 @@ export class Node {
       case "connect":
         break;
       case "remove":
-      case "join-cluster":
-        this.#cluster.council.request(id, request, now, out);
-        return;
       case "leave":
-        out.push(reply(id, refusal("internal", "not built yet")));
+      case "join-cluster":
+        this.#cluster.request(id, request, now, out);
         return;
       default:
         this.#desk.request(id, request, now, out);
