@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
-import { isLeaving, readMarker } from "../../src/adapters/peer-marker.ts";
+import { leavingOf, readMarker } from "../../src/adapters/peer-marker.ts";
 import type { Departure } from "../../src/api/control.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import { dataDirOption, readDirectories, runDirOption } from "../launch-options.ts";
@@ -72,18 +72,17 @@ export function addReset(program: Command, context: Context): Command {
       if (left !== undefined) await untilEnded(left.pid, daemon, END_MS);
       else checkErasable(dataDir, force, daemon);
       const directories = { runDir: daemon.runDir, dataDir: left?.dataDir ?? dataDir };
-      const name = readMarker(directories.dataDir);
+      const mark = leavingOf(directories.dataDir);
+      const untold = mark === "told" ? undefined : readMarker(directories.dataDir);
       // The daemon removes everything itself; this is for one that was killed before, and for none.
       const erased =
-        left === undefined || isLeaving(directories.dataDir)
-          ? await eraseHere(directories, context.programs)
-          : undefined;
+        left === undefined || mark !== undefined ? await eraseHere(directories, context.programs) : undefined;
       if (asJson) {
         const { pid: _, dataDir: __, ...outcome } = left ?? { pid: 0, dataDir, abandoned: undefined };
         context.print(json({ ...outcome, ...(erased === undefined ? {} : { erased }) }));
         return;
       }
-      for (const line of left === undefined ? nothingHandedOver(name, erased ?? []) : handedOver(left))
+      for (const line of left === undefined ? nothingHandedOver(untold, erased ?? []) : handedOver(left))
         context.print(wrap(line, MAX_COLUMNS, "  "));
     });
 }
@@ -104,7 +103,7 @@ async function leave({ client }: Daemon, force: boolean, context: Context): Prom
 
 /** Without a daemon ranges cannot be handed over; a reset that had done so already may be finished. */
 function checkErasable(dataDir: string, force: boolean, { socket }: Daemon): void {
-  if (force || isLeaving(dataDir) || !existsSync(join(dataDir, "db"))) return;
+  if (force || leavingOf(dataDir) !== undefined || !existsSync(join(dataDir, "db"))) return;
   const name = readMarker(dataDir);
   const dead = name === undefined ? "this peer" : `peer ${name}`;
   throw new WeaveError(
@@ -129,6 +128,7 @@ function handedOver({ heir, addresses, voter, abandoned }: Departure): string[] 
   return lines;
 }
 
+/** `name`: of the peer whose ranges others do not have. */
 function nothingHandedOver(name: string | undefined, erased: readonly string[]): string[] {
   if (erased.length === 0) return ["nothing of weave was left on this host"];
   const lines = erased.map((what) => `removed: ${plain(what)}`);

@@ -11,7 +11,7 @@ import { daemonOf } from "./daemon.ts";
 import { withProgress } from "./progress.ts";
 import { removalReport } from "./rmpeer/report.ts";
 import { count, peerLabel } from "./status/names.ts";
-import { json, plain, wrap } from "./text.ts";
+import { instant, json, plain, wrap } from "./text.ts";
 
 const EXAMPLES = `
 For hosts that are dead for good. One that is alive learns of it as soon as it is reached, sets its
@@ -72,7 +72,7 @@ async function ask(peers: readonly string[], status: Status, { ask, tell }: Cont
   for (const peer of found) {
     const since = peer.reachable
       ? "it answers this host!"
-      : `unreachable since ${peer.unreachableSince ?? "the start"}`;
+      : `unreachable since ${instant(peer.unreachableSince ?? "the start")}`;
     tell(
       wrap(`${peerLabel(peer)}: ${since}, ${count(peer.containers, "container")} known`, MAX_COLUMNS, "  "),
     );

@@ -23,7 +23,7 @@ export async function erase({ dataDir, runDir }: Directories, kernel: Kernel): P
   const removed = existsSync(join(dataDir, "db")) ? [`state in ${dataDir}`] : [];
   const lock = await lockOf(dataDir);
   try {
-    markLeaving(dataDir);
+    markLeaving(dataDir, "untold");
     removeState(dataDir);
   } finally {
     await lock?.close();

@@ -62,7 +62,7 @@ export function createHandlers(
       const attached = daemon.attachments.all().length;
       if (attached > 0 && !force) throw attachedStill(attached);
       const left = await leave(daemon, force);
-      markLeaving(dataDir);
+      markLeaving(dataDir, left.abandoned === undefined ? "told" : "untold");
       setImmediate(() => end("reset"));
       return { ...left, pid: facts.pid, dataDir };
     },

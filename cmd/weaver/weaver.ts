@@ -9,7 +9,7 @@ import { writeAside } from "../../src/adapters/aside-file.ts";
 import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
 import { serveControl } from "../../src/adapters/http/server.ts";
-import { checkMarker, isLeaving, writeMarker } from "../../src/adapters/peer-marker.ts";
+import { checkMarker, leavingOf, writeMarker } from "../../src/adapters/peer-marker.ts";
 import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
@@ -57,7 +57,7 @@ export async function runWeaver(
   };
   try {
     ensureRunDir(options.runDir);
-    const unfinished = isLeaving(options.dataDir);
+    const unfinished = leavingOf(options.dataDir) !== undefined;
     if (unfinished) await eraseHost(options);
     // LevelDB's lock makes this the only weaver of the data directory; nothing is touched before it is held.
     const store = await openLevelStore(join(options.dataDir, "db"));

@@ -18,6 +18,8 @@ import { WeaveError } from "../core/errors.ts";
 const FILE = "peer";
 /** Written when the ranges are handed over, or given up, and removed as the last thing of a reset. */
 const LEAVING = "leaving";
+/** Whether the others know, and have the ranges. */
+export type Leaving = "told" | "untold";
 
 /** Throws storage when the directory belonged to a peer of which the database knows nothing. */
 export function checkMarker(dataDir: string, storedName: string | undefined): void {
@@ -44,12 +46,16 @@ export function readMarker(dataDir: string): string | undefined {
   return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
 }
 
-/** From now on nothing of this directory counts, also after a crash: what is left is removed by whoever comes next. */
-export function markLeaving(dataDir: string): void {
+/**
+ * From now on nothing of this directory counts, also after a crash: what is left is removed by whoever comes next. `told`:
+ * the ranges are in other hands. A mark that is there already stays as it is.
+ */
+export function markLeaving(dataDir: string, how: Leaving): void {
+  if (leavingOf(dataDir) !== undefined) return;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const file = openSync(join(dataDir, LEAVING), "w", 0o600);
   try {
-    writeSync(file, "the rest of this directory is to be removed: weave reset, or weave launch\n");
+    writeSync(file, `${how}: the rest of this directory is to be removed: weave reset, or weave launch\n`);
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -57,9 +63,11 @@ export function markLeaving(dataDir: string): void {
   syncDirectory(dataDir);
 }
 
-/** Whether a reset was cut short. */
-export function isLeaving(dataDir: string): boolean {
-  return existsSync(join(dataDir, LEAVING));
+/** Whether a reset was cut short, and whether others know of it. */
+export function leavingOf(dataDir: string): Leaving | undefined {
+  const path = join(dataDir, LEAVING);
+  if (!existsSync(path)) return undefined;
+  return readFileSync(path, "utf8").startsWith("told") ? "told" : "untold";
 }
 
 /** Remove the state of a daemon that does not run: all but what setup and people keep there. */

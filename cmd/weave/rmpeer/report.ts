@@ -12,7 +12,7 @@ const LABEL_COLUMNS = 10;
 export function removalReport(removal: Removal, before: Status, after: Status | undefined): string {
   const label = (name: string): string => {
     const known = [...before.peers, ...(after?.peers ?? [])].find((peer) => peer.name === name);
-    const here = name === before.name ? ", this host" : "";
+    const here = name === before.name ? " (this host)" : "";
     return `${peerLabel(known ?? { name, nickname: name })}${here}`;
   };
   const lines: [string, string][] = [];

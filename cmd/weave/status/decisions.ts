@@ -7,6 +7,7 @@ import { count, peerLabel } from "./names.ts";
 
 export type IpamStatus = Pick<Status, "name" | "cluster" | "ipam" | "peers" | "configuration" | "lost">;
 type Configuration = NonNullable<Status["configuration"]>;
+type Range = Status["ipam"][number];
 type Taking = NonNullable<Status["ipam"][number]["taking"]>;
 
 /** "epoch 3, 2 of 3 voters answer, 2 must". */
@@ -39,9 +40,14 @@ export function decisions(status: IpamStatus): string[] {
 }
 
 /** Whose addresses wait for whom. */
-export function takingLine({ addresses, of, heir, waitingFor }: Taking, peers: Status["peers"]): string {
+export function takingLine(
+  { addresses, of, heir, waitingFor }: Taking,
+  known: Pick<Range, "owners">,
+  peers: Status["peers"],
+): string {
   const status = { peers };
-  const owners = of.map((name) => label(name, status)).join(", ");
+  // The removed are no peers any more, but owners still.
+  const owners = of.map((name) => label(name, { peers: known.owners })).join(", ");
   const whom =
     waitingFor.length === 0
       ? `${label(heir, status)} takes them`
@@ -60,14 +66,17 @@ export function lostAddresses({ lost = [], ...status }: IpamStatus): string[] {
   return [[head, ...lines].map((line) => wrap(line, MAX_COLUMNS, "    ")).join("\n")];
 }
 
-function label(name: string, { peers }: Pick<Status, "peers">): string {
+function label(
+  name: string,
+  { peers }: { readonly peers: readonly { readonly name: string; readonly nickname: string }[] },
+): string {
   return peerLabel(peers.find((peer) => peer.name === name) ?? { name, nickname: name });
 }
 
 /** With what matters to whoever waits for it. */
 function labelled(name: string, status: Pick<Status, "peers">): string {
   const peer = status.peers.find((one) => one.name === name);
-  if (peer?.self === true) return `${label(name, status)}, this host`;
+  if (peer?.self === true) return `${label(name, status)} (this host)`;
   if (peer?.reachable === true) return label(name, status);
   const since = peer?.unreachableSince;
   return `${label(name, status)} (${since === undefined ? "unreachable" : `unreachable since ${instant(since)}`})`;

@@ -26,7 +26,7 @@ function rangeTable(range: Range, peers: Status["peers"]): string {
   if (range.owners.length === 0) {
     return `${head}\nnone: no host has founded the cluster yet, or none that knows it is connected; run weave status`;
   }
-  const taking = range.taking === undefined ? [] : [takingLine(range.taking, peers)];
+  const taking = range.taking === undefined ? [] : [takingLine(range.taking, range, peers)];
   return [head, ...taking, table(columns(range, peers), range.owners, below)].join("\n");
 }
 
