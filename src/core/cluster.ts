@@ -4,7 +4,7 @@ import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
-import { encodeFrame, type UnicastBody } from "./gossip/frames.ts";
+import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
 import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
 import type { Configuration } from "./ipam/configuration.ts";
@@ -12,9 +12,11 @@ import { configurationFromWire, configurationToWire } from "./ipam/configuration
 import { Council, type Entered, type Era } from "./ipam/council.ts";
 import { Membership } from "./ipam/membership.ts";
 import type { Pool } from "./ipam/pool.ts";
+import { Takeover, type Taking } from "./ipam/takeover.ts";
 import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEERS, parsePeerRecord } from "./mesh/peer-record.ts";
+import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
 import { configurationOps, forgetOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
 import { type Reply, type Request, refusal } from "./requests.ts";
@@ -41,16 +43,6 @@ export interface ClusterParts {
   recordsChanged(): void;
 }
 
-/** Ranges of removed peers on their way to this host. */
-export interface Taking {
-  readonly addresses: number;
-  /** Names of the former owners. */
-  readonly of: readonly string[];
-  /** Names of those who have not answered. */
-  readonly waitingFor: readonly string[];
-  readonly since: Instant;
-}
-
 /** An address of a container here that another host holds. */
 export interface Lost {
   readonly address: string;
@@ -63,6 +55,9 @@ export class Cluster {
   readonly #parts: ClusterParts;
   readonly council: Council;
   readonly membership: Membership;
+  readonly #takeover: Takeover;
+  /** The topology the council has seen. */
+  #seen: Topology | undefined;
   /** The configuration came from another peer since the start. */
   #joinedNow = false;
   /** Last configuration of a cluster this host moved over from. */
@@ -93,6 +88,25 @@ export class Cluster {
       stored,
     );
     this.membership = new Membership(config.name, pools, mesh, gossip, this.council);
+    this.#takeover = new Takeover(
+      {
+        self: config.name,
+        pools,
+        configuration: () => this.council.configuration,
+        reachable: () => neighbourhood.topology().reachable,
+        send: (to, { ranges, ...body }, out) => {
+          const { era } = this.council;
+          if (era !== undefined) parts.send(to, { ...body, ...era, ranges: rangesToWire(ranges) }, out);
+        },
+        heard: (universe, ranges, now, out) => {
+          const { era } = this.council;
+          if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
+        },
+        changed: (universe, fresh, now, out) =>
+          this.membership.ringChanged(universe, fresh, undefined, now, out),
+      },
+      random,
+    );
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
   }
@@ -102,8 +116,9 @@ export class Cluster {
     return this.#joinedNow;
   }
 
-  taking(): Taking | undefined {
-    return undefined;
+  /** What of a universe waits for the heir. */
+  taking(universe: number): Taking | undefined {
+    return this.#takeover.waiting(universe);
   }
 
   lost(): readonly Lost[] {
@@ -134,6 +149,21 @@ export class Cluster {
   start(now: Instant, out: Effect[]): void {
     this.introduceAs();
     this.council.start(now, out);
+  }
+
+  /** What is due. Called after every input. */
+  tick(now: Instant, out: Effect[]): void {
+    const topology = this.#parts.neighbourhood.topology();
+    if (topology !== this.#seen) this.council.topologyChanged(now);
+    this.#seen = topology;
+    this.council.tick(now, out);
+    if (this.council.ended) return;
+    this.#takeover.tick(now, out);
+  }
+
+  nextDeadline(): Instant | undefined {
+    const all = [this.council.nextDeadline(), this.#takeover.nextDeadline()].filter((at) => at !== undefined);
+    return all.length === 0 ? undefined : Math.min(...all);
   }
 
   /** Another configuration holds: ranges, gossip, links and what others know of us follow. */
@@ -269,6 +299,14 @@ export class Cluster {
       case "config": {
         const theirs = configurationFromWire(body.configuration);
         if (this.council.heard(theirs, false, now, out) === "older") this.#correct(from, theirs, out);
+        break;
+      }
+      case "fence":
+      case "fenced": {
+        const ranges = rangesFromWire(body.ranges);
+        if (!this.council.isOurs(body)) this.#correct(from, body, out);
+        else if (body.k === "fence") this.#takeover.fence(from, { id: body.id, ranges }, out);
+        else this.#takeover.fenced(from, { id: body.id, ranges }, now, out);
         break;
       }
       default:

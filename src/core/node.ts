@@ -12,7 +12,7 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
-import { Cluster, eraOf, type Lost, type Taking } from "./cluster.ts";
+import { Cluster, eraOf, type Lost } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { overlayMtu, plan } from "./datapath/plan.ts";
@@ -35,6 +35,7 @@ import { Gossip } from "./gossip/gossip.ts";
 import { configurationFromWire } from "./ipam/configuration-wire.ts";
 import type { Council } from "./ipam/council.ts";
 import { Pool } from "./ipam/pool.ts";
+import type { Taking } from "./ipam/takeover.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
@@ -75,8 +76,6 @@ export class Node {
   #startedAt: Instant = 0;
   /** As it was told others. */
   #candidate: number | undefined;
-  /** The topology the council has seen. */
-  #reviewed: Topology | undefined;
   #synced = false;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random) {
@@ -216,7 +215,7 @@ export class Node {
       this.#gossip.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
-      this.#cluster.council.nextDeadline(),
+      this.#cluster.nextDeadline(),
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -303,7 +302,7 @@ export class Node {
       unreachable: this.#neighbourhood.unreachable,
       foreign: this.#cluster.membership.foreign,
       council: this.#cluster.council,
-      taking: this.#cluster.taking(),
+      taking: (universe) => this.#cluster.taking(universe),
       lost: this.#cluster.lost(),
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
@@ -475,10 +474,7 @@ export class Node {
   /** What follows every input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
-    const topology = this.topology();
-    if (topology !== this.#reviewed) this.#cluster.council.topologyChanged(now);
-    this.#reviewed = topology;
-    this.#cluster.council.tick(now, out);
+    this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
     if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
     for (const pool of this.#pools) pool.tick(now);
@@ -573,8 +569,8 @@ export interface NodeFacts {
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
   readonly council: Council;
-  /** What this host takes over as heir, and from whom it still needs an answer. */
-  readonly taking: Taking | undefined;
+  /** What of a universe waits for the heir. */
+  readonly taking: (universe: number) => Taking | undefined;
   /** Addresses of containers here that others hold since this host began anew. */
   readonly lost: readonly Lost[];
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
