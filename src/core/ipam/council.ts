@@ -489,9 +489,7 @@ export class Council {
   #force(id: number, removed: readonly string[], now: Instant, out: Effect[]): void {
     const c = this.#configuration;
     if (c === undefined) return;
-    const left = c.voters.filter(({ name }) => !removed.includes(name));
-    const missing = new Set(this.missingVoters());
-    if (left.filter(({ name }) => !missing.has(name)).length >= quorum(c.voters.length)) {
+    if (this.hasQuorum()) {
       const message = "a quorum of the voters answers, so nothing needs to be forced";
       out.push(reply(id, refusal("bad-request", message, "run it without --force")));
       return;
