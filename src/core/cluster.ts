@@ -10,8 +10,10 @@ import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
 import type { Configuration } from "./ipam/configuration.ts";
 import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
 import { Council, type Entered, type Era } from "./ipam/council.ts";
+import { Departure, type Stays } from "./ipam/departure.ts";
 import { Membership } from "./ipam/membership.ts";
 import type { Pool } from "./ipam/pool.ts";
+import type { OwnedRange } from "./ipam/ring.ts";
 import { Takeover, type Taking } from "./ipam/takeover.ts";
 import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
@@ -39,6 +41,8 @@ export interface ClusterParts {
   publishSelf(now: Instant, out: Effect[]): void;
   /** These addresses may still be in use where nobody hears of it. */
   doubt(addresses: readonly string[], out: Effect[]): void;
+  /** Take back what others know of this host. */
+  withdraw(now: Instant, out: Effect[]): void;
   /** Peers were forgotten. */
   recordsChanged(): void;
 }
@@ -56,6 +60,9 @@ export class Cluster {
   readonly council: Council;
   readonly membership: Membership;
   readonly #takeover: Takeover;
+  readonly #departure: Departure;
+  /** The request to leave. */
+  #leaveId = 0;
   /** The topology the council has seen. */
   #seen: Topology | undefined;
   /** The configuration came from another peer since the start. */
@@ -88,6 +95,12 @@ export class Cluster {
       stored,
     );
     this.membership = new Membership(config.name, pools, mesh, gossip, this.council);
+    const heard = (universe: number, ranges: readonly OwnedRange[], now: Instant, out: Effect[]): void => {
+      const { era } = this.council;
+      if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
+    };
+    const changed = (universe: number, fresh: readonly OwnedRange[], now: Instant, out: Effect[]): void =>
+      this.membership.ringChanged(universe, fresh, undefined, now, out);
     this.#takeover = new Takeover(
       {
         self: config.name,
@@ -98,12 +111,33 @@ export class Cluster {
           const { era } = this.council;
           if (era !== undefined) parts.send(to, { ...body, ...era, ranges: rangesToWire(ranges) }, out);
         },
-        heard: (universe, ranges, now, out) => {
+        heard,
+        changed,
+      },
+      random,
+    );
+    this.#departure = new Departure(
+      {
+        self: config.name,
+        pools,
+        epoch: () => this.council.era?.epoch ?? 0,
+        members: () => this.council.others(),
+        reachable: () => neighbourhood.topology().reachable,
+        isVoter: () => this.council.isVoter(),
+        send: (to, body, out) => {
           const { era } = this.council;
-          if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
+          if (era === undefined) return;
+          const wire = body.k === "handover" ? { ...body, ranges: rangesToWire(body.ranges) } : body;
+          parts.send(to, { ...wire, ...era }, out);
         },
-        changed: (universe, fresh, now, out) =>
-          this.membership.ringChanged(universe, fresh, undefined, now, out),
+        heard,
+        changed,
+        doubt: (peer, out) => parts.doubt(this.#addressesOf(peer), out),
+        decide: (heir, done, now, out) => this.council.leave(heir, done, now, out),
+        withdraw: (now, out) => parts.withdraw(now, out),
+        isFlushed: () => gossip.isFlushed(),
+        left: (left, out) => out.push(reply(this.#leaveId, { ok: true, left })),
+        stays: (why, peers, out) => out.push(reply(this.#leaveId, this.#stays(why, peers))),
       },
       random,
     );
@@ -132,7 +166,12 @@ export class Cluster {
         this.council.remove(id, request.peers, request.force === true, now, out);
         break;
       case "leave":
-        out.push(reply(id, refusal("internal", "not built yet")));
+        if (this.#departure.isLeaving)
+          out.push(reply(id, refusal("cancelled", "this host is leaving already")));
+        else {
+          this.#leaveId = id;
+          this.#departure.leave(now, out);
+        }
         break;
       case "join-cluster": {
         const known = [...new Set([...this.membership.foreign.values()].map(({ cluster }) => cluster))];
@@ -147,6 +186,7 @@ export class Cluster {
   }
 
   start(now: Instant, out: Effect[]): void {
+    this.#forgetOthers(out); // a crash may have come between a decision and this
     this.introduceAs();
     this.council.start(now, out);
   }
@@ -159,10 +199,25 @@ export class Cluster {
     this.council.tick(now, out);
     if (this.council.ended) return;
     this.#takeover.tick(now, out);
+    this.#departure.tick(now, out);
+  }
+
+  /** Nothing is to be given out here, nor asked for. */
+  get isLeaving(): boolean {
+    return this.#departure.isLeaving;
+  }
+
+  cancel(id: number): void {
+    this.council.cancel(id);
+    if (id === this.#leaveId) this.#departure.cancel();
   }
 
   nextDeadline(): Instant | undefined {
-    const all = [this.council.nextDeadline(), this.#takeover.nextDeadline()].filter((at) => at !== undefined);
+    const all = [
+      this.council.nextDeadline(),
+      this.#takeover.nextDeadline(),
+      this.#departure.nextDeadline(),
+    ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
 
@@ -261,6 +316,21 @@ export class Cluster {
     this.#parts.mesh.belongs = era === undefined || joined === undefined ? {} : { ...era, joined };
   }
 
+  #addressesOf(peer: string): readonly string[] {
+    const entries = this.#parts.channels.get(ENDPOINTS)?.entriesSince(peer, 0) ?? [];
+    return entries.flatMap(({ value }) => parseEndpoint(value)?.addresses ?? []);
+  }
+
+  #stays(why: Stays, peers: readonly string[]): Reply {
+    const names = peers.map((name) => this.#parts.neighbourhood.label(name)).join(", ");
+    const message = {
+      "nobody-reachable": `no peer is reachable that could take this host's addresses: ${names}`,
+      "nobody-answers": `no peer took this host's addresses in time: ${names}`,
+      "not-confirmed": `${names} was given this host's addresses, and has not said that it has them`,
+    }[why];
+    return refusal("no-heir", message, "try again; or, to go without handing them over: weave reset --force");
+  }
+
   *#owners(): Generator<string> {
     for (const pool of this.#parts.pools)
       for (const range of pool.ring?.ranges ?? []) if (!this.council.isStale(range)) yield range.owner;
@@ -309,7 +379,15 @@ export class Cluster {
         else this.#takeover.fenced(from, { id: body.id, ranges }, now, out);
         break;
       }
-      default:
+      case "offer":
+      case "want":
+      case "took":
+      case "handover":
+        if (!this.council.isOurs(body)) this.#correct(from, body, out);
+        else if (body.k === "handover") {
+          const { k, id } = body;
+          this.#departure.heard(from, { k, id, ranges: rangesFromWire(body.ranges) }, now, out);
+        } else this.#departure.heard(from, body, now, out);
         break;
     }
   }

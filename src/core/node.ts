@@ -77,6 +77,8 @@ export class Node {
   /** As it was told others. */
   #candidate: number | undefined;
   #synced = false;
+  /** This host has left: it says nothing of itself any more. */
+  #withdrawn = false;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random) {
     this.config = config;
@@ -110,6 +112,7 @@ export class Node {
         send: (to, body, out) => this.#send(to, body, out),
         publishSelf: (now, out) => this.#publishSelf(now, out),
         doubt: (addresses, out) => this.#desk.doubt(addresses, out),
+        withdraw: (now, out) => this.#withdraw(now, out),
         recordsChanged: () => {
           this.#neighbourhood.recordsChanged();
           this.#endpoints = undefined;
@@ -135,6 +138,7 @@ export class Node {
         { protocol: "tcp", hostPort: config.port, containerPort: config.port },
         { protocol: "udp", hostPort: config.vxlanPort, containerPort: config.vxlanPort },
       ],
+      isLeaving: () => this.#cluster.isLeaving,
       mayAllocate: () => !this.#cluster.joinedNow || this.#gossip.isSynced(),
     });
   }
@@ -198,7 +202,7 @@ export class Node {
         break;
       case "cancel":
         this.#desk.cancel(input.id, out);
-        this.#cluster.council.cancel(input.id);
+        this.#cluster.cancel(input.id);
         break;
       case "deadline":
         break;
@@ -517,6 +521,7 @@ export class Node {
 
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#neighbourhood.linksChanged();
+    if (this.#withdrawn) return;
     const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
     const { joined, candidate } = this.#cluster.council;
     this.#candidate = candidate;
@@ -537,6 +542,16 @@ export class Node {
       links,
     });
     this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
+  }
+
+  /** This host goes: what it said is said no more. */
+  #withdraw(now: Instant, out: Effect[]): void {
+    this.#withdrawn = true;
+    for (const channel of [ENDPOINTS, PEERS]) {
+      const map = this.#channel(channel);
+      const gone = map.ownLive().flatMap(({ key }) => map.remove(key) ?? []);
+      this.#spread(channel, gone, undefined, now, out);
+    }
   }
 
   /** A message to a peer anywhere in the mesh. False when there is no way. */

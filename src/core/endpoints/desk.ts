@@ -54,6 +54,8 @@ export interface DeskHost extends HoldersHost {
     out: Effect[],
   ): boolean;
   whyNoRing(): { message: string; hint: string };
+  /** This host goes: it gives out nothing any more, and asks for nothing. */
+  isLeaving(): boolean;
   /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
   mayAllocate(): boolean;
 }
@@ -193,6 +195,7 @@ export class Desk {
    * then, so that the ring stays simple.
    */
   stockUp(now: Instant, out: Effect[]): void {
+    if (this.#host.isLeaving()) return;
     this.#pools.forEach((pool, universe) => {
       if (pool.ring === undefined) return;
       if (pool.owned.length === 0) {
@@ -315,6 +318,12 @@ export class Desk {
 
   /** The answer, or undefined while there is still hope. */
   #attempt(request: Waiting, expired: boolean, now: Instant, out: Effect[]): Reply | undefined {
+    if (this.#host.isLeaving())
+      return refusal(
+        "no-ring",
+        "this host is leaving the cluster (weave reset)",
+        "launch it again: weave launch",
+      );
     if (request.kind === "allocate" && this.#book.find(request.key) !== undefined) {
       const message = `${holderOf(request.key)} already has an address here`;
       return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
