@@ -43,8 +43,7 @@ export interface ReclaimHost {
   readonly pools: readonly Pool[];
   reachable(): ReadonlySet<string>;
   isStale(range: OwnedRange): boolean;
-  /** False when there is no way to it. */
-  ask(owner: string, body: ReclaimAsk, out: Effect[]): boolean;
+  ask(owner: string, body: ReclaimAsk, out: Effect[]): void;
   /** The address is held here by right: write that down and publish it. */
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
   /** Another host has it in use: tell. Told once per owner. */
@@ -118,14 +117,14 @@ export class Reclaim {
     return this.#entries.size === 0 ? undefined : this.#due;
   }
 
-  /** An answer, after its gift was merged. False when it is not to a question of ours. */
-  answered(from: string, id: number, given: boolean, now: Instant, out: Effect[]): boolean {
+  /** An answer, after its gift, if it brought one, was merged. False when it is not to a question of ours. */
+  answered(from: string, id: number, now: Instant, out: Effect[]): boolean {
     if (id < FIRST_RECLAIM_ID) return false;
     const entry = [...this.#entries.values()].find(({ asked }) => asked?.id === id && asked.owner === from);
     if (entry === undefined) return true;
     delete entry.asked;
     this.#seen = undefined; // there is room for another question
-    if (!given && this.#ownerOf(entry) === from) {
+    if (this.#ownerOf(entry) === from) {
       const times = entry.denied?.by === from ? entry.denied.times + 1 : 1;
       const pauseMs = times > 1 ? LOST_RETRY_MS : DENIED_PAUSE_MS;
       entry.denied = { by: from, times, until: now + pauseMs };
@@ -161,7 +160,7 @@ export class Reclaim {
     const { universe, offset } = entry;
     const id = this.#nextId++;
     const body: ReclaimAsk = { k: "ask", universe, start: offset, end: offset + 1, id, held: true };
-    if (!this.#host.ask(owner, body, out)) return false;
+    this.#host.ask(owner, body, out);
     entry.asked = { id, owner, until: now + ASK_TIMEOUT_MS };
     return true;
   }
