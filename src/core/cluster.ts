@@ -148,7 +148,7 @@ export class Cluster {
       isStale: (range) => this.council.isStale(range),
       ask: (owner, body, out) => {
         const { era } = this.council;
-        return era !== undefined && parts.send(owner, { ...body, ...era }, out);
+        if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
       },
       regained: (former, now, out) => parts.regained(former, now, out),
       lost: ({ address, holder }, by, out) =>
@@ -378,7 +378,7 @@ export class Cluster {
       case "answer":
         if (!this.council.isOurs(body)) break;
         this.membership.answered(from, body, now, out);
-        this.#reclaim.answered(from, body.id, body.gift !== undefined, now, out);
+        this.#reclaim.answered(from, body.id, now, out);
         break;
       case "prepare":
       case "promise":
