@@ -2,7 +2,7 @@
 // configuration for pools, gossip, links and what is remembered of peers. Node hands in what arrives.
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
-import { type Effect, type Instant, persist, reply } from "./effects.ts";
+import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
@@ -13,6 +13,7 @@ import { Council, type Entered, type Era } from "./ipam/council.ts";
 import { Departure, type Stays } from "./ipam/departure.ts";
 import { Membership } from "./ipam/membership.ts";
 import type { Pool } from "./ipam/pool.ts";
+import { type FormerAddress, Reclaim } from "./ipam/reclaim.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
 import { Takeover, type Taking } from "./ipam/takeover.ts";
 import type { Link, Mesh } from "./mesh/mesh.ts";
@@ -43,17 +44,15 @@ export interface ClusterParts {
   doubt(addresses: readonly string[], out: Effect[]): void;
   /** Take back what others know of this host. */
   withdraw(now: Instant, out: Effect[]): void;
+  /** In use here from before this host began anew. */
+  readonly formers: readonly FormerAddress[];
+  regained(former: FormerAddress, now: Instant, out: Effect[]): void;
   /** Peers were forgotten. */
   recordsChanged(): void;
 }
 
 /** An address of a container here that another host holds. */
-export interface Lost {
-  readonly address: string;
-  readonly holder: string;
-  readonly by: string;
-  readonly since: Instant;
-}
+export type FormerLost = FormerAddress & { readonly by: string };
 
 export class Cluster {
   readonly #parts: ClusterParts;
@@ -61,6 +60,7 @@ export class Cluster {
   readonly membership: Membership;
   readonly #takeover: Takeover;
   readonly #departure: Departure;
+  readonly #reclaim: Reclaim;
   /** The request to leave. */
   #leaveId = 0;
   /** The topology the council has seen. */
@@ -141,6 +141,19 @@ export class Cluster {
       },
       random,
     );
+    this.#reclaim = new Reclaim(parts.formers, {
+      self: config.name,
+      pools,
+      reachable: () => neighbourhood.topology().reachable,
+      isStale: (range) => this.council.isStale(range),
+      ask: (owner, body, out) => {
+        const { era } = this.council;
+        if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
+      },
+      regained: (former, now, out) => parts.regained(former, now, out),
+      lost: ({ address, holder }, by, out) =>
+        out.push(event("lost", "warn", { address, holder, by: neighbourhood.label(by) })),
+    });
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
   }
@@ -155,8 +168,13 @@ export class Cluster {
     return this.#takeover.waiting(universe);
   }
 
-  lost(): readonly Lost[] {
-    return [];
+  lost(): readonly FormerLost[] {
+    return this.#reclaim.lost();
+  }
+
+  /** The container that had a former address is gone. */
+  formerGone(universe: number, offset: number): void {
+    this.#reclaim.forget(universe, offset);
   }
 
   /** An operator wants something decided. */
@@ -200,6 +218,7 @@ export class Cluster {
     if (this.council.ended) return;
     this.#takeover.tick(now, out);
     this.#departure.tick(now, out);
+    if (!this.isLeaving) this.#reclaim.tick(now, out);
   }
 
   /** Nothing is to be given out here, nor asked for. */
@@ -357,7 +376,9 @@ export class Cluster {
         break;
       }
       case "answer":
+        if (!this.council.isOurs(body)) break;
         this.membership.answered(from, body, now, out);
+        this.#reclaim.answered(from, body.id, now, out);
         break;
       case "prepare":
       case "promise":

@@ -56,6 +56,11 @@ export class Book {
     return this.#put({ ...record, committed: true, ...(netns === undefined ? {} : { netns }), ...link });
   }
 
+  /** Its addresses are this host's by right again. */
+  regain({ former: _, ...record }: AllocationRecord): AllocationRecord {
+    return this.#put(record);
+  }
+
   remove(record: AllocationRecord): void {
     if (this.#byKey.delete(holderOf(record))) this.#freeSlots.push(Number(record.slot));
   }
@@ -70,6 +75,6 @@ export class Book {
 export const holderOf = (key: AttachmentKey): string => `${key.network}/${key.containerId}/${key.ifname}`;
 
 /** A record without what only the desk needs. */
-export function toAttachment({ slot: _, ...attachment }: AllocationRecord): Attachment {
+export function toAttachment({ slot: _, former: __, ...attachment }: AllocationRecord): Attachment {
   return attachment;
 }

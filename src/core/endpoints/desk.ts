@@ -7,6 +7,7 @@ import { isBefore } from "../boot-moment.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
 import type { Pool } from "../ipam/pool.ts";
+import type { FormerAddress } from "../ipam/reclaim.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 import {
   type AllocationRecord,
@@ -56,6 +57,8 @@ export interface DeskHost extends HoldersHost {
   whyNoRing(): { message: string; hint: string };
   /** This host goes: it gives out nothing any more, and asks for nothing. */
   isLeaving(): boolean;
+  /** A container that kept an address from before this host began anew is gone. */
+  formerGone(universe: number, offset: number): void;
   /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
   mayAllocate(): boolean;
 }
@@ -80,6 +83,8 @@ export class Desk {
   readonly #book = new Book();
   readonly #holders: Holders;
   #exposed: readonly Exposure[];
+  /** Of holders with several former addresses: those that are back. */
+  readonly #regained = new Map<string, Set<string>>();
   /** Allocations were refused for want of any free address: since when, and when the last was. */
   #full: { readonly since: Instant; readonly last: Instant } | undefined;
   #line: { readonly id: number; readonly request: Waiting; readonly since: Instant }[] = [];
@@ -209,6 +214,43 @@ export class Desk {
     });
   }
 
+  /** Addresses in use here from before this host began anew, which it has no right to yet. */
+  formers(): readonly FormerAddress[] {
+    const held = [
+      ...[...this.#book.all()].flatMap((record) =>
+        record.former === true ? record.addresses.map((cidr) => ({ cidr, holder: holderOf(record) })) : [],
+      ),
+      ...this.#exposed.flatMap(({ cidr, former }) => (former === true ? [{ cidr, holder: EXPOSE }] : [])),
+    ];
+    return held.flatMap(({ cidr, holder }) => {
+      const place = this.#locate(cidr);
+      if (place === undefined) return [];
+      return [{ universe: place.index, offset: place.offset, address: place.address, holder }];
+    });
+  }
+
+  /** Such an address is ours by right again. What has all of its addresses back is announced. */
+  regained({ address, holder }: FormerAddress, now: Instant, out: Effect[]): void {
+    if (holder === EXPOSE) {
+      this.#exposed = this.#exposed.map(({ former, ...exposure }) =>
+        former === true && withoutPrefix(exposure.cidr) !== address ? { ...exposure, former } : exposure,
+      );
+      out.push(persist([exposedOp(this.#exposed)], true));
+      this.#publishBridge(now, out);
+      return;
+    }
+    const record = [...this.#book.all()].find((one) => holderOf(one) === holder);
+    if (record === undefined) return;
+    const back = (this.#regained.get(holder) ?? new Set<string>()).add(address);
+    this.#regained.set(holder, back);
+    if (!record.addresses.every((cidr) => back.has(withoutPrefix(cidr)) || this.#locate(cidr) === undefined))
+      return;
+    this.#regained.delete(holder);
+    const rightful = this.#book.regain(record);
+    out.push(persist([allocationOp(rightful)], true));
+    this.#publish(rightful, now, out);
+  }
+
   /**
    * At start: what is published is made to follow from the book, whatever a crash left half done between the two.
    */
@@ -225,7 +267,8 @@ export class Desk {
   }
 
   #publish(record: AllocationRecord, now: Instant, out: Effect[]): void {
-    if (record.mac === undefined) return; // ADD is not done, or the address went to another plugin
+    // ADD is not done, the address went to another plugin, or it may be another host's by now.
+    if (record.mac === undefined || record.former === true) return;
     const addresses = record.addresses.map(withoutPrefix);
     const value = { addresses, mac: record.mac, label: record.containerId.slice(0, 12) };
     const entry = this.#host.endpoints.put(record.slot, value);
@@ -235,7 +278,9 @@ export class Desk {
   /** The bridge's addresses are an endpoint like any other, or several when there are many. */
   #publishBridge(now: Instant, out: Effect[]): void {
     const { endpoints, bridgeMac } = this.#host;
-    const addresses = this.#exposed.map(({ cidr }) => withoutPrefix(cidr));
+    const addresses = this.#exposed.flatMap(({ cidr, former }) =>
+      former === true ? [] : [withoutPrefix(cidr)],
+    );
     const slots = [...endpoints.ownLive()].map(({ key }) => key).filter(isBridgeSlot);
     const entries: (Entry | undefined)[] = [];
     for (let i = 0; i * MAX_ADDRESSES < addresses.length; i++) {
@@ -592,6 +637,7 @@ export class Desk {
       if (place === undefined) continue;
       place.pool.space.free(place.offset, now);
       ops.push(freedOp(place.address, now));
+      if (record.former === true) this.#host.formerGone(place.index, place.offset);
     }
     out.push(persist(ops, false));
     const entry = this.#host.endpoints.remove(record.slot);
