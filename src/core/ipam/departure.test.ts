@@ -155,20 +155,22 @@ describe("a host that leaves", () => {
     alice.departure.heard("bob", { k: "want", id }, 0, alice.out);
     expect(alice.ranges()).toBe("0-32:bob@2 32-64:bob@1");
     alice.departure.heard("zoe", { k: "took", id: id + 1 }, 0, alice.out);
-    expect(alice.log).not.toContain("decide bob");
+    alice.departure.heard("bob", { k: "took", id: id + 2 }, 0, alice.out);
+    expect(alice.log.at(-1)).toBe("handover bob");
     expect(bob.log).toEqual([]);
   });
 
   it("prefers neighbours of its ranges, and passes over who does not answer", () => {
-    const [, bob] = cluster("alice", "bob", "carol", "dave");
-    // The ring: alice, bob, carol, dave, a quarter each.
-    bob?.leave();
-    for (const now of [OFFER_MS, 2 * OFFER_MS]) bob?.tick(now);
-    expect(bob?.log).toEqual(["offer alice", "offer carol", "offer dave"]);
-    bob?.tick(3 * OFFER_MS);
-    expect(bob?.log.at(-1)).toBe("stays: nobody-answers alice,carol,dave");
-    expect([bob?.departure.isLeaving, bob?.departure.nextDeadline()]).toEqual([false, undefined]);
-    expect(bob?.ranges()).toContain("16-32:bob@1");
+    const carol = new Host("carol", ["alice", "bob", "carol", "dave"]); // the ring: a quarter each, in this order
+    carol
+      .leave()
+      .tick(OFFER_MS)
+      .tick(2 * OFFER_MS);
+    expect(carol.log).toEqual(["offer bob", "offer dave", "offer alice"]);
+    carol.tick(3 * OFFER_MS);
+    expect(carol.log.at(-1)).toBe("stays: nobody-answers bob,dave,alice");
+    expect([carol.departure.isLeaving, carol.departure.nextDeadline()]).toEqual([false, undefined]);
+    expect(carol.ranges()).toContain("32-48:carol@1");
   });
 
   it("stays when nobody is reachable", () => {
@@ -196,6 +198,15 @@ describe("a host that leaves", () => {
     bob.deliver(alice, 2 * OFFER_MS);
     expect(alice.log.at(-1)).toBe("decide bob");
     expect(bob.ranges()).toBe("0-32:bob@2 32-64:bob@1");
+  });
+
+  it("takes a late word for the first of several tellings", () => {
+    const [alice, bob] = pair();
+    alice.leave().deliver(bob);
+    bob.deliver(alice);
+    alice.deliver(bob).tick(OFFER_MS);
+    bob.deliver(alice, OFFER_MS);
+    expect(alice.log.at(-1)).toBe("decide bob");
   });
 
   it("without that word stays, and goes on where it was when told again", () => {

@@ -135,15 +135,21 @@ describe("an address from before", () => {
     expect([alice.reclaim.lost(), alice.reclaim.nextDeadline()]).toEqual([[], undefined]);
   });
 
-  it("is asked of the next owner when a former one denies it", () => {
+  it("is asked of the next owner at once, whatever the last one said or did not say", () => {
+    const silent = new Alice(5).joins().tick();
+    silent.hear({ start: 4, end: 8, owner: "carol" }).tick(1);
+    expect(silent.asked()).toBe("bob 5,carol 5");
+    const denied = new Alice(5).joins().tick().answer(false);
+    denied.hear({ start: 4, end: 8, owner: "carol" }).tick(1);
+    expect(denied.asked()).toBe("bob 5,carol 5");
+  });
+
+  it("is not lost when a former owner denies it, and the next one once", () => {
     const alice = new Alice(5).joins().tick();
-    const old = alice.asks[0];
-    alice.hear({ start: 4, end: 8, owner: "carol" });
-    alice.reclaim.answered("bob", old?.body.id ?? 0, 1, []);
-    expect(alice.asked()).toBe("bob 5,carol 5");
-    alice.asks.push({ to: "carol", body: { ...(old?.body as ReclaimAsk), id: FIRST_RECLAIM_ID + 1 } });
+    alice.hear({ start: 4, end: 8, owner: "carol" }).answer(false, 1);
+    expect(alice.asks.map(({ to }) => to)).toEqual(["bob", "carol"]);
     alice.answer(false, 2);
-    expect(alice.log).toEqual([]); // once each
+    expect(alice.log).toEqual([]);
   });
 
   it("is named when another container here has it by right", () => {
