@@ -232,11 +232,8 @@ export class Cluster {
   }
 
   nextDeadline(): Instant | undefined {
-    const all = [
-      this.council.nextDeadline(),
-      this.#takeover.nextDeadline(),
-      this.#departure.nextDeadline(),
-    ].filter((at) => at !== undefined);
+    const parts = [this.council, this.#takeover, this.#departure, this.#reclaim];
+    const all = parts.map((part) => part.nextDeadline()).filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
 

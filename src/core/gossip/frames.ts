@@ -16,6 +16,9 @@ const MAX_NESTING = 64;
 
 export const CHANNEL_PATTERN = /^[a-z][a-z0-9-]{0,31}$/;
 
+/** Tries for one decision; a greater number would leave none above it. */
+const MAX_ROUND = 2 ** 40;
+
 const name = z.string().regex(NAME_PATTERN);
 const channel = z.string().regex(CHANNEL_PATTERN);
 const count = z.int().min(0);
@@ -117,7 +120,7 @@ export type Hello = z.infer<typeof hello>;
 export type FrameOf<T extends Frame["t"]> = Extract<Frame, { t: T }>;
 
 /** A ballot's round: a number, and the incarnation that makes it unique. */
-const round = z.tuple([count, incarnation]);
+const round = z.tuple([count.max(MAX_ROUND), incarnation]);
 /** What every message of a ballot bears. No cluster: a founding. The epoch is the one to be decided. */
 const ballot = { cluster: name.optional(), epoch, round, incarnation };
 /** What every other message about ranges bears: it counts between peers of one epoch only. */

@@ -3,10 +3,8 @@
 // its host's business (`entered`). Rules R1 to R4 of docs/decisions/0008-plan.md; words: docs/ipam.md.
 //
 //   none --founded, or heard--> epoch 1 --decided, or heard--> epoch 2 ...     not named any more --> rejoin
-import type { Init } from "../config.ts";
 import { type Effect, event, type Instant, persist, type RejoinReason, reply } from "../effects.ts";
 import { fnv1a64 } from "../hash.ts";
-import type { PeerRecord } from "../mesh/peer-record.ts";
 import type { Random } from "../random.ts";
 import { type StoredState, voteOp } from "../records.ts";
 import { type Decided, type Reply, refusal } from "../requests.ts";
@@ -29,7 +27,7 @@ import {
   type Voter,
 } from "./configuration.ts";
 import { MAX_FOUNDERS } from "./configuration-wire.ts";
-import { Founding } from "./founding.ts";
+import { Founding, type FoundingHost } from "./founding.ts";
 
 /** An operator's answer; below the 10 s the command line waits. */
 export const DECISION_PATIENCE_MS = 8_000;
@@ -45,22 +43,12 @@ export interface Era {
 }
 
 /** What the council needs of the node around it. */
-export interface CouncilHost {
-  readonly self: Voter;
-  readonly init: Init;
-  /** Join this cluster only. */
-  readonly expect: string | undefined;
+export interface CouncilHost extends FoundingHost {
   readonly random: Random;
-  records(): ReadonlyMap<string, PeerRecord>;
-  reachable(): ReadonlySet<string>;
   /** Peers known and not reachable, since when. */
   unreachable(): ReadonlyMap<string, Instant>;
   /** Owners of ranges that are not stale. */
   owners(): Iterable<string>;
-  /** All ranges, as text. */
-  readonly universes: string;
-  /** Targets that are not this host itself. */
-  otherTargets(): number;
   /** The ranges were never used, by anybody this host knows of. */
   isUnused(): boolean;
   /** Nothing is in use here, and no other member has answered for long. */

@@ -1,9 +1,10 @@
 // When and by whom a cluster is founded: `--ipalloc-init`. Decides only that it is time; the ballot decides what.
+import type { Init } from "../config.ts";
 import type { Instant } from "../effects.ts";
 import { fnv1a64 } from "../hash.ts";
+import type { PeerRecord } from "../mesh/peer-record.ts";
 import type { Electorate } from "./ballot.ts";
-import { type Configuration, founded, quorum } from "./configuration.ts";
-import type { CouncilHost } from "./council.ts";
+import { type Configuration, founded, quorum, type Voter } from "./configuration.ts";
 
 /** Candidates unchanged for so long; then the least name proposes. */
 export const FOUND_SETTLE_MS = 500;
@@ -12,10 +13,19 @@ export const FOUND_LATEST_MS = 2_000;
 /** The least name has not done it: the others may. */
 export const FOUND_ANYBODY_MS = 6_000;
 
-type FoundingHost = Pick<
-  CouncilHost,
-  "self" | "init" | "expect" | "universes" | "records" | "reachable" | "otherTargets"
->;
+/** What a founding needs of the node around it. */
+export interface FoundingHost {
+  readonly self: Voter;
+  readonly init: Init;
+  /** Join this cluster only. */
+  readonly expect: string | undefined;
+  /** All ranges, as text. */
+  readonly universes: string;
+  records(): ReadonlyMap<string, PeerRecord>;
+  reachable(): ReadonlySet<string>;
+  /** Targets that are not this host itself. */
+  otherTargets(): number;
+}
 
 export interface FoundingProgress {
   /** Names of the candidates that answer, this host among them. */
