@@ -6,6 +6,12 @@ import type { Logger } from "../ports/logger.ts";
 
 /** Least time between two applies, so that many changes are one, unless somebody waits. */
 const GATHER_MS = 10;
+/**
+ * And so many times what the last one took, up to MAX_GATHER_MS: to state a large datapath takes the core's time, so while
+ * changes keep coming no more than a fifth of it goes there.
+ */
+const EASE = 4;
+const MAX_GATHER_MS = 250;
 /** Pause before what failed is tried again. */
 const RETRY_MS = 5_000;
 /** How often the kernel is read anew: until somebody listens to its notifications, what others deleted is back by then. */
@@ -26,6 +32,7 @@ export class DatapathFollower {
   /** Ends the gathering under way. */
   #hurry: (() => void) | undefined;
   #appliedAt = Number.NEGATIVE_INFINITY;
+  #pauseMs = GATHER_MS;
   readonly #observing: NodeJS.Timeout;
   #repairing: NodeJS.Immediate | undefined;
   #stopped = false;
@@ -95,14 +102,16 @@ export class DatapathFollower {
       await this.#gather();
       if (this.#stopped) break;
       this.#dirty = false;
+      const from = performance.now();
       this.#note(await this.#apply());
       this.#appliedAt = performance.now();
+      this.#pauseMs = Math.min(Math.max(EASE * (this.#appliedAt - from), GATHER_MS), MAX_GATHER_MS);
     }
     this.#working = undefined;
   }
 
   async #gather(): Promise<void> {
-    const left = this.#appliedAt + GATHER_MS - performance.now();
+    const left = this.#appliedAt + this.#pauseMs - performance.now();
     if (left <= 0 || this.#waiting > 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, left);

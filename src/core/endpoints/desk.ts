@@ -556,6 +556,7 @@ export class Desk {
 
   /** Those the bridge does not have yet. */
   #newGateways(gateways: readonly string[]): readonly string[] {
+    if (gateways.length === 0) return [];
     const there = new Set(this.exposed.map(({ cidr }) => cidr));
     return gateways.filter((gateway) => !there.has(gateway));
   }
@@ -630,8 +631,7 @@ export class Desk {
     this.#book.remove(record);
     this.#full = undefined;
     const ops: StoreOp[] = [releaseOp(record)];
-    const there = new Set(this.exposed.map(({ cidr }) => cidr));
-    const gone = (record.gateways ?? []).filter((gateway) => !there.has(gateway));
+    const gone = this.#newGateways(record.gateways ?? []);
     for (const cidr of [...record.addresses, ...gone]) {
       const place = this.#locate(cidr);
       if (place === undefined) continue;
