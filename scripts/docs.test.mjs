@@ -10,9 +10,12 @@ import { decodeBody, decodeFrame, MAX_ITEMS_PER_FRAME } from "../src/core/gossip
 import * as gossip from "../src/core/gossip/gossip.ts";
 import * as ballot from "../src/core/ipam/ballot.ts";
 import * as council from "../src/core/ipam/council.ts";
+import * as departure from "../src/core/ipam/departure.ts";
 import * as founding from "../src/core/ipam/founding.ts";
 import * as pool from "../src/core/ipam/pool.ts";
+import * as reclaim from "../src/core/ipam/reclaim.ts";
 import * as space from "../src/core/ipam/space.ts";
+import * as takeover from "../src/core/ipam/takeover.ts";
 import * as mesh from "../src/core/mesh/constants.ts";
 import { renderTable } from "../src/kernel/nftables.ts";
 import * as sysctl from "../src/kernel/sysctl.ts";
@@ -81,7 +84,10 @@ describe("docs", () => {
   });
 
   it("give the times the code has", () => {
-    const constants = { ...mesh, ...gossip, ...ballot, ...council, ...founding, ...pool, ...space, ...desk };
+    const constants = {
+      ...{ ...mesh, ...gossip, ...desk, ...ballot, ...council, ...founding },
+      ...{ ...departure, ...takeover, ...reclaim, ...pool, ...space },
+    };
     const listed = rows(section("docs/wire.md", "Times"));
     const real = Object.entries(constants).filter(
       ([name, value]) => /_MS$/.test(name) && typeof value === "number",
