@@ -54,7 +54,7 @@ export default defineConfig({
       project("property", { include: ["{src,cni-plugin,cmd}/**/*.prop.test.ts"], timeoutMs: 60_000 }),
       project("model", { include: ["model/**/*.test.mjs"], timeoutMs: 120_000 }),
       project("conformance", { include: ["test/conformance/**/*.test.ts"], timeoutMs: 30_000 }),
-      project("scenario", { include: ["test/scenario/**/*.test.ts"], timeoutMs: 10_000 }),
+      project("scenario", { include: ["test/scenario/**/*.test.ts"], timeoutMs: 30_000 }),
       project("sim", { include: ["test/sim/**/*.test.ts"], timeoutMs: 120_000 }),
       project("kernel", {
         include: ["test/kernel/**/*.test.ts"],
