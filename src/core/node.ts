@@ -86,6 +86,7 @@ export class Node {
     });
     this.#membership = new Membership(config.name, this.#pools, this.#mesh, this.#gossip, random);
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
+    this.#neighbourhood.restore();
     for (const [index, { founding, ranges }] of stored.rings) this.#pools[index]?.restore(founding, ranges);
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
       endpoints: this.#channel(ENDPOINTS),
@@ -172,6 +173,7 @@ export class Node {
     const all = [
       this.#mesh.nextDeadline(),
       this.#gossip.nextDeadline(),
+      this.#neighbourhood.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
     ].filter((at) => at !== undefined);
@@ -314,23 +316,28 @@ export class Node {
       case "digest":
         this.#gossip.digest(conn, frame, now, out);
         break;
+      case "buckets":
+        this.#gossip.buckets(conn, frame, out);
+        break;
+      case "have":
+        this.#gossip.have(conn, frame, now);
+        break;
+      case "want":
+        this.#gossip.want(conn, frame, out);
+        break;
       case "push":
         this.#pushed(conn, frame, now, out);
         break;
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
-        const fresh = this.#membership.heardRing(frame.universe, frame.founding, ranges, conn, now, out);
+        this.#membership.heardRing(frame.universe, frame.founding, ranges, conn, now, out);
         this.#membership.neighbourIs(link, frame.founding.cluster, now, out);
-        this.#gossip.judge(conn, fresh, frame.repair === true, out);
-        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, now);
+        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, frame.parts, now, out);
         break;
       }
       case "prune":
-        this.#gossip.pruned(conn);
-        break;
       case "graft":
-        this.#gossip.grafted(conn);
-        break;
+        break; // of protocol 1, where trees were found by trial
       case "to":
         if (frame.to === this.config.name) this.#addressed(frame.from, decodeBody(frame.body), now, out);
         else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
@@ -359,7 +366,6 @@ export class Node {
       if (frame.channel === PEERS) this.#echoes.push(now);
       out.push(event("spoke-again", "info", { channel: frame.channel, key }));
     }
-    this.#gossip.judge(conn, fresh.length > 0, frame.repair === true, out);
   }
 
   /** Since when somebody else speaks in our name, or undefined. */
@@ -373,7 +379,7 @@ export class Node {
       const data = { peer: link.peer.name, nickname: link.peer.nickname, address: link.remoteAddress };
       if (type === "established") {
         out.push(event("connected", "info", data));
-        this.#gossip.linkUp(link.conn, false, now);
+        this.#gossip.linkUp(link.conn, false, now, this.config.name < link.peer.name);
         this.#membership.neighbourIs(link, link.peer.cluster, now, out);
         this.#adoptUnderlay(link);
       } else {
@@ -383,6 +389,16 @@ export class Node {
       }
     }
     if (changes.length > 0) this.#publishSelf(now, out);
+  }
+
+  /** A link both ends do not speak of yet stays as it is: the tree knows nothing of it. */
+  #followTree(): void {
+    const { tree } = this.#neighbourhood;
+    const { name } = this.config;
+    for (const { conn, peer } of this.#mesh.links()) {
+      const isKnown = this.peers().get(peer.name)?.links.includes(name) === true;
+      if (tree !== undefined && isKnown) this.#gossip.setEager(conn, tree.has(peer.name));
+    }
   }
 
   /** The address a first connection leaves from is the one the others can reach. */
@@ -428,7 +444,7 @@ export class Node {
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
-    this.#neighbourhood.note(now);
+    if (this.#neighbourhood.tick(now)) this.#followTree();
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
     if (
@@ -458,13 +474,13 @@ export class Node {
       ),
     );
     this.#gossip.changed(channel, fresh, from, now);
-    if (channel === PEERS) this.#neighbourhood.recordsChanged();
+    if (channel === PEERS) this.#neighbourhood.recordsChanged(fresh, now);
     if (channel === ENDPOINTS) this.#endpoints = undefined;
     if (channel === PEERS || channel === ENDPOINTS) out.push({ type: "datapath" });
   }
 
   #publishSelf(now: Instant, out: Effect[]): void {
-    this.#neighbourhood.linksChanged();
+    this.#neighbourhood.linksChanged(now);
     const { nickname, uid, software, port, mtu, name } = this.config;
     const links = this.#mesh
       .links()

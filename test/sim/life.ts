@@ -71,6 +71,7 @@ export class Life {
     say(`launching ${peers} peers`);
     await world.startAll(Math.max(2 * SECOND_MS, 20 * peers));
     await world.run(10 * SECOND_MS);
+    world.measures.begin();
     say(`living for ${minutes} minutes`);
     await this.#live(minutes * MINUTE_MS);
     say("healing");

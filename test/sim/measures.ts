@@ -77,6 +77,14 @@ export class Measures {
     }
   }
 
+  /** From here on is counted what the cluster costs, not its launch. */
+  begin(): void {
+    this.updates = 0;
+    this.frames.clear();
+    this.convergence.length = 0;
+    this.#watches.clear();
+  }
+
   /** What is on its way when the network is parted says nothing. */
   interrupted(): void {
     this.#watches.clear();

@@ -28,12 +28,18 @@ export const MAX_VALUE_CHARS = 16_384;
 const MAX_ORIGINS = 8_192;
 const MAX_KEYS_PER_ORIGIN = 262_144;
 
+/** Origins are compared in so many groups, by a hash of their names: two maps that differ in one origin find it by one group. */
+export const BUCKETS = 64;
+
+export const bucketOf = (origin: string): number => fingerprint(origin) % BUCKETS;
+
 interface Held {
   readonly entry: Entry;
   readonly mark: Fingerprint;
 }
 
 interface OriginState {
+  readonly bucket: number;
   readonly entries: Map<string, Held>;
   version: number;
   fingerprint: Fingerprint;
@@ -51,6 +57,7 @@ export class OriginMap {
   readonly #self: string;
   readonly #origins = new Map<string, OriginState>();
   #fingerprint: Fingerprint = EMPTY_FINGERPRINT;
+  readonly #buckets: Fingerprint[] = new Array<Fingerprint>(BUCKETS).fill(EMPTY_FINGERPRINT);
 
   constructor(self: string) {
     this.#self = self;
@@ -101,6 +108,10 @@ export class OriginMap {
     return [...this.#origins.keys()];
   }
 
+  get originCount(): number {
+    return this.#origins.size;
+  }
+
   /** Entries of one origin above a version, tombstones included, in version order. */
   entriesSince(origin: string, version: number): readonly Entry[] {
     const out: Entry[] = [];
@@ -125,12 +136,22 @@ export class OriginMap {
     return this.#fingerprint;
   }
 
-  digest(): readonly OriginDigest[] {
-    return [...this.#origins].map(([origin, state]) => ({
-      origin,
-      version: state.version,
-      fingerprint: state.fingerprint,
-    }));
+  /** Fingerprint of each bucket. */
+  bucketSums(): readonly Fingerprint[] {
+    return this.#buckets;
+  }
+
+  /** Of every origin, or of those in some buckets. */
+  digest(buckets?: ReadonlySet<number>): readonly OriginDigest[] {
+    const digests: OriginDigest[] = [];
+    for (const [origin, { bucket, version, fingerprint }] of this.#origins)
+      if (buckets?.has(bucket) !== false) digests.push({ origin, version, fingerprint });
+    return digests;
+  }
+
+  /** Highest version held of an origin; 0 without any. */
+  versionOf(origin: string): number {
+    return this.#origins.get(origin)?.version ?? 0;
   }
 
   digestOf(origin: string): OriginDigest {
@@ -175,7 +196,8 @@ export class OriginMap {
   #store(entry: Entry): Entry {
     let state = this.#origins.get(entry.origin);
     if (state === undefined) {
-      state = { entries: new Map(), version: 0, fingerprint: EMPTY_FINGERPRINT };
+      const bucket = bucketOf(entry.origin);
+      state = { bucket, entries: new Map(), version: 0, fingerprint: EMPTY_FINGERPRINT };
       this.#origins.set(entry.origin, state);
     }
     const mark = fingerprint(`${entry.origin}\0${entry.key}\0${entry.version}\0${textOf(entry.value)}`);
@@ -184,6 +206,7 @@ export class OriginMap {
     state.version = Math.max(state.version, entry.version);
     state.fingerprint = xor(state.fingerprint, change);
     this.#fingerprint = xor(this.#fingerprint, change);
+    this.#buckets[state.bucket] = xor(this.#buckets[state.bucket] ?? EMPTY_FINGERPRINT, change);
     return entry;
   }
 

@@ -1,7 +1,7 @@
 // Every frame peers exchange, as schemas: parsed once on arrival, bounded, unknown fields let through. docs/wire.md
 // describes them for people; frames.golden.json keeps one of each for ever.
 import { z } from "zod";
-import { type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
+import { BUCKETS, type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 
 /** Protocol versions this build speaks. A peer must share one. */
@@ -18,6 +18,10 @@ export const CHANNEL_PATTERN = /^[a-z][a-z0-9-]{0,31}$/;
 const name = z.string().regex(NAME_PATTERN);
 const channel = z.string().regex(CHANNEL_PATTERN);
 const count = z.int().min(0);
+const bucket = z
+  .int()
+  .min(0)
+  .max(BUCKETS - 1);
 const json: z.ZodType<Json> = z.json();
 
 /** [origin, key, version, value] */
@@ -65,6 +69,26 @@ const frame = z.discriminatedUnion("t", [
     channel,
     origins: z.array(z.tuple([name, count, count])).max(MAX_ITEMS_PER_FRAME),
     answer: z.boolean().optional(),
+    /** Only origins of these buckets are listed, and all of them: of another one in them the sender knows nothing. */
+    buckets: z.array(bucket).max(BUCKETS).optional(),
+  }),
+  /** Fingerprint of each bucket of origins, or of each part of a ring, in order. Answered for those that differ. */
+  z.looseObject({
+    t: z.literal("buckets"),
+    channel: z.string().max(64),
+    sums: z.array(count).length(BUCKETS),
+  }),
+  /** "I hold these origins up to these versions", instead of the entries: [origin, highest version]. */
+  z.looseObject({
+    t: z.literal("have"),
+    channel,
+    origins: z.array(z.tuple([name, z.int().min(1)])).max(MAX_ITEMS_PER_FRAME),
+  }),
+  /** "Send me what you hold above these versions": [origin, version]. */
+  z.looseObject({
+    t: z.literal("want"),
+    channel,
+    origins: z.array(z.tuple([name, count])).max(MAX_ITEMS_PER_FRAME),
   }),
   /** Entries of a channel. `repair`: answer to a digest, so duplicates in it say nothing about the tree. */
   z.looseObject({
@@ -73,13 +97,15 @@ const frame = z.discriminatedUnion("t", [
     entries: z.array(entry).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
   }),
-  /** Ranges of one universe's ring. `whole`: the complete ring, answer to differing sums. */
+  /** Ranges of one universe's ring. `repair`: all of it, or all of some parts, because fingerprints differ. */
   z.looseObject({
     t: z.literal("ring"),
     universe: z.int().min(0).max(7),
     founding,
     ranges: z.array(ownedRange).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
+    /** These parts of the ring differed: send what you have of them. */
+    parts: z.array(bucket).max(BUCKETS).optional(),
   }),
   /** "You are not on my tree": send me fingerprints instead of changes. */
   z.looseObject({ t: z.literal("prune") }),
