@@ -67,6 +67,7 @@ const CODE_OF: Record<ErrorCode, number> = {
   "no-quorum": CniCode.internal,
   "no-heir": CniCode.internal,
   "unknown-cluster": CniCode.internal,
+  "in-use": CniCode.internal,
   "netns-missing": CniCode.netnsMissing,
   "netns-invalid": CniCode.badNetns,
   "netns-host": CniCode.badNetns,

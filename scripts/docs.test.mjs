@@ -8,6 +8,9 @@ import * as desk from "../src/core/endpoints/desk.ts";
 import { ERROR_CODES, WeaveError } from "../src/core/errors.ts";
 import { decodeBody, decodeFrame, MAX_ITEMS_PER_FRAME } from "../src/core/gossip/frames.ts";
 import * as gossip from "../src/core/gossip/gossip.ts";
+import * as ballot from "../src/core/ipam/ballot.ts";
+import * as council from "../src/core/ipam/council.ts";
+import * as founding from "../src/core/ipam/founding.ts";
 import * as pool from "../src/core/ipam/pool.ts";
 import * as space from "../src/core/ipam/space.ts";
 import * as mesh from "../src/core/mesh/constants.ts";
@@ -78,7 +81,7 @@ describe("docs", () => {
   });
 
   it("give the times the code has", () => {
-    const constants = { ...mesh, ...gossip, ...pool, ...space, ...desk };
+    const constants = { ...mesh, ...gossip, ...ballot, ...council, ...founding, ...pool, ...space, ...desk };
     const listed = rows(section("docs/wire.md", "Times"));
     const real = Object.entries(constants).filter(
       ([name, value]) => /_MS$/.test(name) && typeof value === "number",

@@ -9,6 +9,8 @@ export interface Context {
   readonly print: (text: string) => void;
   /** The same for stderr: warnings, progress, errors. */
   readonly tell: (text: string) => void;
+  /** One line typed by a person; undefined where nobody can be asked, or nothing more is typed. */
+  readonly ask: (question: string) => Promise<string | undefined>;
   /** For a verb that ends normally with another code than 0. */
   readonly setExitCode: (code: number) => void;
 }

@@ -1,5 +1,6 @@
 // The executable `weave`: hands the process to the program and nothing else.
 import { dirname } from "node:path";
+import { createInterface } from "node:readline/promises";
 import { fileURLToPath } from "node:url";
 import { run } from "./program.ts";
 
@@ -19,9 +20,22 @@ await run(
     programs: dirname(fileURLToPath(import.meta.url)),
     print: (text) => process.stdout.write(`${text}\n`),
     tell: (text) => process.stderr.write(`${text}\n`),
+    ask: askPerson,
     setExitCode: (code) => {
       process.exitCode = code;
     },
   },
   Boolean(process.env["WEAVE_DEBUG"]),
 );
+
+async function askPerson(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY) return undefined;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-D closes it without an answer.
+  const closed = new Promise<undefined>((resolve) => terminal.once("close", () => resolve(undefined)));
+  try {
+    return await Promise.race([terminal.question(question), closed]);
+  } finally {
+    terminal.close();
+  }
+}

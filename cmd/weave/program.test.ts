@@ -17,7 +17,7 @@ afterEach(async () => {
   vi.unstubAllEnvs();
 });
 
-const VERBS = ["setup", "launch", "connect", "expose", "status", "version", "stop"];
+const VERBS = ["setup", "launch", "connect", "expose", "status", "version", "rmpeer", "reset", "stop"];
 
 describe("help", () => {
   test.each(VERBS)("%s: what it is, its options, examples, in 100 columns", async (verb) => {

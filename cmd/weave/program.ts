@@ -6,6 +6,8 @@ import { type Context, MAX_COLUMNS } from "./context.ts";
 import { addExpose } from "./expose.ts";
 import { reportFailure } from "./failure.ts";
 import { addLaunch } from "./launch.ts";
+import { addReset } from "./reset.ts";
+import { addRmpeer } from "./rmpeer.ts";
 import { addSetup } from "./setup.ts";
 import { addStatus } from "./status.ts";
 import { addStop } from "./stop.ts";
@@ -19,6 +21,9 @@ A first network, as root:
   on the others      weave launch FIRST-HOST
   on every host      weave expose
   anywhere           weave status
+
+A host that goes:      weave reset, on that host
+A host that is dead:   weave rmpeer HOST, on another one
 
 Every verb has --help with examples. The variables WEAVE_RUN_DIR and WEAVE_DATA_DIR stand for the
 options --run-dir and --data-dir.
@@ -56,7 +61,17 @@ function createProgram(context: Context): Command {
       outputError: (text, write) =>
         write(wrap(text.replace(/^error: /, "weave: ").replace(/\n(?=.)/g, "\n  "), MAX_COLUMNS, "  ")),
     });
-  for (const add of [addSetup, addLaunch, addConnect, addExpose, addStatus, addVersion, addStop]) {
+  for (const add of [
+    addSetup,
+    addLaunch,
+    addConnect,
+    addExpose,
+    addStatus,
+    addVersion,
+    addRmpeer,
+    addReset,
+    addStop,
+  ]) {
     const verb = add(program, context);
     verb.showHelpAfterError(`  see: weave ${verb.name()} --help`);
   }

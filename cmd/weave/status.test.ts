@@ -30,7 +30,7 @@ describe("in good order", () => {
 
 version      0.1.0, process 4711, since 2026-01-31T12:00:00Z
 peer         7a:01:02:03:04:05(alice), address 192.0.2.1, listening on 0.0.0.0:6783
-cluster      c0ffee00, founded by 7a:01:02:03:04:05
+cluster      c0ffee00
 connections  2 established of 2
 peers        3
 range        10.32.0.0/12: this host uses 3 of its 524288 addresses, 50.0% of the range

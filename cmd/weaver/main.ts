@@ -1,13 +1,14 @@
 // The daemon. Started by `weave launch` or by a service manager; everything concrete is constructed here, in order, and
 // closed in reverse. Its launcher, if it has an IPC channel, is told once how the start went.
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { createLogger } from "../../src/adapters/log.ts";
-import type { LaunchReport } from "../../src/api/launch.ts";
+import type { EraseReport, LaunchReport } from "../../src/api/launch.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import type { LaunchOptions } from "../../src/daemon/options.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
-import { runWeaver } from "./weaver.ts";
+import type { End } from "./handlers.ts";
+import { eraseHost, runWeaver } from "./weaver.ts";
 
 declare const WEAVE_VERSION: string;
 
@@ -17,7 +18,9 @@ process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
 const command = addLaunchOptions(
   new Command("weaver")
     .description("The weave daemon. Use `weave launch`, or run it under a service manager.")
-    .version(WEAVE_VERSION),
+    .version(WEAVE_VERSION)
+    // What `weave reset` calls when no daemon runs: remove everything and end.
+    .addOption(new Option("--erase").hideHelp()),
 );
 
 let options: LaunchOptions | undefined;
@@ -28,7 +31,13 @@ try {
   fail(error);
 }
 
-if (options !== undefined) {
+if (options !== undefined && command.opts()["erase"] === true) {
+  try {
+    report({ kind: "erased", removed: [...(await eraseHost(options))] });
+  } catch (error) {
+    fail(error);
+  }
+} else if (options !== undefined) {
   const log = createLogger({ level: options.logLevel, name: "weaver" });
   try {
     const weaver = await runWeaver(options, WEAVE_VERSION, log, (error) => {
@@ -36,10 +45,10 @@ if (options !== undefined) {
       process.exit(1);
     });
     let stopping = false;
-    const stop = (): void => {
+    const stop = (how: End): void => {
       if (stopping) process.exit(1); // asked twice: now
       stopping = true;
-      weaver.stop().then(
+      weaver.stop(how).then(
         () => process.exit(0),
         (error: unknown) => {
           log.error("weaver did not stop in order", { error });
@@ -47,9 +56,9 @@ if (options !== undefined) {
         },
       );
     };
-    process.on("SIGTERM", stop);
-    process.on("SIGINT", stop);
-    weaver.onStopRequest(stop);
+    process.on("SIGTERM", () => stop("stop"));
+    process.on("SIGINT", () => stop("stop"));
+    weaver.onEndRequest(stop);
     report({ kind: "ready", ...weaver.ready, pid: process.pid });
   } catch (error) {
     // In front the message itself is enough; in the background the log is where people look.
@@ -75,7 +84,7 @@ function fail(error: unknown): void {
   report({ kind: "failed", code, message, ...hint }, () => process.exit(exitCodeOf(code)));
 }
 
-function report(message: LaunchReport, then: () => void = () => {}): void {
+function report(message: LaunchReport | EraseReport, then: () => void = () => {}): void {
   if (process.send === undefined) then();
   else {
     process.send(message, () => {

@@ -4,13 +4,12 @@ import { rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type CniPlugin, createCniPlugin } from "../../cni-plugin/handle.ts";
+import { createCniPlugin } from "../../cni-plugin/handle.ts";
 import { writeAside } from "../../src/adapters/aside-file.ts";
 import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
-import { type ControlHandlers, serveControl } from "../../src/adapters/http/server.ts";
-import { statusAnswer } from "../../src/adapters/http/status.ts";
-import { checkMarker, writeMarker } from "../../src/adapters/peer-marker.ts";
+import { serveControl } from "../../src/adapters/http/server.ts";
+import { checkMarker, leavingOf, writeMarker } from "../../src/adapters/peer-marker.ts";
 import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
@@ -18,8 +17,7 @@ import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { readState, type StoredState } from "../../src/core/records.ts";
-import { accepted } from "../../src/daemon/attachments.ts";
-import { checkExposed, checkTarget, resolveConfig } from "../../src/daemon/config.ts";
+import { resolveConfig } from "../../src/daemon/config.ts";
 import { Daemon, type DaemonPorts } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
 import { type AsidePorts, setAside } from "../../src/daemon/rejoin.ts";
@@ -28,6 +26,8 @@ import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
+import { type Directories, erase } from "./erase.ts";
+import { createHandlers, type End } from "./handlers.ts";
 import { startRounds } from "./rounds.ts";
 
 export interface Weaver {
@@ -38,8 +38,9 @@ export interface Weaver {
     readonly warnings: string[];
   };
   /** The listener is called when a user asks for the end over the API. */
-  onStopRequest(listener: () => void): void;
-  stop(): Promise<void>;
+  onEndRequest(listener: (how: End) => void): void;
+  /** "reset": nothing of weave is left on the host when it resolves. */
+  stop(how: End): Promise<void>;
 }
 
 /** Start everything. On failure what was opened is closed again and nothing is left behind. */
@@ -56,6 +57,8 @@ export async function runWeaver(
   };
   try {
     ensureRunDir(options.runDir);
+    const unfinished = leavingOf(options.dataDir) !== undefined;
+    if (unfinished) await eraseHost(options);
     // LevelDB's lock makes this the only weaver of the data directory; nothing is touched before it is held.
     const store = await openLevelStore(join(options.dataDir, "db"));
     opened(store, () => store.close());
@@ -71,7 +74,9 @@ export async function runWeaver(
       });
     const asidePorts = asidePortsOf(options.dataDir, store, log);
     let resolved = await resolve(readState(records), anewOf(records));
-    const warnings: string[] = [];
+    const warnings = unfinished
+      ? ["a reset that was cut short was finished first; this host is a new peer"]
+      : [];
     if (resolved.otherRange !== undefined) {
       const { file, records: left } = await setAside({ reason: "range" }, asidePorts);
       warnings.push(
@@ -118,12 +123,13 @@ export async function runWeaver(
     await cni.reconcile();
     const rounds = startRounds(() => cni.reconcile());
     opened(rounds, () => rounds.stop());
-    let requestStop = (): void => {};
+    let requestEnd = (_how: End): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
-    const facts = { version, pid: process.pid, listen: { host: options.host ?? "*", port: options.port } };
+    const listen = { host: options.host ?? "*", port: options.port };
+    const facts = { version, pid: process.pid, listen, dataDir: options.dataDir };
     const control = await serveControl(
       socket,
-      handlers(daemon, ports, cni, facts, () => requestStop()),
+      createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how)),
       log,
     );
     opened(control, () => control.close());
@@ -133,11 +139,12 @@ export async function runWeaver(
     log.info("weaver is running", { name: config.name, nickname: config.nickname, socket, version });
     return {
       ready: { name: config.name, nickname: config.nickname, socket, warnings },
-      onStopRequest(listener) {
-        requestStop = listener;
+      onEndRequest(listener) {
+        requestEnd = listener;
       },
-      async stop() {
+      async stop(how) {
         await closeAll(closers);
+        if (how === "reset") log.info("reset", { removed: await eraseHost(options) });
         log.info("weaver has stopped");
       },
     };
@@ -149,50 +156,18 @@ export async function runWeaver(
   }
 }
 
-async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> {
-  for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+/** Remove all that weave keeps and made on this host, while no daemon runs. Answers what was there. */
+export async function eraseHost({ dataDir, runDir }: Directories): Promise<readonly string[]> {
+  const kernel = createWorkerKernel(workerFile(), { runDir });
+  try {
+    return await erase({ dataDir, runDir }, kernel);
+  } finally {
+    await kernel.close();
+  }
 }
 
-function handlers(
-  daemon: Daemon,
-  { kernel, clock }: DaemonPorts,
-  cni: CniPlugin,
-  facts: { version: string; pid: number; listen: { host: string; port: number } },
-  stop: () => void,
-): ControlHandlers {
-  const { follower } = daemon;
-  return {
-    status: () =>
-      statusAnswer(
-        daemon.node,
-        { ...facts, settled: follower.isSettled(), failures: follower.failures() },
-        clock.now(),
-      ),
-    async connect(peers, replace) {
-      for (const peer of peers) checkTarget(peer);
-      accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
-      return {
-        targets: daemon.node
-          .facts()
-          .mesh.targets()
-          .map((target) => target.address),
-      };
-    },
-    async expose(addresses, masquerade, signal) {
-      if (addresses.length > 0) {
-        const host = await kernel.inspect();
-        for (const address of addresses) checkExposed(address, daemon.node.config.universes, host);
-      }
-      const reply = accepted(await daemon.request({ kind: "expose", addresses, masquerade }, signal));
-      await follower.settled();
-      return { addresses: [...(reply.addresses ?? [])] };
-    },
-    stop() {
-      setImmediate(stop); // after this answer is on its way
-      return { pid: process.pid };
-    },
-    cni: (body, signal) => cni.handle(body, signal),
-  };
+async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> {
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
 }
 
 function asidePortsOf(dataDir: string, store: Store, log: Logger): AsidePorts {

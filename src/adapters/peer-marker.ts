@@ -1,10 +1,25 @@
-// A file beside the database that says whose it is. LevelDB recovers from a damaged log by leaving out what it cannot read,
+// Files beside the database: one that says whose it is, and one that says that all of it is to go.
+// The first: LevelDB recovers from a damaged log by leaving out what it cannot read,
 // and says nothing: without this file a peer that lost its identity so would start as a new one and found a cluster.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { WeaveError } from "../core/errors.ts";
 
 const FILE = "peer";
+/** Written when the ranges are handed over, or given up, and removed as the last thing of a reset. */
+const LEAVING = "leaving";
+/** Whether the others know, and have the ranges. */
+export type Leaving = "told" | "untold";
 
 /** Throws storage when the directory belonged to a peer of which the database knows nothing. */
 export function checkMarker(dataDir: string, storedName: string | undefined): void {
@@ -23,4 +38,55 @@ export function checkMarker(dataDir: string, storedName: string | undefined): vo
 /** After the identity is in the database. */
 export function writeMarker(dataDir: string, name: string): void {
   writeFileSync(join(dataDir, FILE), `${name}\n`, { mode: 0o600 });
+}
+
+/** Whose directory it is, or was said to be last; undefined for a new one. */
+export function readMarker(dataDir: string): string | undefined {
+  const path = join(dataDir, FILE);
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
+}
+
+/**
+ * From now on nothing of this directory counts, also after a crash: what is left is removed by whoever comes next. `told`:
+ * the ranges are in other hands. A mark that is there already stays as it is.
+ */
+export function markLeaving(dataDir: string, how: Leaving): void {
+  if (leavingOf(dataDir) !== undefined) return;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const file = openSync(join(dataDir, LEAVING), "w", 0o600);
+  try {
+    writeSync(file, `${how}: the rest of this directory is to be removed: weave reset, or weave launch\n`);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  syncDirectory(dataDir);
+}
+
+/** Whether a reset was cut short, and whether others know of it. */
+export function leavingOf(dataDir: string): Leaving | undefined {
+  const path = join(dataDir, LEAVING);
+  if (!existsSync(path)) return undefined;
+  return readFileSync(path, "utf8").startsWith("told") ? "told" : "untold";
+}
+
+/** Remove the state of a daemon that does not run: all but what setup and people keep there. */
+export function removeState(dataDir: string): void {
+  for (const name of ["db", FILE]) rmSync(join(dataDir, name), { recursive: true, force: true });
+  syncDirectory(dataDir);
+}
+
+/** The reset is over. */
+export function unmarkLeaving(dataDir: string): void {
+  rmSync(join(dataDir, LEAVING), { force: true });
+  syncDirectory(dataDir);
+}
+
+function syncDirectory(dir: string): void {
+  const file = openSync(dir, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }

@@ -2,13 +2,16 @@
 import { request as httpRequest } from "node:http";
 import type { z } from "zod";
 import { isErrorCode, WeaveError } from "../core/errors.ts";
-import { apiError, routes } from "./control.ts";
+import { apiError, type Departure, type Removal, routes } from "./control.ts";
 import type { Status } from "./status.ts";
 
 export interface Client {
   status(): Promise<Status>;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
   expose(addresses: readonly string[], masquerade: boolean): Promise<{ addresses: string[] }>;
+  rmpeer(peers: readonly string[], force: boolean, confirm: readonly string[]): Promise<Removal>;
+  reset(force: boolean): Promise<Departure>;
+  join(cluster: string, force: boolean): Promise<{ cluster: string }>;
   stop(): Promise<{ pid: number }>;
 }
 
@@ -41,6 +44,9 @@ export function createClient(socketPath: string, options: { readonly timeoutMs?:
     status: () => call(routes.status),
     connect: (peers, replace) => call(routes.connect, { peers, replace }),
     expose: (addresses, masquerade) => call(routes.expose, { addresses, masquerade }),
+    rmpeer: (peers, force, confirm) => call(routes.rmpeer, { peers, force, confirm }),
+    reset: (force) => call(routes.reset, { force }),
+    join: (cluster, force) => call(routes.join, { cluster, force }),
     stop: () => call(routes.stop, {}),
   };
 }

@@ -6,6 +6,11 @@ import { status } from "./status.ts";
 /** host or host:port; IPv6 in brackets when it has a port. */
 const peerAddress = z.string().min(1).max(255);
 
+/** Of a peer, or its nickname; of a cluster. */
+const name = z.string().min(1).max(255);
+/** As many as one decision may remove. */
+const names = z.array(name).max(64);
+
 export const routes = {
   status: { method: "GET", path: "/v1/status", answer: status },
   connect: {
@@ -20,8 +25,49 @@ export const routes = {
     request: z.strictObject({ addresses: z.array(z.string().max(64)).max(16), masquerade: z.boolean() }),
     answer: z.object({ addresses: z.array(z.string()) }),
   },
+  /** `force`: without a quorum. `confirm`: the same names once more, as a person typed them again; empty without force. */
+  rmpeer: {
+    method: "POST",
+    path: "/v1/rmpeer",
+    request: z.strictObject({ peers: names.min(1), force: z.boolean(), confirm: names }),
+    answer: z.object({
+      cluster: z.string(),
+      /** Of the decision. */
+      epoch: z.int(),
+      /** Name of who takes their ranges. */
+      heir: z.string().optional(),
+      removed: z.array(z.string()),
+      /** Those that had been removed before. */
+      already: z.array(z.string()),
+    }),
+  },
+  /** Ranges are handed over when the answer comes; then the daemon removes its state and all it made, and ends. */
+  reset: {
+    method: "POST",
+    path: "/v1/reset",
+    request: z.strictObject({ force: z.boolean() }),
+    answer: z.object({
+      heir: z.string().optional(),
+      addresses: z.number(),
+      voter: z.enum(["none", "replaced", "still-counted"]),
+      /** With force: why nobody took the ranges; they stay this host's until somebody removes it. */
+      abandoned: z.string().optional(),
+      pid: z.int(),
+      dataDir: z.string(),
+    }),
+  },
+  /** All hosts of this cluster move to another; with force this host alone. */
+  join: {
+    method: "POST",
+    path: "/v1/join",
+    request: z.strictObject({ cluster: name, force: z.boolean() }),
+    answer: z.object({ cluster: z.string() }),
+  },
   stop: { method: "POST", path: "/v1/stop", answer: z.object({ pid: z.int() }) },
 } as const;
+
+export type Removal = z.infer<typeof routes.rmpeer.answer>;
+export type Departure = z.infer<typeof routes.reset.answer>;
 
 /** Every answer that is not 2xx. */
 export const apiError = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });

@@ -8,7 +8,6 @@ const instant = z.string();
 export const problem = z.object({
   /** Stable; docs/status.md lists them. */
   code: z.enum([
-    "no-founder", // peers are connected, nobody founded the cluster
     "waiting-for-peers", // launched with peers, none reachable, no ring yet
     "target-unreachable", // an address given to launch or connect cannot be reached
     "peer-unreachable", // a known peer has no path to us
@@ -16,7 +15,12 @@ export const problem = z.object({
     "clone", // another host speaks with this peer's name
     "foreign-cluster", // a neighbour belongs to another cluster
     "address-conflict", // two peers hold one address
+    "address-lost", // a container here has an address that another host holds since this one was removed
+    "split", // two hosts were told different things by the decision of one epoch
     "range-exhausted", // this host has no free address
+    "founding", // too few hosts are connected to found the cluster
+    "no-quorum", // too few voters answer to decide anything
+    "taking", // addresses of a removed peer wait until every host that stays has answered
     "datapath", // the kernel does not hold what it should
   ]),
   /** What it is about: a peer, an address, a kernel object. */
@@ -39,7 +43,31 @@ export const status = z.object({
   nickname: z.string(),
   /** Identity of the cluster; absent before it is founded or found. */
   cluster: z.string().optional(),
-  founders: z.array(z.string()),
+  /** What the last decision says; absent before there is a cluster. */
+  configuration: z
+    .object({
+      epoch: z.int(),
+      voters: z.array(z.object({ name: z.string(), nickname: z.string(), reachable: z.boolean() })),
+      /** So many voters must answer for the next decision. */
+      quorum: z.int(),
+      /** The last removal: its epoch, who takes the ranges, how many hosts stayed by name. */
+      remaining: z.object({ since: z.int(), heir: z.string(), names: z.int() }).optional(),
+      /** Decisions by force: the clusters this one continues, the newest last. */
+      lineage: z.array(
+        z.object({
+          cluster: z.string(),
+          epoch: z.int(),
+          by: z.string(),
+          removed: z.array(z.string()),
+          at: instant,
+        }),
+      ),
+    })
+    .optional(),
+  /** Addresses of containers here that another host holds since this one was removed. */
+  lost: z.array(z.object({ address: z.string(), holder: z.string(), by: z.string() })),
+  /** The newest file with a state that this host set aside. */
+  setAside: z.object({ file: z.string(), reason: z.string(), at: instant }).optional(),
   listen: z.object({ host: z.string(), port: z.int() }),
   underlay: z.string(),
   datapath: z.object({
@@ -100,8 +128,26 @@ export const status = z.object({
           reachable: z.boolean(),
           addresses: z.number(),
           ranges: z.array(z.string()),
+          /** Addresses of its containers and bridge, as far as they were announced. */
+          used: z.number().optional(),
+          /** Set when it is not reachable. */
+          unreachableSince: instant.optional(),
+          /** It was removed: these addresses wait for the heir. */
+          removed: z.literal(true).optional(),
+          /** What is wrong, and the command that mends it. */
+          problem: z.string().optional(),
+          command: z.string().optional(),
         }),
       ),
+      /** Addresses of removed peers that the heir has not taken yet, and whom it waits for. Names. */
+      taking: z
+        .object({
+          addresses: z.number(),
+          of: z.array(z.string()),
+          heir: z.string(),
+          waitingFor: z.array(z.string()),
+        })
+        .optional(),
     }),
   ),
   endpoints: z.array(

@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   "no-quorum", // a decision needs voters that do not answer
   "no-heir", // no peer is reachable that could take this host's ranges
   "unknown-cluster", // no neighbour belongs to that cluster
+  "in-use", // containers of this host are attached
   // kernel and host
   "netns-missing", // the network namespace path does not exist
   "netns-invalid", // it exists and is not a network namespace

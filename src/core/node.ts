@@ -12,6 +12,7 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
+import { Cluster, eraOf, type Lost, type Taking } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { overlayMtu, plan } from "./datapath/plan.ts";
@@ -31,7 +32,8 @@ import {
   type UnicastBody,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
-import { Membership } from "./ipam/membership.ts";
+import { configurationFromWire } from "./ipam/configuration-wire.ts";
+import type { Council } from "./ipam/council.ts";
 import { Pool } from "./ipam/pool.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
@@ -39,7 +41,14 @@ import { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
 import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
-import { type Exposure, entryOp, identityOps, type StoredState, targetsOp } from "./records.ts";
+import {
+  configurationOps,
+  type Exposure,
+  entryOp,
+  identityOps,
+  type StoredState,
+  targetsOp,
+} from "./records.ts";
 import { type Request, refusal } from "./requests.ts";
 
 /** So many corrections of our own peer record within this time are a clone's doing. */
@@ -59,11 +68,13 @@ export class Node {
   readonly #desk: Desk;
   #underlay: string;
   readonly #neighbourhood: Neighbourhood;
-  readonly #membership: Membership;
+  readonly #cluster: Cluster;
   #endpoints: ReturnType<typeof viewOf> | undefined;
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
   #startedAt: Instant = 0;
+  /** As it was told others. */
+  #candidate: number | undefined;
   #synced = false;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random) {
@@ -75,6 +86,7 @@ export class Node {
     this.#mesh = new Mesh(
       introduction({ ...config, universes: config.universes.map((u) => u.text) }),
       random,
+      (name) => this.peers().get(name)?.incarnation,
     );
     this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
     this.#pools = config.universes.map((universe) => new Pool(universe, config.name));
@@ -82,52 +94,74 @@ export class Node {
       self: config.name,
       channels: this.#channels,
       rings: () => this.#pools.map((pool) => pool.ring),
-      cluster: () => this.cluster,
+      era: () => this.#cluster.council.gossipEra(),
     });
-    this.#membership = new Membership(config.name, this.#pools, this.#mesh, this.#gossip, random);
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
     this.#neighbourhood.restore();
-    for (const [index, { founding, ranges }] of stored.rings) this.#pools[index]?.restore(founding, ranges);
+    this.#cluster = new Cluster(
+      {
+        config,
+        random,
+        mesh: this.#mesh,
+        gossip: this.#gossip,
+        pools: this.#pools,
+        channels: this.#channels,
+        neighbourhood: this.#neighbourhood,
+        send: (to, body, out) => this.#send(to, body, out),
+        publishSelf: (now, out) => this.#publishSelf(now, out),
+        doubt: (addresses, out) => this.#desk.doubt(addresses, out),
+        recordsChanged: () => {
+          this.#neighbourhood.restore();
+          this.#endpoints = undefined;
+        },
+      },
+      stored,
+    );
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
       endpoints: this.#channel(ENDPOINTS),
       bridgeMac: this.bridgeMac,
       spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
       ringChanged: (universe, fresh, now, out) =>
-        this.#membership.ringChanged(universe, fresh, undefined, now, out),
+        this.#cluster.membership.ringChanged(universe, fresh, undefined, now, out),
       reachable: () => this.topology().reachable,
-      ask: (donor, body, out) =>
-        this.#forward({ t: "to", from: config.name, to: donor, hops: MAX_HOPS, body }, out),
+      ask: (donor, body, out) => {
+        const { era } = this.#cluster.council;
+        return era !== undefined && this.#send(donor, { ...body, ...era }, out);
+      },
       label: (peer) => this.#neighbourhood.label(peer),
-      whyNoRing: () => this.#whyNoRing(),
+      whyNoRing: () => this.#cluster.whyNoRing(),
       foreignEndpoints: () => [...this.endpoints().byAddress].filter(([, { peer }]) => peer !== config.name),
       ownPorts: [
         { protocol: "tcp", hostPort: config.port, containerPort: config.port },
         { protocol: "udp", hostPort: config.vxlanPort, containerPort: config.vxlanPort },
       ],
-      mayAllocate: () => !this.#membership.joinedNow || this.#gossip.isSynced(),
+      mayAllocate: () => !this.#cluster.joinedNow || this.#gossip.isSynced(),
     });
   }
 
   /** Identity of the cluster; undefined before it is founded or found. */
   get cluster(): string | undefined {
-    return this.#membership.cluster;
+    return this.#cluster.council.era?.cluster;
   }
 
   start(now: Instant): readonly Effect[] {
     const out: Effect[] = [];
-    const { init } = this.config;
-    const seed = init.kind === "seed" ? init.names : undefined;
     this.#startedAt = now;
     const { name, nickname, incarnation } = this.config;
     if (this.#stored.incarnation === undefined || this.#stored.nickname !== nickname) {
-      out.push(persist(identityOps(name, nickname, incarnation), true));
+      const { configuration } = this.#stored;
+      // Schema 1 had the configuration in its rings.
+      const [decided] =
+        configuration === undefined
+          ? []
+          : configurationOps(configuration.configuration, configuration.joined);
+      const identity = identityOps(name, nickname, incarnation);
+      out.push(persist(decided === undefined ? identity : [...identity, decided], true));
     }
     const targets = this.config.targets ?? this.#stored.targets ?? [];
     if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
     this.#mesh.setTargets(targets, true, now);
-    if (this.cluster === undefined && (seed !== undefined || targets.length === 0))
-      this.#membership.found(seed, out);
-    this.#mesh.cluster = this.cluster;
+    this.#cluster.start(now, out);
     this.#publishSelf(now, out);
     this.#desk.republish(now, out);
     out.push({ type: "datapath" });
@@ -137,6 +171,7 @@ export class Node {
 
   handle(input: Input, now: Instant): readonly Effect[] {
     const out: Effect[] = [];
+    if (this.#cluster.council.ended) return out;
     switch (input.type) {
       case "conn-up":
         this.#mesh.up(input, now, out);
@@ -149,6 +184,8 @@ export class Node {
         break;
       case "conn-down":
         this.#linkChanges(this.#mesh.down(input.conn, input.reason, now), now, out);
+        if (input.reason.code === "name-taken" && this.cluster === undefined)
+          this.#cluster.council.rejoin("name-taken", out);
         break;
       case "dial-failed": {
         const target = this.#mesh.dialFailed(input.dial, input.message, now);
@@ -161,12 +198,15 @@ export class Node {
         break;
       case "cancel":
         this.#desk.cancel(input.id, out);
+        this.#cluster.council.cancel(input.id);
         break;
       case "deadline":
         break;
     }
     this.#afterwards(now, input.type === "deadline" ? now - input.scheduled : 0, out);
-    return out;
+    // Nothing follows the end.
+    const end = this.#cluster.council.ended ? out.find(({ type }) => type === "rejoin") : undefined;
+    return end === undefined ? out : [...out.filter((effect) => effect !== end), end];
   }
 
   nextDeadline(): Instant | undefined {
@@ -176,6 +216,7 @@ export class Node {
       this.#neighbourhood.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
+      this.#cluster.council.nextDeadline(),
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -260,10 +301,13 @@ export class Node {
       startedAt: this.#startedAt,
       underlay: this.#underlay,
       unreachable: this.#neighbourhood.unreachable,
-      foreign: this.#membership.foreign,
+      foreign: this.#cluster.membership.foreign,
+      council: this.#cluster.council,
+      taking: this.#cluster.taking(),
+      lost: this.#cluster.lost(),
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
-      whyNoRing: () => this.#whyNoRing(),
+      whyNoRing: () => this.#cluster.whyNoRing(),
     };
   }
 
@@ -310,9 +354,17 @@ export class Node {
         this.#mesh.pong(link, now);
         break;
       case "sums":
-        this.#membership.neighbourIs(link, frame.cluster, now, out);
-        this.#gossip.sums(conn, frame.sums, now, out);
+        this.#cluster.membership.neighbourIs(link, eraOf(frame), now, out);
+        this.#gossip.sums(conn, frame, now, out);
+        if (this.#cluster.isBehind(frame)) this.#cluster.tell(link, now, out);
         break;
+      case "config": {
+        const theirs = configurationFromWire(frame.configuration);
+        this.#cluster.membership.neighbourIs(link, theirs, now, out);
+        if (this.#cluster.council.heard(theirs, frame.yields === true, now, out) === "older")
+          this.#cluster.tell(link, now, out);
+        break;
+      }
       case "digest":
         this.#gossip.digest(conn, frame, now, out);
         break;
@@ -330,8 +382,7 @@ export class Node {
         break;
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
-        this.#membership.heardRing(frame.universe, frame.founding, ranges, conn, now, out);
-        this.#membership.neighbourIs(link, frame.founding.cluster, now, out);
+        this.#cluster.membership.heardRing(frame.universe, frame, ranges, conn, now, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, frame.parts, now, out);
         break;
       }
@@ -339,7 +390,8 @@ export class Node {
       case "graft":
         break; // of protocol 1, where trees were found by trial
       case "to":
-        if (frame.to === this.config.name) this.#addressed(frame.from, decodeBody(frame.body), now, out);
+        if (frame.to === this.config.name)
+          this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
         else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
         break;
     }
@@ -351,7 +403,8 @@ export class Node {
     const entries = this.#gossip.push(conn, frame);
     const self = this.config.name;
     // A clone somewhere beyond our neighbours would answer each of our answers for ever.
-    const heard = this.#hasClone(now) ? entries.filter((e) => e.origin !== self) : entries;
+    const admitted = entries.filter((entry) => this.#cluster.admits(frame.channel, entry));
+    const heard = this.#hasClone(now) ? admitted.filter((e) => e.origin !== self) : admitted;
     if (frame.channel === ENDPOINTS)
       this.#desk.mind(
         heard.filter((e) => e.origin === self),
@@ -380,12 +433,16 @@ export class Node {
       if (type === "established") {
         out.push(event("connected", "info", data));
         this.#gossip.linkUp(link.conn, false, now, this.config.name < link.peer.name);
-        this.#membership.neighbourIs(link, link.peer.cluster, now, out);
+        this.#cluster.membership.neighbourIs(link, eraOf(link.peer), now, out);
+        if (this.#cluster.isBehind(link.peer)) {
+          this.#cluster.tell(link, now, out);
+          if (link.peer.cluster === undefined) this.#gossip.introduce(link.conn, out);
+        }
         this.#adoptUnderlay(link);
       } else {
         out.push(event("disconnected", "info", { ...data, why: reason?.message ?? "" }));
         this.#gossip.linkDown(link.conn, now);
-        this.#membership.neighbourLeft(link.peer.name);
+        this.#cluster.membership.neighbourLeft(link);
       }
     }
     if (changes.length > 0) this.#publishSelf(now, out);
@@ -417,8 +474,10 @@ export class Node {
       case "connect":
         break;
       case "remove":
-      case "leave":
       case "join-cluster":
+        this.#cluster.council.request(id, request, now, out);
+        return;
+      case "leave":
         out.push(reply(id, refusal("internal", "not built yet")));
         return;
       default:
@@ -429,22 +488,19 @@ export class Node {
     out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
   }
 
-  #addressed(from: string, body: UnicastBody | undefined, now: Instant, out: Effect[]): void {
-    if (body?.k === "ask") {
-      const answer = this.#membership.asked(from, body, now, out);
-      if (answer !== undefined) {
-        this.#forward({ t: "to", from: this.config.name, to: from, hops: MAX_HOPS, body: answer }, out);
-      }
-    } else if (body !== undefined) this.#membership.answered(from, body, now, out);
-  }
-
   /** What follows every input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
+    if (this.#neighbourhood.tick(now)) {
+      this.#followTree();
+      this.#cluster.council.topologyChanged(now);
+    }
+    this.#cluster.council.tick(now, out);
+    if (this.#cluster.council.ended) return;
+    if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
-    if (this.#neighbourhood.tick(now)) this.#followTree();
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
     if (
@@ -481,7 +537,9 @@ export class Node {
 
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#neighbourhood.linksChanged(now);
-    const { nickname, uid, software, port, mtu, name } = this.config;
+    const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
+    const { joined, candidate } = this.#cluster.council;
+    this.#candidate = candidate;
     const links = this.#mesh
       .links()
       .map((l) => l.peer.name)
@@ -489,6 +547,9 @@ export class Node {
     const entry = this.#channel(PEERS).put(PEER_KEY, {
       nickname,
       uid,
+      incarnation,
+      ...(joined === undefined ? {} : { joined }),
+      ...(candidate === undefined ? {} : { candidate }),
       software,
       underlay: this.#underlay,
       port,
@@ -498,31 +559,21 @@ export class Node {
     this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
   }
 
+  /** A message to a peer anywhere in the mesh. False when there is no way. */
+  #send(to: string, body: UnicastBody, out: Effect[]): boolean {
+    return this.#forward({ t: "to", from: this.config.name, to, hops: MAX_HOPS, body }, out);
+  }
+
   /** Hand a message to the neighbour nearest its addressee. False when there is no way. */
   #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
     const hop = this.topology().nextHop.get(frame.to);
     const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
-    if (link === undefined || this.#membership.foreign.has(link.peer.name)) return false;
+    if (link === undefined || this.#cluster.membership.foreign.has(link.peer.name)) return false;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
     return true;
   }
 
   // --- small things ---
-
-  #whyNoRing(): { message: string; hint: string } {
-    const links = this.#mesh.links();
-    if (links.length === 0) {
-      const targets = this.#mesh.targets().filter((t) => t.state !== "self");
-      return {
-        message: `no address range yet: none of the peers ${targets.map((t) => t.address).join(", ")} is reachable`,
-        hint: "start them, or look at: weave status connections",
-      };
-    }
-    return {
-      message: "no address range yet: every connected host was launched with peers, so nobody is the founder",
-      hint: `on one host, with its own name, run; here: ${this.config.foundCommand}`,
-    };
-  }
 
   #channel(name: string): OriginMap {
     const map = this.#channels.get(name);
@@ -537,6 +588,11 @@ export interface NodeFacts {
   readonly startedAt: Instant;
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
+  readonly council: Council;
+  /** What this host takes over as heir, and from whom it still needs an answer. */
+  readonly taking: Taking | undefined;
+  /** Addresses of containers here that others hold since this host began anew. */
+  readonly lost: readonly Lost[];
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
   readonly fullSince: (now: Instant) => Instant | undefined;
   readonly cloneSince: (now: Instant) => Instant | undefined;

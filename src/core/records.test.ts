@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { WeaveError } from "./errors.ts";
+import type { Vote } from "./ipam/acceptor.ts";
+import type { Configuration } from "./ipam/configuration.ts";
 import { Ring } from "./ipam/ring.ts";
 import {
   type AllocationRecord,
   allocationOp,
+  configurationOps,
+  doubtfulOp,
   entryOp,
   exposedOp,
   freedOp,
@@ -13,6 +17,7 @@ import {
   reusedOp,
   ringOp,
   targetsOp,
+  voteOp,
 } from "./records.ts";
 import type { StoreOp } from "./store-op.ts";
 
@@ -27,7 +32,20 @@ function disk(...ops: readonly StoreOp[]): Map<string, unknown> {
 }
 
 const founding = { cluster: "c1", epoch: 1, founders: ["alice", "bob"] };
-const ring = Ring.found(256, founding);
+const configuration: Configuration = {
+  cluster: "c1",
+  epoch: 3,
+  voters: [{ name: "alice", incarnation: "disk" }],
+  remaining: { since: 2, names: ["alice", "bob"], heir: "alice" },
+  lineage: [{ cluster: "c0", epoch: 2, by: "alice", removed: ["carol"], at: 5 }],
+};
+const vote: Vote = {
+  epoch: 4,
+  round: 7,
+  promised: [7, "disk"],
+  accepted: { round: [6, "other"], value: { ...configuration, epoch: 4 } },
+};
+const ring = Ring.found(256, founding.founders);
 const allocation: AllocationRecord = {
   network: "weave",
   containerId: "c0ffee",
@@ -69,7 +87,11 @@ describe("readState", () => {
     expect(readState(new Map())).toEqual({
       name: undefined,
       nickname: undefined,
+      incarnation: undefined,
       targets: undefined,
+      configuration: undefined,
+      vote: undefined,
+      doubtful: [],
       rings: new Map(),
       exposed: [],
       allocations: [],
@@ -83,6 +105,9 @@ describe("readState", () => {
       ...identityOps("alice", "host-a", "disk"),
       targetsOp(["192.0.2.2:6783", "bob"]),
       ringOp(0, "10.32.0.0/24", ring),
+      ...configurationOps(configuration, 2),
+      voteOp(vote),
+      doubtfulOp("10.32.0.77"),
       exposedOp([{ cidr: "10.32.0.1/24", masquerade: true }]),
       allocationOp(allocation),
       allocationOp(pending),
@@ -97,8 +122,11 @@ describe("readState", () => {
       name: "alice",
       nickname: "host-a",
       incarnation: "disk",
+      configuration: { configuration, joined: 2 },
+      vote,
+      doubtful: ["10.32.0.77"],
       targets: ["192.0.2.2:6783", "bob"],
-      rings: new Map([[0, { universe: "10.32.0.0/24", founding, ranges: ring.ranges }]]),
+      rings: new Map([[0, { universe: "10.32.0.0/24", ranges: ring.ranges }]]),
       exposed: [{ cidr: "10.32.0.1/24", masquerade: true }],
       allocations: [allocation, pending],
       freed: [
@@ -139,17 +167,26 @@ describe("readState", () => {
     expect(() => readState(new Map([["later/x", { anything: 1 }]]))).not.toThrow();
   });
 
+  it("of schema 1 the cluster was in its rings", () => {
+    const record = { universe: "10.32.0.0/24", founding, ranges: [[0, 256, 3, "bob"]] };
+    const { configuration: read, rings } = readState(new Map<string, unknown>([["ring/0", record]]));
+    expect(rings.get(0)?.ranges).toEqual([{ start: 0, end: 256, version: 3, owner: "bob", made: 1 }]);
+    const voters = ["alice", "bob"].map((name) => ({ name, incarnation: "" }));
+    const founders = founding.founders;
+    expect(read).toEqual({ configuration: { cluster: "c1", epoch: 1, voters, founders }, joined: 1 });
+  });
+
   it("a directory of a newer weaver is refused, with what to do", () => {
-    const error = failure(new Map([["schema", { version: 2 }]]));
+    const error = failure(new Map([["schema", { version: 3 }]]));
     expect(error.code).toBe("state-mismatch");
-    expect(error.message).toMatch(/newer weaver \(schema 2, this one reads 1\)/);
+    expect(error.message).toMatch(/newer weaver \(schema 3, this one reads 2\)/);
     expect(error.hint).toMatch(/install that version/);
   });
 
   it("the schema is judged first: what a newer weaver wrote need not parse", () => {
     const records = new Map<string, unknown>([
       ["allocation/a/b/c", { later: 1 }],
-      ["schema", { version: 2 }],
+      ["schema", { version: 3 }],
     ]);
     expect(failure(records).code).toBe("state-mismatch");
   });
@@ -162,9 +199,8 @@ describe("readState", () => {
     ["targets", "bob"],
     ["targets", [1]],
     ["exposed", [{ cidr: "10.32.0.1/24" }]],
-    ["ring/0", { universe: "10.32.0.0/24", ranges: [] }],
     ["ring/0", { universe: "10.32.0.0/24", founding, ranges: [[0, 256, "alice"]] }],
-    ["ring/0", { universe: "10.32.0.0/24", founding: { ...founding, epoch: 0 }, ranges: [] }],
+    ["ring/0", { universe: "10.32.0.0/24", founding: { ...founding, cluster: 0 }, ranges: [] }],
     ["allocation/weave/c1/eth0", { ...pending, addresses: [] }],
     ["allocation/weave/c1/eth0", { ...pending, committed: undefined }],
     ["allocation/weave/c1/eth0", null],

@@ -4,28 +4,48 @@
 //   schema                               { version }
 //   identity                             { name, nickname, incarnation }
 //   targets                              [ "host:port", ... ]
-//   ring/<universe index>                founding and ranges, fsynced before any message that depends on it
+//   configuration                        { configuration, joined }: what was decided last, fsynced
+//   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
+//   ring/<universe index>                ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
 //   allocation/<network>/<id>/<ifname>   addresses of one container
 //   freed/<address>                      when it was freed (ms since the epoch)
+//   doubtful/<address>                   last known in use at a removed peer, whose range is ours now
 //   entry/<channel>/<origin>/<key>       gossip: own entries are the truth, foreign ones a cache
 import { z } from "zod";
 import { MAX_UNIVERSE_BITS } from "./address/universe.ts";
 import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
-import { type Founding, type OwnedRange, type Ring, wellFormed } from "./ipam/ring.ts";
+import type { Vote } from "./ipam/acceptor.ts";
+import { type Configuration, founded } from "./ipam/configuration.ts";
+import {
+  configurationFromWire,
+  configurationSchema,
+  configurationToWire,
+} from "./ipam/configuration-wire.ts";
+import { type OwnedRange, type Ring, wellFormed } from "./ipam/ring.ts";
 import type { StoreOp } from "./store-op.ts";
 
-/** Grows when an older weaver could not read the directory any more. */
-const SCHEMA_VERSION = 1;
+/** Grows when an older weaver could not read the directory any more. 2: epochs. */
+const SCHEMA_VERSION = 2;
 
 const name = z.string().min(1).max(MAX_NAME_CHARS);
 const moment = z.object({ bootId: z.string(), bootMs: z.number() });
 
+/** `founding` and ranges without `made`: schema 1. */
 const ringRecord = z.object({
   universe: z.string(),
-  founding: z.object({ cluster: name, epoch: z.int().min(1), founders: z.array(name) }),
-  ranges: z.array(z.tuple([z.int(), z.int(), z.int(), name])),
+  founding: z.object({ cluster: name, founders: z.array(name) }).exactOptional(),
+  ranges: z.array(z.tuple([z.int(), z.int(), z.int(), name, z.int().optional()])),
+});
+
+const round = z.tuple([z.int(), z.string()]);
+const configurationRecord = z.object({ configuration: configurationSchema, joined: z.int().min(1) });
+const voteRecord = z.object({
+  epoch: z.int().min(1),
+  round: z.int().min(0),
+  promised: round.exactOptional(),
+  accepted: z.object({ round, value: configurationSchema }).exactOptional(),
 });
 
 const port = z.int().min(1).max(65_535);
@@ -54,6 +74,8 @@ const allocationRecord = z.object({
   addresses: z.array(z.string()).min(1),
   slot: z.string(),
   moment,
+  /** From before this host began anew: the address must be asked of its owner before it is announced again. */
+  former: z.literal(true).exactOptional(),
   /** False while ADD is under way: after a crash nobody was told of the address, and it is freed. */
   committed: z.boolean(),
   mac: z.string().exactOptional(),
@@ -68,7 +90,11 @@ const allocationRecord = z.object({
 });
 export type AllocationRecord = z.infer<typeof allocationRecord>;
 
-const exposure = z.object({ cidr: z.string(), masquerade: z.boolean() });
+const exposure = z.object({
+  cidr: z.string(),
+  masquerade: z.boolean(),
+  former: z.literal(true).exactOptional(),
+});
 export type Exposure = z.infer<typeof exposure>;
 
 const entryRecord = z.object({ version: z.int().min(1), value: z.json() });
@@ -79,13 +105,15 @@ export interface StoredState {
   /** Random number of this directory; undefined in a new one. */
   readonly incarnation: string | undefined;
   readonly targets: readonly string[] | undefined;
-  readonly rings: ReadonlyMap<
-    number,
-    { readonly universe: string; readonly founding: Founding; readonly ranges: readonly OwnedRange[] }
-  >;
+  /** What was decided last, and the epoch this peer came in with. */
+  readonly configuration: { readonly configuration: Configuration; readonly joined: number } | undefined;
+  readonly vote: Vote | undefined;
+  readonly rings: ReadonlyMap<number, { readonly universe: string; readonly ranges: readonly OwnedRange[] }>;
   readonly exposed: readonly Exposure[];
   readonly allocations: readonly AllocationRecord[];
   readonly freed: readonly { readonly address: string; readonly at: number }[];
+  /** Addresses without prefix. */
+  readonly doubtful: readonly string[];
   readonly entries: ReadonlyMap<string, readonly Entry[]>;
 }
 
@@ -109,7 +137,9 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
       );
     }
   }
-  const rings = new Map<number, { universe: string; founding: Founding; ranges: OwnedRange[] }>();
+  const rings = new Map<number, { universe: string; ranges: OwnedRange[] }>();
+  let former: Configuration | undefined;
+  const doubtful: string[] = [];
   const allocations: AllocationRecord[] = [];
   const freed: { address: string; at: number }[] = [];
   const entries = new Map<string, Entry[]>();
@@ -117,12 +147,24 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     const [kind, ...rest] = key.split("/");
     if (kind === "ring") {
       const { universe, founding, ranges } = read(ringRecord, key, value);
-      const owned = ranges.map(([start, end, version, owner]) => ({ start, end, version, owner }));
-      const whole = /^[0-7]$/.test(rest[0] ?? "") && wellFormed(owned, 2 ** MAX_UNIVERSE_BITS);
-      if (!whole) throw damaged(key, "ranges out of order or bounds");
-      rings.set(Number(rest[0]), { universe, founding, ranges: owned });
+      const owned = ranges.map(([start, end, version, owner, made = 1]) => ({
+        start,
+        end,
+        version,
+        owner,
+        made,
+      }));
+      const whole = wellFormed(owned, 2 ** MAX_UNIVERSE_BITS, Number.MAX_SAFE_INTEGER);
+      if (!/^[0-7]$/.test(rest[0] ?? "") || !whole) throw damaged(key, "ranges out of order or bounds");
+      rings.set(Number(rest[0]), { universe, ranges: owned });
+      if (founding !== undefined)
+        former = founded(
+          founding.cluster,
+          founding.founders.map((founder) => ({ name: founder, incarnation: "" })),
+        );
     } else if (kind === "allocation") allocations.push(read(allocationRecord, key, value));
     else if (kind === "freed") freed.push({ address: rest.join("/"), at: read(z.number(), key, value) });
+    else if (kind === "doubtful") doubtful.push(rest.join("/"));
     else if (kind === "entry") {
       const [channel = "", origin = "", ...keyParts] = rest;
       const list = entries.get(channel) ?? [];
@@ -136,13 +178,34 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     "identity",
     z.object({ name, nickname: z.string().optional(), incarnation: z.string().optional() }),
   );
+  const decided = one("configuration", configurationRecord);
+  const vote = one("vote", voteRecord);
+  const configuration =
+    decided === undefined
+      ? former && { configuration: former, joined: 1 }
+      : { configuration: configurationFromWire(decided.configuration), joined: decided.joined };
   return {
     name: identity?.name,
     nickname: identity?.nickname,
     incarnation: identity?.incarnation,
     targets: one("targets", z.array(z.string())),
     exposed: one("exposed", z.array(exposure)) ?? [],
+    configuration,
+    vote: vote && {
+      epoch: vote.epoch,
+      round: vote.round,
+      ...(vote.promised === undefined ? {} : { promised: vote.promised }),
+      ...(vote.accepted === undefined
+        ? {}
+        : {
+            accepted: {
+              round: vote.accepted.round,
+              value: configurationFromWire(vote.accepted.value),
+            },
+          }),
+    },
     rings,
+    doubtful,
     allocations,
     freed: freed.sort((a, b) => a.at - b.at),
     entries,
@@ -161,10 +224,43 @@ export const identityOps = (peerName: string, nickname: string, incarnation: str
   { type: "put", key: "identity", value: { name: peerName, nickname, incarnation } },
 ];
 
-export const ringOp = (index: number, universe: string, { founding, ranges }: Ring): StoreOp => ({
+export const ringOp = (index: number, universe: string, { ranges }: Ring): StoreOp => ({
   type: "put",
   key: `ring/${index}`,
-  value: { universe, founding, ranges: ranges.map((r) => [r.start, r.end, r.version, r.owner]) },
+  value: { universe, ranges: ranges.map((r) => [r.start, r.end, r.version, r.owner, r.made]) },
+});
+export const noRingOp = (index: number): StoreOp => ({ type: "del", key: `ring/${index}` });
+
+/** A configuration taken over: the votes for its epoch are over, in the same batch. */
+export const configurationOps = (configuration: Configuration, joined: number): readonly StoreOp[] => [
+  {
+    type: "put",
+    key: "configuration",
+    value: { configuration: configurationToWire(configuration), joined },
+  },
+  { type: "del", key: "vote" },
+];
+
+export const voteOp = ({ accepted, ...vote }: Vote): StoreOp => ({
+  type: "put",
+  key: "vote",
+  value: {
+    ...vote,
+    ...(accepted === undefined
+      ? {}
+      : { accepted: { round: accepted.round, value: configurationToWire(accepted.value) } }),
+  },
+});
+
+export const doubtfulOp = (address: string): StoreOp => ({
+  type: "put",
+  key: `doubtful/${address}`,
+  value: true,
+});
+export const trustedOp = (address: string): StoreOp => ({ type: "del", key: `doubtful/${address}` });
+export const forgetOp = (channel: string, origin: string, key: string): StoreOp => ({
+  type: "del",
+  key: `entry/${channel}/${origin}/${key}`,
 });
 
 export const targetsOp = (targets: readonly string[]): StoreOp => ({

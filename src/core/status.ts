@@ -1,142 +1,9 @@
-// One consistent picture of a node for people and scripts, and what is wrong with it. Pure: the daemon adds what only it
-// knows (pid, kernel failures) and the API gives it to whoever asks.
-import type { Instant } from "./effects.ts";
+// One consistent picture of a node for people and scripts. Pure: the daemon adds what only it knows (pid, kernel
+// failures) and the API gives it to whoever asks. What is wrong is told by problems.ts.
+import { quorum } from "./ipam/configuration.ts";
 import type { Pool } from "./ipam/pool.ts";
+import type { OwnedRange } from "./ipam/ring.ts";
 import type { Node } from "./node.ts";
-
-/** What a user must act on; codes as in src/api/status.ts. In order of importance. */
-export type ProblemCode =
-  | "no-founder"
-  | "waiting-for-peers"
-  | "clone"
-  | "foreign-cluster"
-  | "address-conflict"
-  | "datapath"
-  | "range-exhausted"
-  | "peer-unreachable"
-  | "target-unreachable"
-  | "refused";
-
-export interface Problem {
-  readonly code: ProblemCode;
-  readonly object: string;
-  readonly since: Instant;
-  readonly message: string;
-  readonly command: string;
-}
-
-/** A daemon that has just been launched is still dialling: silence proves nothing yet. */
-const STARTUP_GRACE_MS = 5_000;
-
-/** Reasons of src/core/mesh/hello.ts for which one side turns the other away. */
-const REFUSALS: ReadonlySet<string> = new Set(["clone", "protocol", "range-mismatch", "overlay-mismatch"]);
-
-export function problemsOf(node: Node, now: Instant): readonly Problem[] {
-  const { mesh, startedAt, unreachable, foreign, whyNoRing, fullSince, cloneSince } = node.facts();
-  const problems: Problem[] = [];
-  const label = (name: string): string => node.peers().get(name)?.nickname ?? name;
-  if (node.cluster === undefined) {
-    const { message, hint } = whyNoRing();
-    const code = mesh.links().length === 0 ? "waiting-for-peers" : "no-founder";
-    const command = code === "no-founder" ? node.config.foundCommand : "weave status connections";
-    problems.push({
-      code,
-      object: node.config.universes.map((u) => u.text).join(),
-      since: startedAt,
-      message: `${message}; ${hint}`,
-      command,
-    });
-  }
-  const cloned = cloneSince(now);
-  if (cloned !== undefined) {
-    const message = `another host speaks as ${node.config.name} (a copied data directory?); give one of them a new one`;
-    problems.push({
-      code: "clone",
-      object: node.config.name,
-      since: cloned,
-      message,
-      command: "weave status peers",
-    });
-  }
-  for (const [name, { cluster, since }] of foreign) {
-    const message = `${label(name)} belongs to cluster ${cluster}, this host to ${node.cluster ?? "none"}; both allocate from one range`;
-    problems.push({
-      code: "foreign-cluster",
-      object: name,
-      since,
-      message,
-      command: "weave status connections",
-    });
-  }
-  for (const { address, peers } of node.endpoints().conflicts) {
-    const message = `${address} is held on ${peers.map(label).join(" and ")}; delete one of the containers`;
-    problems.push({
-      code: "address-conflict",
-      object: address,
-      since: startedAt,
-      message,
-      command: "weave status endpoints",
-    });
-  }
-  const full = fullSince(now);
-  if (full !== undefined) {
-    const object = node.config.defaultSubnets.join();
-    problems.push({
-      code: "range-exhausted",
-      object,
-      since: full,
-      message: "no free address is left for this host",
-      command: "weave status ipam",
-    });
-  }
-  const settlingIn = now - startedAt < STARTUP_GRACE_MS;
-  for (const [name, since] of settlingIn ? [] : unreachable) {
-    const message = `${label(name)} cannot be reached; its containers' entries are kept`;
-    problems.push({
-      code: "peer-unreachable",
-      object: label(name),
-      since,
-      message,
-      command: "weave status peers",
-    });
-  }
-  for (const target of mesh.targets()) {
-    if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
-    if (REFUSALS.has(target.failure.code)) {
-      const message = `${target.address} turned this host away: ${target.failure.message}`;
-      problems.push({
-        code: "refused",
-        object: target.address,
-        since: target.failure.since,
-        message,
-        command: "weave status connections",
-      });
-      continue;
-    }
-    if (settlingIn && node.cluster !== undefined) continue;
-    if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer)))
-      continue; // told above
-    const message = `${target.address} does not answer: ${target.failure.message}`;
-    problems.push({
-      code: "target-unreachable",
-      object: target.address,
-      since: target.failure.since,
-      message,
-      command: "weave status connections",
-    });
-  }
-  for (const refusal of mesh.refusals(now)) {
-    const message = `${refusal.name} at ${refusal.address} was turned away: ${refusal.message}`;
-    problems.push({
-      code: "refused",
-      object: refusal.name,
-      since: refusal.since,
-      message,
-      command: "weave status connections",
-    });
-  }
-  return problems;
-}
 
 export function view(node: Node) {
   const { mesh, pools, startedAt, underlay } = node.facts();
@@ -147,7 +14,8 @@ export function view(node: Node) {
     name: config.name,
     nickname: config.nickname,
     ...(node.cluster === undefined ? {} : { cluster: node.cluster }),
-    founders: [...(pools[0]?.ring?.founding.founders ?? [])],
+    ...configuration(node),
+    lost: node.facts().lost.map(({ address, holder, by }) => ({ address, holder, by })),
     underlay,
     bridge,
     vxlan,
@@ -237,29 +105,99 @@ function peers(node: Node) {
     .sort((a, b) => Number(b.self) - Number(a.self) || a.nickname.localeCompare(b.nickname));
 }
 
+/** Rings as an operator sees them: who owns and uses how much, what is wrong with it, which command mends it. */
 function ipam(node: Node, pool: Pool, index: number) {
-  const { reachable } = node.topology();
+  const { council, taking } = node.facts();
   const ranges = pool.ring?.ranges ?? [];
-  const owners = [...new Set(ranges.map((r) => r.owner))].map((name) => {
-    const own = ranges.filter((r) => r.owner === name);
-    const self = name === node.config.name;
-    return {
-      name,
-      nickname: node.peers().get(name)?.nickname ?? name,
-      self,
-      reachable: self || reachable.has(name),
-      addresses: own.reduce((sum, r) => sum + r.end - r.start, 0),
-      ranges: own.map((r) => `${pool.universe.addressAt(r.start)}-${pool.universe.addressAt(r.end - 1)}`),
-    };
-  });
+  const byOwner = new Map<string, OwnedRange[]>();
+  for (const range of ranges) {
+    const list = byOwner.get(range.owner) ?? [];
+    byOwner.set(range.owner, list);
+    list.push(range);
+  }
+  const used = usedBy(node, pool);
+  const owners = [...byOwner].map(([name, own]) => owner(node, pool, name, own, used.get(name) ?? 0));
   owners.sort((a, b) => Number(b.self) - Number(a.self) || a.nickname.localeCompare(b.nickname));
+  const stale = pool.stale(council.configuration?.remaining !== undefined);
+  const heir = council.configuration?.remaining?.heir;
   return {
     range: pool.universe.text,
     defaultSubnet: node.config.defaultSubnets[index] ?? pool.universe.text,
     state: pool.ring === undefined ? ("waiting" as const) : ("ready" as const),
     size: pool.universe.size,
-    owned: pool.owned.reduce((sum, r) => sum + r.end - r.start, 0),
+    owned: sizeOf(pool.owned),
     used: pool.space.usedIn(pool.owned),
     owners,
+    ...(stale.length === 0 || heir === undefined
+      ? {}
+      : {
+          taking: {
+            addresses: sizeOf(stale),
+            of: [...new Set(stale.map((range) => range.owner))].filter((name) => name !== ""),
+            heir,
+            waitingFor: [...(taking?.waitingFor ?? [])],
+          },
+        }),
   };
 }
+
+function owner(node: Node, pool: Pool, name: string, own: readonly OwnedRange[], used: number) {
+  const { unreachable, council } = node.facts();
+  const self = name === node.config.name;
+  const nickname = node.peers().get(name)?.nickname ?? name;
+  const since = unreachable.get(name);
+  const removed = own.some(council.isStale);
+  const reachable = self || node.topology().reachable.has(name);
+  const addresses = sizeOf(own);
+  const wrong = removed
+    ? { problem: "removed; its addresses wait for the heir", command: "weave status ipam" }
+    : !reachable
+      ? { problem: "not reachable: its free addresses cannot be used", command: `weave rmpeer ${nickname}` }
+      : {};
+  return {
+    name,
+    nickname,
+    self,
+    reachable,
+    addresses,
+    used: self ? pool.space.usedIn(pool.owned) : used,
+    ranges: own.map((r) => `${pool.universe.addressAt(r.start)}-${pool.universe.addressAt(r.end - 1)}`),
+    ...(since === undefined ? {} : { unreachableSince: since }),
+    ...(removed ? { removed: true as const } : {}),
+    ...wrong,
+  };
+}
+
+/** Addresses of the range that each peer has announced. */
+function usedBy(node: Node, pool: Pool): ReadonlyMap<string, number> {
+  const used = new Map<string, number>();
+  for (const [address, { peer }] of node.endpoints().byAddress)
+    if (pool.universe.offsetOf(address) !== undefined) used.set(peer, (used.get(peer) ?? 0) + 1);
+  return used;
+}
+
+function configuration(node: Node) {
+  const c = node.facts().council.configuration;
+  if (c === undefined) return {};
+  const { reachable } = node.topology();
+  const nickname = (name: string): string => node.peers().get(name)?.nickname ?? name;
+  const { remaining } = c;
+  return {
+    configuration: {
+      epoch: c.epoch,
+      voters: c.voters.map(({ name }) => ({
+        name,
+        nickname: nickname(name),
+        reachable: name === node.config.name || reachable.has(name),
+      })),
+      quorum: quorum(c.voters.length),
+      ...(remaining === undefined
+        ? {}
+        : { remaining: { since: remaining.since, heir: remaining.heir, names: remaining.names.length } }),
+      lineage: (c.lineage ?? []).map((l) => ({ ...l, removed: [...l.removed] })),
+    },
+  };
+}
+
+const sizeOf = (ranges: readonly { readonly start: number; readonly end: number }[]): number =>
+  ranges.reduce((sum, { start, end }) => sum + end - start, 0);

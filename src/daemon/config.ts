@@ -12,9 +12,11 @@ import type { HostFacts } from "../ports/kernel.ts";
 import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";
 
 /** Weave Net's names. */
-const BRIDGE = "weave";
+export const BRIDGE = "weave";
 /** Weave Net's port, the same on every host whatever --port says: peers send to it. */
 const VXLAN_PORT = 6784;
+/** Name of the device. */
+export const VXLAN = `vxlan-${VXLAN_PORT}`;
 /** "wvv" in ASCII as the 24-bit number a VNI is: one overlay, one VNI, unlikely to be another tool's. */
 const VNI = 0x777676;
 
@@ -89,7 +91,7 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
       vni: VNI,
       vxlanPort: VXLAN_PORT,
       bridgeName: BRIDGE,
-      vxlanName: `vxlan-${VXLAN_PORT}`,
+      vxlanName: VXLAN,
       underlay: { address: underlay.address, pinned: underlay.pinned },
       mtu,
     },

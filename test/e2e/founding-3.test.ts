@@ -8,58 +8,69 @@ describe("three hosts all launched with peers", () => {
   const lab = useLab(3);
   const names = ["alice", "bob", "carol"];
 
-  it("have no founder: ADD answers 11, status says so", async () => {
-    await launchEach();
+  it("are not founded by one of them: ADD answers 11, status says who is missing", async () => {
+    await launch(0);
     const host = lab.host(1);
-    await host.until("nobody founds", ({ problems }) =>
-      problems.some((problem) => problem.code === "no-founder"),
+    await host.until("it waits", ({ problems }) =>
+      problems.some((problem) => problem.code === "waiting-for-peers"),
     );
     const before = await tracesOf(host);
     const container = lab.container(host);
     const answer = await container.call("ADD");
     expect(answer.exit).toBeGreaterThan(0);
-    expect(answer.json).toMatchObject({ code: 11, msg: expect.stringContaining("seed=") });
+    expect(answer.json).toMatchObject({
+      code: 11,
+      msg: expect.stringMatching(/founding: 1 of 3 hosts answer, 2 needed; not connected: .*seed=/),
+    });
     expect(await tracesOf(host)).toEqual(before);
 
     const status = await host.weave("status");
     expect(status.exit).toBe(1);
-    expect(status.stdout).toMatch(/^PROBLEM: no-founder .*; run weave .*seed=/);
+    expect(status.stdout).toMatch(/^PROBLEM: waiting-for-peers .*; run weave status connections/);
     const ready = await container.call("STATUS", { config: { cniVersion: "1.1.0" } });
     expect(ready.json).toMatchObject({ code: 50 });
     const expose = await host.weave("expose");
     expect(expose.exit).toBe(1);
-    expect(expose.stderr).toContain("seed=");
+    expect(expose.stderr).toContain("founding: 1 of 3");
   });
 
   it("forget an ADD whose caller was killed while it waited", async () => {
     const host = lab.host(1);
     const container = lab.container(host, "impatient");
     const adding = container.start("ADD");
-    await lab.host(2).status();
+    await host.status();
     adding.kill();
     await adding.answer;
     await container.del();
     expect(await tracesOf(host)).toMatchObject({ veths: [], journal: [], endpoints: [] });
   });
 
-  it("are one cluster once --ipalloc-init seed= names the founders", async () => {
-    await Promise.all(lab.hosts.map((host) => host.stop()));
-    await launchEach("--ipalloc-init", `seed=${names.join(",")}`);
+  it("are one cluster as soon as two of them answer, and the third joins", async () => {
+    await launch(1);
+    await lab.host(2).until("it has a cluster", ({ cluster }) => cluster !== undefined);
+    await launch(2);
     await lab.untilAllOk();
+    await expectOneCluster();
+  });
+
+  it("are one cluster when --ipalloc-init seed= names the founders", async () => {
+    await Promise.all(lab.hosts.map((host) => host.weaveOk("reset", "--force")));
+    await Promise.all(names.map((_, i) => launch(i, "--ipalloc-init", `seed=${names.join(",")}`)));
+    await lab.untilAllOk();
+    await expectOneCluster();
+  });
+
+  async function expectOneCluster(): Promise<void> {
     const statuses = await Promise.all(lab.hosts.map((host) => host.status()));
     expect(new Set(statuses.map((status) => status.cluster)).size).toBe(1);
-    for (const { founders } of statuses) expect([...founders].sort()).toEqual(names);
     const containers = await Promise.all(lab.hosts.map((host) => lab.attached(host)));
     for (const from of containers)
       for (const to of containers) if (from !== to) await from.reaches(to.address);
-  });
+  }
 
-  async function launchEach(...options: string[]): Promise<void> {
-    const addresses = lab.hosts.map((host) => host.address);
-    await Promise.all(
-      // Their own address among them.
-      lab.hosts.map((host, index) => host.launch("--name", names[index] ?? "", ...options, ...addresses)),
-    );
+  async function launch(index: number, ...options: string[]): Promise<void> {
+    const addresses = lab.hosts.map((host) => host.address); // its own among them
+    await lab.hosts[index]?.launch("--name", names[index] ?? "", ...options, ...addresses);
   }
 });
 

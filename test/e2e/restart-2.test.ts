@@ -140,7 +140,7 @@ function identity(status: Status) {
     name: status.name,
     nickname: status.nickname,
     cluster: status.cluster,
-    founders: status.founders,
+    configuration: status.configuration,
     ring: status.ipam.map(({ range, owners, used }) => ({
       range,
       used,

@@ -1,6 +1,6 @@
 // Who founds, who joins, who gives way: the real core in a small simulated world.
 import { describe, expect, it } from "vitest";
-import { problemsOf } from "../../src/core/status.ts";
+import { problemsOf } from "../../src/core/problems.ts";
 import { addressOf, World } from "./world.ts";
 
 const [A, B, C] = [addressOf(0), addressOf(1), addressOf(2)];
@@ -48,25 +48,25 @@ describe("founding", () => {
     await w.checkQuiet();
   });
 
-  it("when all were launched with peers nobody founds, ADD says so, and a founder that comes later ends it", async () => {
-    const w = world(
-      { name: "alice", targets: [B, C] },
-      { name: "bob", targets: [A, C] },
-      { name: "carol", targets: [] },
-    );
-    await w.host("alice").start();
-    await w.run(100);
-    expect(codes(w, "alice")).toContain("waiting-for-peers");
-    await w.host("bob").start();
-    await w.run(10_000);
+  it("when all were launched with peers, more than half of them found, and the others join", async () => {
+    const names = ["alice", "bob", "carol", "dave", "erin"];
+    const all = names.map((_, i) => addressOf(i));
+    const w = world(...names.map((name) => ({ name, targets: all })));
+    for (const name of ["erin", "bob"]) await w.host(name).start();
+    await w.run(60_000);
     expect(clusters(w)).toEqual(new Set([undefined]));
-    expect(codes(w, "alice")).toContain("no-founder");
-    expect(await w.answer(w.host("alice").add("a1"))).toBe("no-ring");
+    expect(codes(w, "bob")).toContain("founding");
+    expect(await w.answer(w.host("bob").add("b1"))).toBe("no-ring");
     await w.host("carol").start();
+    await w.run(30_000);
+    expect(await w.answer(w.host("bob").add("b2"))).toBeUndefined();
+    for (const name of ["alice", "dave"]) await w.host(name).start();
     await w.run(60_000);
     expect(clusters(w).size).toBe(1);
-    expect(codes(w, "alice")).toEqual([]);
-    expect(await w.answer(w.host("alice").add("a2"))).toBeUndefined();
+    for (const name of names) {
+      expect(codes(w, name)).toEqual([]);
+      expect(await w.answer(w.host(name).add(`${name}3`))).toBeUndefined();
+    }
   });
 
   it.each([

@@ -292,11 +292,11 @@ export class Host {
     if (!isUnicast && !text.startsWith(`{"t":"ring"`)) return;
     const frame = this.#world.reader.decode(text);
     if (frame === "unknown" || "refused" in frame) return;
-    if (frame.t === "ring") this.#told(frame.universe, frame.founding.cluster, frame.ranges);
+    if (frame.t === "ring") this.#told(frame.universe, frame.cluster, frame.ranges);
     if (frame.t !== "to" || frame.from !== this.name) return;
     const answer = decodeBody(frame.body);
     if (answer?.k === "answer" && answer.gift !== undefined)
-      this.#told(answer.universe, answer.founding.cluster, [answer.gift]);
+      this.#told(answer.universe, answer.cluster, [answer.gift]);
   }
 
   #told(universe: number, cluster: string, ranges: readonly RingTuple[]): void {

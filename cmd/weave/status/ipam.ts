@@ -1,7 +1,8 @@
-// `weave status ipam`: who owns how much of each range, and which parts.
+// `weave status ipam`: who decides, who owns how much of each range and which parts, what is wrong there and what mends it.
 import type { Status } from "../../../src/api/status.ts";
 import { MAX_COLUMNS } from "../context.ts";
 import { wrap } from "../text.ts";
+import { decisions, type IpamStatus, lostAddresses, takingLine } from "./decisions.ts";
 import { peerLabel } from "./names.ts";
 import { reachability } from "./peers.ts";
 import { type Column, table } from "./table.ts";
@@ -12,9 +13,10 @@ type Owner = Range["owners"][number];
 /** More blocks than this are counted, not listed. */
 const MAX_BLOCKS = 8;
 
-export function ipamTables(status: Pick<Status, "ipam" | "peers">): string {
+export function ipamTables(status: IpamStatus): string {
   if (status.ipam.length === 0) return "none: the daemon is still starting; run weave status again";
-  return status.ipam.map((range) => rangeTable(range, status.peers)).join("\n\n");
+  const tables = status.ipam.map((range) => rangeTable(range, status.peers));
+  return [...decisions(status), ...tables, ...lostAddresses(status)].join("\n\n");
 }
 
 function rangeTable(range: Range, peers: Status["peers"]): string {
@@ -24,22 +26,34 @@ function rangeTable(range: Range, peers: Status["peers"]): string {
   if (range.owners.length === 0) {
     return `${head}\nnone: no host has founded the cluster yet, or none that knows it is connected; run weave status`;
   }
-  return `${head}\n${table(columns(range, peers), range.owners, blocks)}`;
+  const taking = range.taking === undefined ? [] : [takingLine(range.taking, range, peers)];
+  return [head, ...taking, table(columns(range, peers), range.owners, below)].join("\n");
 }
 
 function columns({ size, used }: Range, peers: Status["peers"]): Column<Owner>[] {
   const since = new Map(peers.map(({ name, unreachableSince }) => [name, unreachableSince]));
   const state = (owner: Owner): string => {
-    const unreachableSince = since.get(owner.name);
-    return reachability({ ...owner, ...(unreachableSince === undefined ? {} : { unreachableSince }) });
+    const unreachableSince = owner.unreachableSince ?? since.get(owner.name);
+    const reached = reachability({
+      ...owner,
+      ...(unreachableSince === undefined ? {} : { unreachableSince }),
+    });
+    return owner.removed === true ? `removed, ${reached}` : reached;
   };
   return [
     { title: "OWNER", cell: peerLabel, least: 16 },
     { title: "ADDRESSES", cell: ({ addresses }) => String(addresses), right: true },
     { title: "SHARE", cell: ({ addresses }) => share(addresses, size), right: true },
-    { title: "USED", cell: ({ self }) => (self ? String(used) : "-"), right: true },
+    { title: "USED", cell: (owner) => String(owner.used ?? (owner.self ? used : "-")), right: true },
     { title: "STATE", cell: state, least: 32 },
   ];
+}
+
+function below(owner: Owner): string[] {
+  const { problem, command } = owner;
+  const mend = command === undefined ? "" : `; run ${command}`;
+  const wrong = problem === undefined ? [] : [wrap(`    ${problem}${mend}`, MAX_COLUMNS, "    ")];
+  return [...blocks(owner), ...wrong];
 }
 
 function blocks({ ranges }: Owner): string[] {

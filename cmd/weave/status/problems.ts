@@ -10,15 +10,19 @@ export interface Finding extends Omit<Problem, "code"> {
 /** Lower is worse: what corrupts traffic, then what stops new containers, then what separates hosts. */
 const RANK: Readonly<Record<Problem["code"], number>> = {
   "address-conflict": 0,
-  datapath: 1,
-  clone: 2,
-  "range-exhausted": 3,
-  "no-founder": 4,
-  "waiting-for-peers": 5,
-  "foreign-cluster": 6,
-  refused: 7,
-  "peer-unreachable": 8,
-  "target-unreachable": 9,
+  "address-lost": 1,
+  datapath: 2,
+  clone: 3,
+  split: 4,
+  "range-exhausted": 5,
+  founding: 7,
+  "waiting-for-peers": 8,
+  "foreign-cluster": 9,
+  "no-quorum": 10,
+  taking: 11,
+  refused: 12,
+  "peer-unreachable": 13,
+  "target-unreachable": 14,
 };
 
 export function bySeverity(problems: readonly Problem[]): Problem[] {

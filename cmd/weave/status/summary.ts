@@ -2,6 +2,7 @@
 import type { Status } from "../../../src/api/status.ts";
 import { MAX_COLUMNS } from "../context.ts";
 import { instant, wrap } from "../text.ts";
+import { quorumLine } from "./decisions.ts";
 import { share } from "./ipam.ts";
 import { count, peerLabel } from "./names.ts";
 
@@ -18,6 +19,9 @@ export function summary(status: Status): string {
     ["version", `${status.version}, process ${status.pid}, since ${instant(status.since)}`],
     ["peer", `${peerLabel(status)}, address ${status.underlay}, listening on ${hostPort(status.listen)}`],
     ["cluster", cluster(status)],
+    ...(status.configuration === undefined
+      ? []
+      : [["decisions", quorumLine(status.configuration)] satisfies [string, string]]),
     ["connections", `${established} established of ${wanted}`],
     ["peers", `${peers.length}${unreachable === 0 ? "" : `, ${unreachable} of them unreachable`}`],
     ...status.ipam.map((range): [string, string] => ["range", rangeUse(range)]),
@@ -30,6 +34,7 @@ export function summary(status: Status): string {
       status.exposed.map(exposed).join(", ") || "no; to let this host reach containers, run weave expose",
     ],
     ["endpoints", `${endpoints.length}, ${local} of them on this host`],
+    ...aside(status),
     ...status.problems.map(({ code, object, message }): [string, string] => [
       "problem",
       `${code} ${object}: ${message}`,
@@ -44,14 +49,24 @@ export function summary(status: Status): string {
     .join("\n");
 }
 
-function cluster({ cluster: id, founders }: Status): string {
+function cluster({ cluster: id, configuration }: Status): string {
   if (id === undefined) return "none yet";
-  return founders.length === 0 ? id : `${id}, founded by ${founders.join(", ")}`;
+  if (configuration === undefined) return id;
+  return `${id}, epoch ${configuration.epoch}, voters ${configuration.voters.map((v) => v.nickname).join(", ")}`;
 }
 
-function rangeUse({ range, state, used, owned, size }: Status["ipam"][number]): string {
+function rangeUse({ range, state, used, owned, size, taking }: Status["ipam"][number]): string {
   if (state === "waiting") return `${range}, waiting: no address can be given yet`;
-  return `${range}: this host uses ${used} of its ${count(owned, "address")}, ${share(owned, size)} of the range`;
+  const more =
+    taking === undefined ? "" : `; ${count(taking.addresses, "address")} of removed hosts not taken yet`;
+  return `${range}: this host uses ${used} of its ${count(owned, "address")}, ${share(owned, size)} of the range${more}`;
+}
+
+/** A host that began anew says so: its name is another, and what it knew is in a file. */
+function aside({ setAside }: Status): [string, string][] {
+  if (setAside === undefined) return [];
+  const { file, reason, at } = setAside;
+  return [["set aside", `at ${instant(at)} (${reason}): ${file}`]];
 }
 
 function exposed({ cidr, masquerade }: Status["exposed"][number]): string {

@@ -20,7 +20,7 @@ export function temporaryDirectory(): { path: string; remove(): void } {
 }
 
 /** A context that remembers. */
-function recorder(programs = "/nonexistent"): { context: Context; outcome(): Outcome } {
+function recorder(programs = "/nonexistent", typed?: string): { context: Context; outcome(): Outcome } {
   const out: string[] = [];
   const err: string[] = [];
   let code = 0;
@@ -30,6 +30,10 @@ function recorder(programs = "/nonexistent"): { context: Context; outcome(): Out
       programs,
       print: (text) => out.push(`${text}\n`),
       tell: (text) => err.push(`${text}\n`),
+      ask: async (question) => {
+        if (typed !== undefined) err.push(question);
+        return typed;
+      },
       setExitCode: (value) => {
         code = value;
       },
@@ -38,9 +42,9 @@ function recorder(programs = "/nonexistent"): { context: Context; outcome(): Out
   };
 }
 
-/** `weave WORDS...` */
-export async function weave(words: readonly string[], programs?: string): Promise<Outcome> {
-  const { context, outcome } = recorder(programs);
+/** `weave WORDS...`; `typed`: what a person answers who is asked. */
+export async function weave(words: readonly string[], programs?: string, typed?: string): Promise<Outcome> {
+  const { context, outcome } = recorder(programs, typed);
   await run(words, context, false);
   return outcome();
 }

@@ -12,10 +12,10 @@ export const healthy: Status = status.parse({
   name: "7a:01:02:03:04:05",
   nickname: "alice",
   cluster: "c0ffee00",
-  founders: ["7a:01:02:03:04:05"],
   listen: { host: "0.0.0.0", port: 6783 },
   underlay: "192.0.2.1",
   datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7829110, port: 6784, mtu: 1450, settled: true },
+  lost: [],
   exposed: [{ cidr: "10.32.0.1/12", masquerade: true }],
   connections: [
     {
@@ -92,7 +92,6 @@ export const sprawling: Status = status.parse({
   name: NAME,
   nickname: NICKNAME,
   cluster: "c".repeat(64),
-  founders: Array.from({ length: 9 }, (_, at) => `${NAME}${at}`),
   listen: { host: "::", port: 6783 },
   underlay: `${V6}1`,
   exposed: Array.from({ length: 5 }, (_, at) => ({ cidr: `${V6}${at}/64`, masquerade: at % 2 === 0 })),
@@ -151,7 +150,6 @@ export const empty: Status = status.parse({
   ok: false,
   problems: [problem("waiting-for-peers", "10.32.0.0/12", "weave status connections")],
   cluster: undefined,
-  founders: [],
   datapath: { ...healthy.datapath, settled: false },
   exposed: [],
   connections: [],

@@ -16,7 +16,7 @@ const status: Status = {
   since: "2026-01-01T00:00:00.000Z",
   name: "alice",
   nickname: "host-a",
-  founders: [],
+  lost: [],
   listen: { host: "*", port: 6783 },
   underlay: "192.0.2.1",
   datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7, port: 6784, mtu: 1450, settled: true },
@@ -41,6 +41,9 @@ const handlers: ControlHandlers = {
   status: () => status,
   connect: unused,
   expose: unused,
+  rmpeer: unused,
+  reset: unused,
+  join: unused,
   stop: () => ({ pid: 42 }),
   cni: unused,
 };

@@ -4,7 +4,7 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { z } from "zod";
-import { type ApiError, routes } from "../../api/control.ts";
+import { type ApiError, type Departure, type Removal, routes } from "../../api/control.ts";
 import type { Status } from "../../api/status.ts";
 import { type ErrorCode, WeaveError } from "../../core/errors.ts";
 import type { Logger } from "../../ports/logger.ts";
@@ -18,6 +18,11 @@ export interface ControlHandlers {
     masquerade: boolean,
     signal: AbortSignal,
   ): Promise<{ addresses: string[] }>;
+  /** What is under way when its caller goes away may come true all the same; so for reset and join. */
+  rmpeer(peers: readonly string[], force: boolean, confirm: readonly string[]): Promise<Removal>;
+  /** Answers when the ranges are handed over; the daemon removes everything and ends afterwards. */
+  reset(force: boolean): Promise<Departure>;
+  join(cluster: string, force: boolean): Promise<{ cluster: string }>;
   /** Answers first; the daemon ends afterwards. */
   stop(): { pid: number };
   /** One call of the CNI plugin; `signal` fires when its caller is gone. */
@@ -76,6 +81,15 @@ function addRoutes(server: FastifyInstance, handlers: ControlHandlers): void {
     const { addresses, masquerade } = parse(routes.expose.request, request.body);
     return handlers.expose(addresses, masquerade, gone(reply));
   });
+  server.post(routes.rmpeer.path, ({ body }) => {
+    const { peers, force, confirm } = parse(routes.rmpeer.request, body);
+    return handlers.rmpeer(peers, force, confirm);
+  });
+  server.post(routes.reset.path, ({ body }) => handlers.reset(parse(routes.reset.request, body).force));
+  server.post(routes.join.path, ({ body }) => {
+    const { cluster, force } = parse(routes.join.request, body);
+    return handlers.join(cluster, force);
+  });
   server.post(routes.stop.path, () => handlers.stop());
   server.post("/v1/cni", (request, reply) => relayCni(request, reply, handlers));
 }
@@ -124,6 +138,7 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   "address-taken": 409,
   "address-elsewhere": 409,
   "ambiguous-peer": 409,
+  "in-use": 409,
   "unknown-peer": 404,
   "unknown-cluster": 404,
   "no-quorum": 503,

@@ -1,13 +1,16 @@
 // The core's picture as the API shows it: instants as ISO text, and what only this process knows added.
 import type { Status } from "../../api/status.ts";
 import type { Node } from "../../core/node.ts";
-import { type Problem, problemsOf, view } from "../../core/status.ts";
+import { type Problem, problemsOf } from "../../core/problems.ts";
+import { view } from "../../core/status.ts";
 
 export interface ProcessFacts {
   readonly version: string;
   readonly pid: number;
   readonly listen: { readonly host: string; readonly port: number };
   readonly settled: boolean;
+  /** The newest state that was set aside. */
+  readonly setAside?: { readonly file: string; readonly reason: string; readonly at: number };
   readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
 }
 
@@ -20,7 +23,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     command: "weave status --json",
   }));
   const problems = [...problemsOf(node, now), ...kernel];
-  const { bridge, vxlan, since, connections, peers, ...rest } = view(node);
+  const { bridge, vxlan, since, connections, peers, configuration, ipam, ...rest } = view(node);
   return {
     ok: problems.length === 0,
     problems: problems.map((p) => ({ ...p, since: iso(p.since) })),
@@ -28,6 +31,15 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     pid: facts.pid,
     since: iso(since),
     ...rest,
+    ...(configuration === undefined
+      ? {}
+      : {
+          configuration: {
+            ...configuration,
+            lineage: configuration.lineage.map(({ at, ...forced }) => ({ ...forced, at: iso(at) })),
+          },
+        }),
+    ...(facts.setAside === undefined ? {} : { setAside: { ...facts.setAside, at: iso(facts.setAside.at) } }),
     listen: { ...facts.listen },
     datapath: {
       bridge: bridge.name,
@@ -42,11 +54,13 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
       ...(at === undefined ? {} : { since: iso(at) }),
       ...(nextTry === undefined ? {} : { nextTry: iso(nextTry) }),
     })),
-    peers: peers.map(({ unreachableSince, ...p }) => ({
-      ...p,
-      ...(unreachableSince === undefined ? {} : { unreachableSince: iso(unreachableSince) }),
-    })),
+    peers: peers.map(withInstant),
+    ipam: ipam.map(({ owners, ...range }) => ({ ...range, owners: owners.map(withInstant) })),
   };
+}
+
+function withInstant<T extends { readonly unreachableSince?: number }>({ unreachableSince, ...rest }: T) {
+  return { ...rest, ...(unreachableSince === undefined ? {} : { unreachableSince: iso(unreachableSince) }) };
 }
 
 const iso = (at: number): string => new Date(at).toISOString();

@@ -132,6 +132,15 @@ export class OriginMap {
     return this.entriesSince(this.#self, 0).filter((entry) => entry.value !== null);
   }
 
+  /** Drop all an origin said, as if it had never been heard. Returns its keys. */
+  forget(origin: string): readonly string[] {
+    const state = this.#origins.get(origin);
+    if (state === undefined) return [];
+    this.#origins.delete(origin);
+    this.#fingerprint = xor(this.#fingerprint, state.fingerprint);
+    return [...state.entries.keys()];
+  }
+
   fingerprint(): Fingerprint {
     return this.#fingerprint;
   }

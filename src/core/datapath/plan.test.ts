@@ -6,6 +6,7 @@ import { type PlanInput, plan } from "./plan.ts";
 const peer = (underlay: string, mtu = 1450): PeerRecord => ({
   nickname: "",
   uid: "",
+  incarnation: "disk",
   software: "",
   underlay,
   port: 6783,

@@ -11,12 +11,14 @@ import type { OwnedRange } from "../ipam/ring.ts";
 import {
   type AllocationRecord,
   allocationOp,
+  doubtfulOp,
   type Exposure,
   exposedOp,
   freedOp,
   releaseOp,
   reusedOp,
   type StoredState,
+  trustedOp,
 } from "../records.ts";
 import { type Reply, type Request, refusal } from "../requests.ts";
 import type { StoreOp } from "../store-op.ts";
@@ -95,6 +97,10 @@ export class Desk {
       const place = this.#locate(address);
       place?.pool.space.free(place.offset, at);
     }
+    for (const address of stored.doubtful) {
+      const place = this.#locate(address);
+      place?.pool.space.doubt(place.offset);
+    }
     this.#book.restore(stored.allocations);
     for (const record of stored.allocations) {
       this.#hold(record.addresses, holderOf(record));
@@ -131,6 +137,16 @@ export class Desk {
         place.pool.space.free(place.offset, now);
         out.push(persist([freedOp(place.address, now)], false));
       }
+    }
+  }
+
+  /** Addresses that may still be in use at a removed peer: handed out last. */
+  doubt(addresses: readonly string[], out: Effect[]): void {
+    for (const text of addresses) {
+      const place = this.#locate(text);
+      if (place === undefined) continue;
+      place.pool.space.doubt(place.offset);
+      out.push(persist([doubtfulOp(place.address)], false));
     }
   }
 
@@ -328,7 +344,7 @@ export class Desk {
       manual.length > 0
         ? manual.map((text) => this.#withPrefix(text))
         : [...there, ...taken.map(({ cidr }) => cidr)];
-    const reused = taken.map(({ address }) => reusedOp(address));
+    const reused = taken.flatMap(({ address }) => [reusedOp(address), trustedOp(address)]);
     if (request.kind === "expose") {
       out.push(persist(reused, false));
       return this.#setExposed(cidrs, request.masquerade, now, out);

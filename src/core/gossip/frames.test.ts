@@ -41,7 +41,7 @@ describe("golden frames", () => {
   it("cover every kind of frame and of unicast body", () => {
     const kinds = new Set(Object.values(golden).map((frame) => frame.t));
     expect([...kinds].sort()).toEqual(
-      ["buckets", "digest", "graft", "have", "hello", "ping", "pong", "prune", "push"]
+      ["buckets", "config", "digest", "graft", "have", "hello", "ping", "pong", "prune", "push"]
         .concat(["ring", "sums", "to", "want"])
         .sort(),
     );
@@ -110,15 +110,12 @@ describe("refused", () => {
     ["a push of too many", { ...push, entries: many(["bob", "self", 1, 1]) }, /^entries: /],
     ["a digest of too many", { ...digest, origins: many(["bob", 1, 1]) }, /^origins: /],
     ["a digest of a negative version", { ...digest, origins: [["bob", -1, 1]] }, /^origins\.0\.1: /],
-    ["a ring of too many", { ...ring, ranges: many([0, 1, 1, "bob"]) }, /^ranges: /],
+    ["a ring of too many", { ...ring, ranges: many([0, 1, 1, "bob", 1]) }, /^ranges: /],
     ["a ring of universe 8", { ...ring, universe: 8 }, /^universe: /],
-    ["a ring of a negative offset", { ...ring, ranges: [[-1, 1, 1, "bob"]] }, /^ranges\.0\.0: /],
-    ["a ring without founding", { ...ring, founding: undefined }, /^founding: /],
-    [
-      "a ring of epoch 0",
-      { ...ring, founding: { cluster: "c", epoch: 0, founders: [] } },
-      /^founding\.epoch/,
-    ],
+    ["a ring of a negative offset", { ...ring, ranges: [[-1, 1, 1, "bob", 1]] }, /^ranges\.0\.0: /],
+    ["a ring without cluster", { ...ring, cluster: undefined }, /^cluster: /],
+    ["a ring of epoch 0", { ...ring, epoch: 0 }, /^epoch: /],
+    ["a range made in epoch 0", { ...ring, ranges: [[0, 1, 1, "bob", 0]] }, /^ranges\.0\.4: /],
     ["a unicast with too many hops", { ...ask, hops: 33 }, /^hops: /],
     ["a unicast to a bad name", { ...ask, to: "-" }, /^to: /],
     ["a unicast without a body", { ...ask, body: undefined }, /^body: /],
@@ -145,10 +142,11 @@ describe("refused", () => {
     expect(decoded(wrap("[".repeat(20) + "]".repeat(20)))).toBeDefined();
   });
 
+  const where = { cluster: "c", epoch: 1 };
   it.each([
-    ["an ask without an end", { k: "ask", universe: 0, start: 0, id: 1 }],
-    ["an ask below the range", { k: "ask", universe: 0, start: -1, end: 1, id: 1 }],
-    ["an answer without founding", { k: "answer", universe: 0, id: 1 }],
+    ["an ask without an end", { ...where, k: "ask", universe: 0, start: 0, id: 1 }],
+    ["an ask below the range", { ...where, k: "ask", universe: 0, start: -1, end: 1, id: 1 }],
+    ["an answer without cluster", { k: "answer", epoch: 1, universe: 0, id: 1 }],
     ["a gift without an owner", { ...Object(golden["to: answer with a gift"]?.["body"]), gift: [0, 1, 1] }],
     ["no object", "ask"],
   ])("a body that is %s", (_, body) => {
@@ -161,8 +159,8 @@ describe("entries and ranges", () => {
     const entry = { origin: "alice", key: "self", version: 3, value: { a: 1 } };
     expect(entryToWire(entry)).toEqual(["alice", "self", 3, { a: 1 }]);
     expect(entryFromWire(entryToWire(entry))).toEqual(entry);
-    const range = { start: 1, end: 2, version: 3, owner: "bob" };
-    expect(rangeToWire(range)).toEqual([1, 2, 3, "bob"]);
+    const range = { start: 1, end: 2, version: 3, owner: "bob", made: 4 };
+    expect(rangeToWire(range)).toEqual([1, 2, 3, "bob", 4]);
     expect(rangeFromWire(rangeToWire(range))).toEqual(range);
   });
 });

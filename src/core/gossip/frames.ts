@@ -2,10 +2,11 @@
 // describes them for people; frames.golden.json keeps one of each for ever.
 import { z } from "zod";
 import { BUCKETS, type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
+import { configurationSchema } from "../ipam/configuration-wire.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 
-/** Protocol versions this build speaks. A peer must share one. */
-export const PROTOCOL = { min: 1, max: 1 } as const;
+/** Protocol versions this build speaks. A peer must share one. 1 knew no epochs: it would not notice that it was removed. */
+export const PROTOCOL = { min: 2, max: 2 } as const;
 
 /** Items in one frame; a sender splits what is more. With MAX_VALUE_CHARS a frame could still exceed MAX_FRAME_CHARS, so senders also watch the size. */
 export const MAX_ITEMS_PER_FRAME = 8192;
@@ -26,14 +27,11 @@ const json: z.ZodType<Json> = z.json();
 
 /** [origin, key, version, value] */
 const entry = z.tuple([name, z.string().max(MAX_NAME_CHARS), z.int().min(1), json]);
-/** [start, end, version, owner] */
-const ownedRange = z.tuple([count, count, z.int().min(1), name]);
-
-const founding = z.object({
-  cluster: name,
-  epoch: z.int().min(1),
-  founders: z.array(name).max(1024),
-});
+/** [start, end, version, owner, made] */
+const ownedRange = z.tuple([count, count, z.int().min(1), name, z.int().min(1)]);
+const universe = z.int().min(0).max(7);
+const epoch = z.int().min(1);
+const incarnation = z.string().min(1).max(64);
 
 /** First frame on every connection, from both sides. */
 const hello = z.looseObject({
@@ -47,6 +45,11 @@ const hello = z.looseObject({
   /** Random per connection: both sides keep the one of two duplicate connections whose nonces sort first. */
   nonce: z.string().min(8).max(64),
   cluster: name.optional(),
+  /** Of the configuration it has; and the one it came in with. */
+  epoch: epoch.optional(),
+  joined: epoch.optional(),
+  /** Random per data directory: tells a peer from one of the same name whose disk was lost. */
+  incarnation,
   universes: z.array(z.string().max(64)).min(1).max(8),
   vni: count,
   vxlanPort: z.int().min(1).max(65535),
@@ -61,6 +64,9 @@ const frame = z.discriminatedUnion("t", [
   z.looseObject({
     t: z.literal("sums"),
     cluster: name.optional(),
+    epoch: epoch.optional(),
+    /** Fingerprint of the configuration. */
+    decision: count.optional(),
     sums: z.record(z.string().max(64), count),
   }),
   /** Per origin: [origin, highest version, fingerprint]. `answer`: it ends an exchange, do not send one back. */
@@ -97,15 +103,28 @@ const frame = z.discriminatedUnion("t", [
     entries: z.array(entry).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
   }),
-  /** Ranges of one universe's ring. `repair`: all of it, or all of some parts, because fingerprints differ. */
+  /**
+   * Ranges of one universe's ring. They count between peers of one epoch only. `repair`: all of it, or all of some parts,
+   * because fingerprints differ.
+   */
   z.looseObject({
     t: z.literal("ring"),
-    universe: z.int().min(0).max(7),
-    founding,
+    universe,
+    cluster: name,
+    epoch,
     ranges: z.array(ownedRange).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
     /** These parts of the ring differed: send what you have of them. */
     parts: z.array(bucket).max(BUCKETS).optional(),
+  }),
+  /**
+   * What was decided last: on adoption to every neighbour, and the answer to whoever is behind or of another cluster.
+   * `yields`: the sender's cluster was never used, or it is alone in it with nothing in use, and would give it up.
+   */
+  z.looseObject({
+    t: z.literal("config"),
+    configuration: configurationSchema,
+    yields: z.boolean().optional(),
   }),
   /** "You are not on my tree": send me fingerprints instead of changes. */
   z.looseObject({ t: z.literal("prune") }),
@@ -126,25 +145,54 @@ export type Frame = z.infer<typeof frame>;
 export type Hello = z.infer<typeof hello>;
 export type FrameOf<T extends Frame["t"]> = Extract<Frame, { t: T }>;
 
+/** A ballot's round: a number, and the incarnation that makes it unique. */
+const round = z.tuple([count, incarnation]);
+/** What every message of a ballot bears. No cluster: a founding. The epoch is the one to be decided. */
+const ballot = { cluster: name.optional(), epoch, round, incarnation };
+/** What every other message about ranges bears: it counts between peers of one epoch only. */
+const era = { cluster: name, epoch };
+/** [universe, start, end, version, owner, made] */
+const rangeOf = z.tuple([universe, count, count, count, z.string().max(64), count]);
+const ranges = z.array(rangeOf).max(MAX_ITEMS_PER_FRAME);
+
 const unicastBody = z.discriminatedUnion("k", [
   /** Please give me space inside these offsets. */
   z.looseObject({
     k: z.literal("ask"),
-    universe: z.int().min(0).max(7),
+    ...era,
+    universe,
     start: count,
     end: count,
     id: count,
     /** Resting addresses, too: nobody had others. */
     young: z.boolean().optional(),
+    /** A container of mine has exactly this one since before I was removed. */
+    held: z.boolean().optional(),
   }),
   /** The answer. The gift itself also spreads as a ring frame; no gift means none to spare. */
+  z.looseObject({ k: z.literal("answer"), ...era, universe, id: count, gift: ownedRange.optional() }),
+  /** Paxos (ballot.ts). `expected`: how many hosts the sender expects at the founding. */
+  z.looseObject({ k: z.literal("prepare"), ...ballot, expected: count.optional() }),
   z.looseObject({
-    k: z.literal("answer"),
-    universe: z.int().min(0).max(7),
-    id: count,
-    founding,
-    gift: ownedRange.optional(),
+    k: z.literal("promise"),
+    ...ballot,
+    expected: count.optional(),
+    accepted: z.object({ round, value: configurationSchema }).optional(),
+    /** Refused: a round of this number was promised already. */
+    higher: count.optional(),
   }),
+  z.looseObject({ k: z.literal("accept"), ...ballot, value: configurationSchema }),
+  z.looseObject({ k: z.literal("accepted"), ...ballot, higher: count.optional() }),
+  /** The answer to a message of an epoch that is over. */
+  z.looseObject({ k: z.literal("config"), configuration: configurationSchema }),
+  /** From the heir to all who stay: what do you know of these? (takeover.ts) */
+  z.looseObject({ k: z.literal("fence"), ...era, id: count, ranges }),
+  z.looseObject({ k: z.literal("fenced"), ...era, id: count, ranges }),
+  /** A host that leaves: ask me for all I have; here it is; it is on my disk (departure.ts). */
+  z.looseObject({ k: z.literal("offer"), ...era, id: count }),
+  z.looseObject({ k: z.literal("want"), ...era, id: count }),
+  z.looseObject({ k: z.literal("handover"), ...era, id: count, ranges }),
+  z.looseObject({ k: z.literal("took"), ...era, id: count }),
 ]);
 
 export type UnicastBody = z.infer<typeof unicastBody>;
@@ -199,22 +247,24 @@ export const entryFromWire = ([origin, key, version, value]: [string, string, nu
   version,
   value,
 });
-export const rangeToWire = (r: OwnedRange): [number, number, number, string] => [
+export const rangeToWire = (r: OwnedRange): z.infer<typeof ownedRange> => [
   r.start,
   r.end,
   r.version,
   r.owner,
+  r.made,
 ];
-export const rangeFromWire = ([start, end, version, owner]: [
-  number,
-  number,
-  number,
-  string,
-]): OwnedRange => ({
-  start,
-  end,
-  version,
-  owner,
-});
+export const rangeFromWire = ([start, end, version, owner, made]: z.infer<
+  typeof ownedRange
+>): OwnedRange => ({ start, end, version, owner, made });
+
+/** Ranges of several universes in one message. */
+export interface RangeOf extends OwnedRange {
+  readonly universe: number;
+}
+export const rangesToWire = (all: readonly RangeOf[]): z.infer<typeof ranges> =>
+  all.map((r) => [r.universe, r.start, r.end, r.version, r.owner, r.made]);
+export const rangesFromWire = (all: z.infer<typeof ranges>): readonly RangeOf[] =>
+  all.map(([of, start, end, version, owner, made]) => ({ universe: of, start, end, version, owner, made }));
 
 const KNOWN: ReadonlySet<string> = new Set(frame.options.map((option) => option.shape.t.value));

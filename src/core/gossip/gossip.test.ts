@@ -8,7 +8,8 @@ import { decodeFrame, type Frame, type FrameOf, MAX_ITEMS_PER_FRAME, rangeFromWi
 import { Gossip, LAZY_DELAY_MS, MISMATCH_PATIENCE_MS, SUMS_INTERVAL_MS } from "./gossip.ts";
 
 const CHANNEL = "endpoints";
-const founding = { cluster: "c1", epoch: 1, founders: ["alice"] };
+const era = { cluster: "c1", epoch: 1, decision: 7 };
+const founders = ["alice"];
 
 /** Gossip and its data, with what Node does around them. */
 class Peer {
@@ -26,7 +27,7 @@ class Peer {
       self: name,
       channels: this.channels,
       rings: () => [this.ring],
-      cluster: () => this.ring?.founding.cluster,
+      era: () => era,
     });
   }
 
@@ -45,7 +46,7 @@ class Peer {
     const { gossip } = this;
     switch (frame.t) {
       case "sums":
-        gossip.sums(conn, frame.sums, now, this.#out);
+        gossip.sums(conn, frame, now, this.#out);
         break;
       case "digest":
         gossip.digest(conn, frame, now, this.#out);
@@ -65,7 +66,7 @@ class Peer {
         break;
       }
       case "ring": {
-        this.ring ??= new Ring(1 << 20, frame.founding);
+        this.ring ??= new Ring(1 << 20);
         const fresh = this.ring.merge(frame.ranges.map(rangeFromWire));
         gossip.ringChanged(frame.universe, fresh, conn, now);
         if (frame.repair === true) gossip.ringArrived(conn, frame.universe, frame.parts, now, this.#out);
@@ -209,11 +210,11 @@ describe("a busy link", () => {
   });
 
   it("changes of the ring become their sum", () => {
-    alice.ring = Ring.found(256, founding);
-    bob.ring = Ring.found(256, founding);
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
     const conn = inStep();
     const give = (start: number, end: number, to: string): void =>
-      alice.gossip.ringChanged(0, alice.ring?.give({ start, end }, "alice", to) ?? [], undefined, net.now);
+      alice.gossip.ringChanged(0, alice.ring?.give({ start, end }, "alice", to, 1) ?? [], undefined, net.now);
     give(0, 16, "bob");
     expect(kinds(alice.sends(net.now))).toEqual(["ring"]);
     give(16, 32, "bob");
@@ -225,8 +226,8 @@ describe("a busy link", () => {
         ack: true,
         frame: {
           ranges: [
-            [16, 32, 2, "bob"],
-            [32, 64, 2, "carol"],
+            [16, 32, 2, "bob", 1],
+            [32, 64, 2, "carol", 1],
           ],
         },
       },
@@ -299,12 +300,12 @@ describe("a lazy link", () => {
   });
 
   it("brings a change of the ring as it is, which is as short as its announcement", () => {
-    alice.ring = Ring.found(1 << 20, founding);
+    alice.ring = Ring.found(1 << 20, ["alice"]);
     const conn = inStep();
     same(alice, bob);
     lazy(conn);
     net.took();
-    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "carol");
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "carol", 1);
     alice.gossip.ringChanged(0, fresh, undefined, net.now);
     net.run(LAZY_DELAY_MS);
     expect(net.took()).toContain("alice: ring");
@@ -408,13 +409,19 @@ describe("repair", () => {
 
   it("of a range lost among very many: by parts of the ring", () => {
     const rangesOf = (version: number): OwnedRange[] =>
-      Array.from({ length: 1_000 }, (_, i) => ({ start: 16 * i, end: 16 * i + 16, version, owner: `p${i}` }));
-    alice.ring = new Ring(1 << 20, founding);
-    bob.ring = new Ring(1 << 20, founding);
+      Array.from({ length: 1_000 }, (_, i) => ({
+        start: 16 * i,
+        end: 16 * i + 16,
+        version,
+        owner: `p${i}`,
+        made: 1,
+      }));
+    alice.ring = new Ring(1 << 20);
+    bob.ring = new Ring(1 << 20);
     for (const { ring } of [alice, bob]) ring?.merge(rangesOf(1));
     inStep();
-    alice.ring.merge([{ start: 32, end: 48, version: 2, owner: "carol" }]);
-    bob.ring.merge([{ start: 64, end: 80, version: 2, owner: "carol" }]);
+    alice.ring.merge([{ start: 32, end: 48, version: 2, owner: "carol", made: 1 }]);
+    bob.ring.merge([{ start: 64, end: 80, version: 2, owner: "carol", made: 1 }]);
     let most = 0;
     net.loses = (frame) => {
       most = Math.max(most, JSON.stringify(frame).length);
@@ -451,11 +458,16 @@ describe("repair", () => {
   });
 
   it("of a lost range of the ring", () => {
-    alice.ring = Ring.found(256, founding);
-    bob.ring = Ring.found(256, founding);
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
     inStep();
     net.loses = (frame) => frame.t === "ring";
-    alice.gossip.ringChanged(0, alice.ring.give({ start: 0, end: 16 }, "alice", "bob"), undefined, net.now);
+    alice.gossip.ringChanged(
+      0,
+      alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 1),
+      undefined,
+      net.now,
+    );
     net.run(1);
     net.loses = () => false;
     net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
@@ -473,7 +485,7 @@ describe("repair", () => {
   });
 
   it("at the first meeting: both are in step when each has all of the other", () => {
-    alice.ring = Ring.found(1 << 20, founding);
+    alice.ring = Ring.found(1 << 20, founders);
     for (let i = 0; i < 50; i++) alice.say(String(i), i, 0);
     for (let i = 0; i < 50; i++) bob.say(String(i), -i, 0);
     net.join(alice, bob);
@@ -520,16 +532,16 @@ describe("a channel of a newer version", () => {
 });
 
 describe("a suspended link", () => {
-  it("gets fingerprints and the ring, and nothing else, and gives nothing", () => {
-    alice.ring = Ring.found(256, founding);
+  it("gets fingerprints and nothing else, and gives nothing", () => {
+    alice.ring = Ring.found(256, founders);
     alice.gossip.linkUp(1, true, 0);
     alice.say("0", "ours", 0);
-    alice.gossip.ringChanged(0, alice.ring.give({ start: 0, end: 16 }, "alice", "carol"), undefined, 0);
+    alice.gossip.ringChanged(0, alice.ring.give({ start: 0, end: 16 }, "alice", "carol", 1), undefined, 0);
     expect(kinds(alice.sends(0))).toEqual(["sums"]);
-    const theirs: Frame = { t: "sums", cluster: "c2", sums: { [CHANNEL]: 5, "ring/0": 6 } };
+    const theirs: Frame = { t: "sums", cluster: "c2", epoch: 1, sums: { [CHANNEL]: 5, "ring/0": 6 } };
     for (const now of [1, 2]) {
       alice.hear(1, theirs, now);
-      expect(kinds(alice.sends(now))).toEqual(["ring"]);
+      expect(alice.sends(now)).toEqual([]);
     }
     alice.hear(1, { t: "digest", channel: CHANNEL, origins: [] }, 3);
     const push: FrameOf<"push"> = { t: "push", channel: CHANNEL, entries: [["bob", "0", 1, "theirs"]] };
@@ -546,7 +558,7 @@ describe("a suspended link", () => {
     alice.sends(0);
     alice.gossip.suspend(1, false, 100);
     expect(kinds(alice.sends(100))).toEqual(["sums"]);
-    alice.hear(1, { t: "sums", sums: {} }, 101);
+    alice.hear(1, { t: "sums", sums: {}, ...era }, 101);
     expect(kinds(alice.sends(101))).toEqual(["digest"]);
   });
 
@@ -592,6 +604,7 @@ describe("frames stay small", () => {
       end: 2 ** 40 + i + 1,
       owner: `${"n".repeat(63)}${i % 2}`,
       version: 2 ** 50 + i,
+      made: 1,
     }));
 
   it.each([
@@ -600,13 +613,12 @@ describe("frames stay small", () => {
   ])(
     "a ring of very many ranges goes in several frames %s, the last of a change acknowledged",
     (_, repair) => {
-      const founders = Array.from({ length: 1024 }, (__, i) => `${i}`.padEnd(64, "f"));
-      alice.ring = new Ring(2 ** 48, { cluster: "c".repeat(64), epoch: 1, founders });
+      alice.ring = new Ring(2 ** 48);
       const ranges = rangesOf(2 * MAX_ITEMS_PER_FRAME + 1);
       alice.gossip.linkUp(1, false, 0);
       alice.sends(0);
       alice.ring.merge(ranges);
-      if (repair) alice.hear(1, { t: "sums", sums: {} }, 1);
+      if (repair) alice.hear(1, { t: "sums", sums: {}, ...era }, 1);
       else alice.gossip.ringChanged(0, ranges, undefined, 1);
       const rings = alice.sends(1).filter(({ frame }) => frame.t === "ring");
       expect(rings.map(({ ack }) => ack)).toEqual([false, false, !repair]);

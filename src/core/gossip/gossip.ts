@@ -7,7 +7,7 @@
 import type { ConnId } from "../connection.ts";
 import { BUCKETS, type Entry, type OriginDigest, OriginMap } from "../crdt/origin-map.ts";
 import type { Effect, Instant } from "../effects.ts";
-import { type Fingerprint, fingerprint, xor } from "../hash.ts";
+import type { Fingerprint } from "../hash.ts";
 import { combine, type OwnedRange, type Ring } from "../ipam/ring.ts";
 import {
   CHANNEL_PATTERN,
@@ -53,6 +53,8 @@ interface LinkState {
   readonly asksFirst: boolean;
   sumsDue: Instant;
   theirs: ReadonlyMap<string, number>;
+  /** The other side is of our epoch: rings can be compared. */
+  sameEra: boolean;
   mismatchSince: Instant | undefined;
   /** Channels we asked about and have no answer for. */
   readonly asked: Set<string>;
@@ -67,7 +69,14 @@ export interface GossipData {
   readonly channels: Map<string, OriginMap>;
   /** One per universe; undefined before the cluster is founded or found. */
   rings(): readonly (Ring | undefined)[];
-  cluster(): string | undefined;
+  /** The epoch the rings belong to, and the fingerprint of its configuration. */
+  era(): GossipEra | undefined;
+}
+
+export interface GossipEra {
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly decision: Fingerprint;
 }
 
 export class Gossip {
@@ -97,6 +106,7 @@ export class Gossip {
       asksFirst,
       sumsDue: now,
       theirs: new Map(),
+      sameEra: false,
       mismatchSince: undefined,
       asked: new Set(),
       awaiting: new Set(),
@@ -108,6 +118,24 @@ export class Gossip {
   linkDown(conn: ConnId, now: Instant): void {
     if (this.#links.get(conn)?.eager === true) for (const link of this.#links.values()) link.sumsDue = now;
     this.#links.delete(conn);
+  }
+
+  /** This host has come to another epoch: all are told, and rings compared anew. */
+  eraChanged(now: Instant): void {
+    for (const link of this.#links.values()) {
+      link.dirtyRanges.clear();
+      link.newsRanges.clear();
+      link.sumsDue = now;
+    }
+  }
+
+  /** The whole rings, unasked: to a newcomer, right behind the configuration. */
+  introduce(conn: ConnId, out: Effect[]): void {
+    const link = this.#links.get(conn);
+    if (link === undefined) return;
+    this.#data.rings().forEach((ring, universe) => {
+      if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, {}, out);
+    });
   }
 
   /** Cluster or ring appeared or was exchanged. */
@@ -185,9 +213,11 @@ export class Gossip {
   }
 
   /** Their fingerprints. */
-  sums(conn: ConnId, sums: Readonly<Record<string, number>>, now: Instant, out: Effect[]): void {
+  sums(conn: ConnId, { cluster, epoch, sums }: FrameOf<"sums">, now: Instant, out: Effect[]): void {
     const link = this.#links.get(conn);
     if (link === undefined) return;
+    const ours = this.#data.era();
+    link.sameEra = ours !== undefined && ours.cluster === cluster && ours.epoch === epoch;
     const first = !link.synced; // a suspended link never is: both sides see each other's ring anew, and may yield later
     // What can never be compared (a bad name, one channel too many) must not keep the link from being in sync.
     link.theirs = new Map(
@@ -238,7 +268,7 @@ export class Gossip {
       const ring = this.#data.rings()[universe];
       if (ring === undefined) return;
       const parts = differing(partSums(ring));
-      this.#sendRanges(link, universe, ring, withinParts(ring, new Set(parts)), { parts }, out);
+      this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), { parts }, out);
       return;
     }
     const map = this.channel(channel);
@@ -303,7 +333,7 @@ export class Gossip {
     this.#finished(link, ringChannel(universe), now);
     const ring = this.#data.rings()[universe];
     if (parts === undefined || parts.length === 0 || ring === undefined || link.suspended) return;
-    this.#sendRanges(link, universe, ring, withinParts(ring, new Set(parts)), {}, out);
+    this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), {}, out);
   }
 
   /** The map of a channel; an unknown one is kept and relayed without being understood, up to a number. */
@@ -352,18 +382,16 @@ export class Gossip {
     if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
     if (now >= link.sumsDue) {
       link.sumsDue = now + SUMS_INTERVAL_MS;
-      const cluster = this.#data.cluster();
       const sums = Object.fromEntries(this.#sums());
-      this.#send(link, { t: "sums", sums, ...(cluster === undefined ? {} : { cluster }) }, false, out);
+      this.#send(link, { t: "sums", sums, ...this.#data.era() }, false, out);
     }
   }
 
   #sendDelta(link: LinkState, out: Effect[]): void {
     for (const [universe, ranges] of link.dirtyRanges) {
-      const ring = this.#data.rings()[universe];
       link.dirtyRanges.delete(universe);
-      if (ring === undefined) continue;
-      this.#sendRanges(link, universe, ring, ranges, "change", out);
+      if (this.#data.rings()[universe] === undefined) continue;
+      this.#sendRanges(link, universe, ranges, "change", out);
       return;
     }
     for (const [channel, keys] of link.dirty) {
@@ -389,7 +417,7 @@ export class Gossip {
     link.newsDue = undefined;
     for (const [universe, ranges] of link.newsRanges) {
       const ring = this.#data.rings()[universe];
-      if (ring !== undefined) this.#sendRanges(link, universe, ring, ranges, "news", out);
+      if (ring !== undefined) this.#sendRanges(link, universe, ranges, "news", out);
     }
     link.newsRanges.clear();
     for (const [channel, names] of link.news) {
@@ -441,7 +469,7 @@ export class Gossip {
         // With no ring here there is nothing to send; with none there, nothing to wait for.
         if (ring !== undefined && known && !link.suspended && ring.ranges.length > BUCKETS) {
           if (asks) this.#askBuckets(link, name, partSums(ring), out);
-        } else if (ring !== undefined) this.#sendRanges(link, universe, ring, ring.ranges, {}, out);
+        } else if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, {}, out);
         if (!known) this.#finished(link, name, now);
       } else if (!link.suspended) {
         const map = this.channel(name);
@@ -488,24 +516,24 @@ export class Gossip {
   #sendRanges(
     link: LinkState,
     universe: number,
-    ring: Ring,
     ranges: readonly OwnedRange[],
     /** A change waits for conn-sent, news on a lazy link does not; the others are repairs. */
     as: "change" | "news" | { readonly parts?: number[] },
     out: Effect[],
   ): void {
-    const { cluster, epoch, founders } = ring.founding;
+    const era = this.#data.era();
+    if (era === undefined) return;
+    const { cluster, epoch } = era;
     for (let i = 0; i === 0 || i < ranges.length; i += MAX_ITEMS_PER_FRAME) {
       const wire = ranges.slice(i, i + MAX_ITEMS_PER_FRAME).map(rangeToWire);
       const last = i + MAX_ITEMS_PER_FRAME >= ranges.length;
-      const founding = { cluster, epoch, founders: [...founders] };
       const repair =
         typeof as === "string"
           ? {}
           : { repair: true, ...(last && as.parts !== undefined ? { parts: as.parts } : {}) };
       this.#send(
         link,
-        { t: "ring", universe, founding, ranges: wire, ...repair },
+        { t: "ring", universe, cluster, epoch, ranges: wire, ...repair },
         last && as === "change",
         out,
       );
@@ -515,14 +543,17 @@ export class Gossip {
   #differing(link: LinkState): readonly string[] {
     const ours = this.#sums();
     const names = new Set([...ours.keys(), ...link.theirs.keys()]);
-    return [...names].filter((name) => (ours.get(name) ?? 0) !== (link.theirs.get(name) ?? 0));
+    return [...names].filter((name) => {
+      if (universeOf(name) !== undefined && !link.sameEra) return false; // the one behind gets the configuration first
+      return (ours.get(name) ?? 0) !== (link.theirs.get(name) ?? 0);
+    });
   }
 
   #sums(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
     for (const [name, map] of this.#data.channels) sums.set(name, map.fingerprint());
     this.#data.rings().forEach((ring, universe) => {
-      if (ring !== undefined) sums.set(ringChannel(universe), ringSum(ring));
+      if (ring !== undefined) sums.set(ringChannel(universe), ring.fingerprint());
     });
     return sums;
   }
@@ -547,6 +578,3 @@ const ringChannel = (universe: number): string => `ring/${universe}`;
 function universeOf(channel: string): number | undefined {
   return /^ring\/[0-7]$/.test(channel) ? Number(channel.slice(5)) : undefined;
 }
-
-const ringSum = (ring: Ring): number =>
-  xor(ring.fingerprint(), fingerprint(`${ring.founding.cluster}\0${ring.founding.epoch}`));

@@ -167,6 +167,19 @@ describe("a proposer", () => {
     expect(ballot.heard(...accepted(carol, 1), PHASE_MS + 2).decided).toEqual(value("x"));
   });
 
+  it("counts no vote for an earlier value of its own", () => {
+    const ballot = ballotOf(alice, among(three));
+    ballot.propose(() => value("x"), 0);
+    ballot.heard(...promise(bob, 1), 1);
+    ballot.tick(PHASE_MS + 1);
+    const again = ballot.nextDeadline() ?? 0;
+    ballot.tick(again);
+    ballot.heard(...promise(carol, 2, { accepted: { round: [2, "a"], value: value("y") } }), again);
+    expect(ballot.state).toBe("accepting");
+    expect(ballot.heard(...accepted(bob, 1), again).decided).toBeUndefined();
+    expect(ballot.heard(...accepted(bob, 2), again).decided).toEqual(value("y"));
+  });
+
   it("stands back for a rival that is ahead", () => {
     const ballot = ballotOf(alice, among(three));
     ballot.propose(() => value("x"), 0);
@@ -364,11 +377,14 @@ describe("a founding", () => {
 
   it("needs more than half of those who are there", () => {
     const ballot = ballotOf(alice, candidates(1, "bob", "carol"));
-    expect(ballot.propose(found, 0).decided).toBeUndefined();
+    ballot.propose(found, 0);
+    expect(ballot.tick(FOUND_GATHER_MS).send).toEqual([]);
+    expect(ballot.nextDeadline()).toBe(PHASE_MS);
     const other = ballotOf(alice, candidates(1));
     for (const from of [bob, carol]) {
       other.heard(from.name, { ...prepare(from, 1)[1], epoch: 1 }, 0);
     }
-    expect(other.propose(found, 0).decided).toBeUndefined();
+    other.propose(found, 0);
+    expect(other.tick(FOUND_GATHER_MS).decided).toBeUndefined();
   });
 });

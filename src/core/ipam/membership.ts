@@ -1,113 +1,81 @@
-// Which cluster this host belongs to, and what it hears and tells of the cluster's rings: founding, joining, giving way,
-// giving and getting space. The rules are Pool's; here they meet disk, links and gossip.
+// What this host hears and tells of its cluster's rings: merging, asking for space and giving it. Ring frames, questions
+// and answers count between peers of one epoch only; who is behind or of another cluster gets the configuration instead
+// (council.ts). The rules of allocation are Pool's; here they meet disk, links and gossip.
 import type { ConnId } from "../connection.ts";
 import { type Effect, event, type Instant, persist } from "../effects.ts";
 import { rangeFromWire, rangeToWire, type UnicastBody } from "../gossip/frames.ts";
 import type { Gossip } from "../gossip/gossip.ts";
-import { fnv1a64 } from "../hash.ts";
 import type { Link, Mesh } from "../mesh/mesh.ts";
-import type { Random } from "../random.ts";
 import { ringOp } from "../records.ts";
 import type { StoreOp } from "../store-op.ts";
+import type { Council, Era } from "./council.ts";
 import type { Pool } from "./pool.ts";
-import type { Founding, OwnedRange } from "./ring.ts";
+import type { OwnedRange } from "./ring.ts";
 
 type Ask = Extract<UnicastBody, { k: "ask" }>;
 type Answer = Extract<UnicastBody, { k: "answer" }>;
+
+/** A neighbour of another cluster, or one that was removed from ours. */
+export interface Foreign {
+  readonly cluster: string;
+  readonly since: Instant;
+}
 
 export class Membership {
   readonly #self: string;
   readonly #pools: readonly Pool[];
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
-  readonly #random: Random;
-  readonly #foreign = new Map<string, { readonly cluster: string; readonly since: Instant }>();
-  #joinedNow = false;
+  readonly #council: Council;
+  readonly #foreign = new Map<string, Foreign>();
+  /** What each neighbour said last of where it belongs. */
+  readonly #said = new Map<ConnId, Era | undefined>();
 
-  constructor(self: string, pools: readonly Pool[], mesh: Mesh, gossip: Gossip, random: Random) {
+  constructor(self: string, pools: readonly Pool[], mesh: Mesh, gossip: Gossip, council: Council) {
     this.#self = self;
     this.#pools = pools;
     this.#mesh = mesh;
     this.#gossip = gossip;
-    this.#random = random;
-  }
-
-  get cluster(): string | undefined {
-    return this.#pools[0]?.ring?.founding.cluster;
-  }
-
-  /** The ring came from another peer since the start. */
-  get joinedNow(): boolean {
-    return this.#joinedNow;
+    this.#council = council;
   }
 
   /** Neighbours of another cluster, by name. */
-  get foreign(): ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }> {
+  get foreign(): ReadonlyMap<string, Foreign> {
     return this.#foreign;
-  }
-
-  /** Start a cluster: alone, or with the founders of a seed list. */
-  found(seed: readonly string[] | undefined, out: Effect[]): void {
-    const founders = seed === undefined ? [this.#self] : [...new Set(seed)].sort();
-    const range = this.#pools.map((pool) => pool.universe.text).join();
-    // Founders with one list make one ring without a word: the identity is a function of list and range.
-    const id =
-      seed === undefined
-        ? BigInt(this.#random.below(2 ** 32)) << 32n
-        : fnv1a64(`${founders.join()} ${range}`);
-    const low = seed === undefined ? BigInt(this.#random.below(2 ** 32)) : 0n;
-    const cluster = (id | low).toString(16).padStart(16, "0");
-    for (const [index, pool] of this.#pools.entries()) {
-      pool.found({ cluster, epoch: 1, founders });
-      out.push(persist([this.#ringRecord(index)], true));
-    }
-    this.#mesh.cluster = cluster;
-    out.push(event("founded", "info", { cluster, founders: founders.join(), range }));
   }
 
   /** Ranges arrived. Returns whether they brought something. */
   heardRing(
     universe: number,
-    founding: Founding,
+    era: Era,
     ranges: readonly OwnedRange[],
     from: ConnId | undefined,
     now: Instant,
     out: Effect[],
   ): boolean {
     const pool = this.#pools[universe];
-    const heard = pool?.hear(founding, ranges);
-    switch (heard?.kind) {
-      case undefined: // a universe of a newer version
-      case "nothing":
-      case "foreign":
-        return false;
-      case "malformed":
-        out.push(
-          event("frame-refused", "warn", { from: String(from), why: "ranges out of order or bounds" }),
-        );
-        return false;
-      case "adopted":
-        this.#joinedNow = true;
-        this.ringChanged(universe, heard.fresh, from, now, out);
-        if (heard.instead !== undefined) {
-          out.push(event("yielded", "info", { cluster: heard.instead, to: founding.cluster }));
-        }
-        out.push(event("joined", "info", { cluster: founding.cluster, universe }));
-        this.#mesh.cluster = this.cluster;
-        for (const link of this.#mesh.links()) {
-          this.neighbourIs(link, this.#foreign.get(link.peer.name)?.cluster ?? founding.cluster, now, out);
-        }
-        return true;
-      case "merged": {
-        this.ringChanged(universe, heard.fresh, from, now, out);
-        const received = heard.fresh.filter((r) => r.owner === this.#self);
-        if (received.length > 0) {
-          out.push(event("received", "info", { addresses: sizeOf(received) }));
-          this.ringChanged(universe, pool?.join() ?? [], undefined, now, out);
-        }
-        return true;
-      }
+    if (pool === undefined || !this.#council.isOurs(era)) return false; // a universe of a newer version, or an epoch apart
+    const first = pool.ring === undefined;
+    const fresh = pool.hear(ranges);
+    if (fresh === "malformed") {
+      const why = "ranges out of order or bounds, or of a later epoch";
+      out.push(event("frame-refused", "warn", { from: String(from), why }));
+      return false;
     }
+    if (fresh.length === 0) return false;
+    const received = fresh.filter((r) => r.owner === this.#self);
+    if (first && received.length > 0) {
+      // A newcomer owns nothing before it asked: the name is one of a disk that was lost.
+      this.#council.rejoin("name-taken", out);
+      return false;
+    }
+    this.ringChanged(universe, fresh, from, now, out);
+    if (first) out.push(event("joined", "info", { cluster: era.cluster, universe }));
+    if (received.length > 0) {
+      out.push(event("received", "info", { addresses: sizeOf(received) }));
+      this.ringChanged(universe, pool.join(), undefined, now, out);
+    }
+    return true;
   }
 
   /** A ring is on disk, fsynced, before anybody can hear of it: gossip sends only what it finds after this. */
@@ -119,62 +87,75 @@ export class Membership {
     out: Effect[],
   ): void {
     if (fresh.length === 0) return;
-    out.push(persist([this.#ringRecord(universe)], true));
+    out.push(persist(this.ringRecords(universe), true));
     this.#gossip.ringChanged(universe, fresh, from, now);
   }
 
-  /** A peer asks for space. Returns the answer to send, behind the gift's way to disk. */
-  asked(
-    from: string,
-    { universe, start, end, id, young }: Ask,
-    now: Instant,
-    out: Effect[],
-  ): Answer | undefined {
+  /** The records of a ring as it is now; nothing when there is none. */
+  ringRecords(universe: number): readonly StoreOp[] {
     const pool = this.#pools[universe];
-    if (pool?.ring === undefined) return undefined;
-    const fresh = pool.give({ start, end }, from, now, young === true);
+    return pool?.ring === undefined ? [] : [ringOp(universe, pool.universe.text, pool.ring)];
+  }
+
+  /** A peer asks for space. Returns the answer to send, behind the gift's way to disk. */
+  asked(from: string, ask: Ask, now: Instant, out: Effect[]): Answer | undefined {
+    const pool = this.#pools[ask.universe];
+    const { era } = this.#council;
+    if (pool?.ring === undefined || era === undefined || !this.#council.isOurs(ask)) return undefined;
+    const { universe, start, end, id } = ask;
+    const fresh = pool.give({ start, end }, from, now, ask.young === true || ask.held === true);
     // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
     this.ringChanged(universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
     const [gift] = fresh;
     if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
-    const { cluster, epoch, founders } = pool.ring.founding;
-    const founding = { cluster, epoch, founders: [...founders] };
-    return {
-      k: "answer",
-      universe,
-      id,
-      founding,
-      ...(gift === undefined ? {} : { gift: rangeToWire(gift) }),
-    };
+    return { k: "answer", ...era, universe, id, ...(gift === undefined ? {} : { gift: rangeToWire(gift) }) };
   }
 
-  answered(from: string, { universe, id, founding, gift }: Answer, now: Instant, out: Effect[]): void {
+  answered(from: string, { universe, id, cluster, epoch, gift }: Answer, now: Instant, out: Effect[]): void {
+    if (!this.#council.isOurs({ cluster, epoch })) return;
     const conn = this.#mesh.linkTo(from)?.conn; // the donor knows what it gave
-    if (gift !== undefined) this.heardRing(universe, founding, [rangeFromWire(gift)], conn, now, out);
+    if (gift !== undefined)
+      this.heardRing(universe, { cluster, epoch }, [rangeFromWire(gift)], conn, now, out);
     this.#pools[universe]?.answered(id, gift !== undefined, now);
   }
 
-  /** What a neighbour says it belongs to. With another cluster nothing but rings is exchanged. */
-  neighbourIs(link: Link, cluster: string | undefined, now: Instant, out: Effect[]): void {
-    const name = link.peer?.name;
-    if (name === undefined) return;
-    const foreign = cluster !== undefined && this.cluster !== undefined && cluster !== this.cluster;
-    if (!foreign) this.#foreign.delete(name);
-    else if (this.#foreign.get(name)?.cluster !== cluster) {
-      this.#foreign.set(name, { cluster, since: now });
-      out.push(event("foreign-cluster", "info", { peer: name, cluster }));
+  /** What a neighbour says it belongs to. With another cluster, and with who was removed, only configurations are exchanged. */
+  neighbourIs(link: Link, era: Era | undefined, now: Instant, out: Effect[]): void {
+    this.#said.set(link.conn, era);
+    this.#judge(link, now, out);
+  }
+
+  /** We belong somewhere else, or to another epoch: every neighbour is judged anew. */
+  moved(now: Instant, out: Effect[]): void {
+    for (const link of this.#mesh.links()) this.#judge(link, now, out);
+  }
+
+  /** Whether a neighbour has not said that it has this configuration. */
+  lacks(link: Link, { cluster, epoch }: Era): boolean {
+    const said = this.#said.get(link.conn);
+    return said?.cluster !== cluster || said.epoch < epoch;
+  }
+
+  neighbourLeft(link: Link): void {
+    this.#said.delete(link.conn);
+    if (link.peer !== undefined) this.#foreign.delete(link.peer.name);
+  }
+
+  #judge(link: Link, now: Instant, out: Effect[]): void {
+    if (link.peer === undefined) return;
+    const { name, joined } = link.peer;
+    const theirs = this.#said.get(link.conn);
+    const ours = this.#council.era;
+    const strange =
+      theirs !== undefined &&
+      (ours === undefined ? !this.#council.isWelcome(theirs.cluster) : theirs.cluster !== ours.cluster);
+    const removed = theirs !== undefined && !strange && !this.#council.isMember(name, joined ?? theirs.epoch);
+    if (!strange) this.#foreign.delete(name);
+    else if (this.#foreign.get(name)?.cluster !== theirs.cluster) {
+      this.#foreign.set(name, { cluster: theirs.cluster, since: now });
+      out.push(event("foreign-cluster", "info", { peer: name, cluster: theirs.cluster }));
     }
-    this.#gossip.suspend(link.conn, foreign, now);
-  }
-
-  neighbourLeft(name: string): void {
-    this.#foreign.delete(name);
-  }
-
-  #ringRecord(index: number): StoreOp {
-    const pool = this.#pools[index];
-    if (pool?.ring === undefined) throw new Error(`no ring ${index}`);
-    return ringOp(index, pool.universe.text, pool.ring);
+    this.#gossip.suspend(link.conn, strange || removed, now);
   }
 }
 

@@ -1,23 +1,13 @@
 // One universe on this host: its ring, the space we own of it, and the search for more. Decides; Node sends and persists.
 import type { OffsetRange, Subnet, Universe } from "../address/universe.ts";
 import type { Instant } from "../effects.ts";
-import { type Founding, type OwnedRange, Ring, wellFormed } from "./ring.ts";
+import { type OwnedRange, Ring, wellFormed } from "./ring.ts";
 import { clip, Space } from "./space.ts";
 
 /** A donor that does not answer in this time is passed over. Two round trips through a few relays take far less. */
 export const ASK_TIMEOUT_MS = 2_000;
 /** A donor that had nothing is not asked again for this long. */
 export const DENIAL_MS = 5_000;
-
-/** What hearing a ring did. */
-export type Heard =
-  | { readonly kind: "nothing" }
-  /** First ring here, or ours gave way to it: everything about the ring is new. */
-  | { readonly kind: "adopted"; readonly fresh: readonly OwnedRange[]; readonly instead: string | undefined }
-  | { readonly kind: "merged"; readonly fresh: readonly OwnedRange[] }
-  /** Another cluster, and neither can give way: a human must decide. */
-  | { readonly kind: "foreign" }
-  | { readonly kind: "malformed" };
 
 interface Ask {
   readonly id: number;
@@ -36,52 +26,69 @@ export class Pool {
   #nextAsk = 1;
   /** "donor start-end young" -> until when: a denial says nothing about other parts of the range. */
   readonly #denied = new Map<string, Instant>();
+  #epoch = 1;
+  #isStale: (range: OwnedRange) => boolean = () => false;
 
   constructor(universe: Universe, self: string) {
     this.universe = universe;
     this.#self = self;
   }
 
-  /** Our part of the ring, in offset order. */
+  /** Our part of the ring, in offset order, without what a removal took from us. */
   get owned(): readonly OffsetRange[] {
     return this.#owned;
   }
 
-  /** Start a cluster. */
-  found(founding: Founding): void {
-    this.#use(Ring.found(this.universe.size, founding));
+  /** What belongs to the epoch from now on. An answer from the one before does not count any more: ask again. */
+  enter(epoch: number, isStale: (range: OwnedRange) => boolean): void {
+    this.#epoch = epoch;
+    this.#isStale = isStale;
+    this.#ask = undefined;
+    this.#denied.clear();
+    this.#ownedChanged();
+  }
+
+  /** Start with the shares of a founding. */
+  found(founders: readonly string[]): void {
+    this.#use(Ring.found(this.universe.size, founders));
   }
 
   /** Bring back a ring from disk. */
-  restore(founding: Founding, ranges: readonly OwnedRange[]): void {
-    const ring = new Ring(this.universe.size, founding);
+  restore(ranges: readonly OwnedRange[]): void {
+    const ring = new Ring(this.universe.size);
     ring.merge(ranges);
     this.#use(ring);
   }
 
-  /**
-   * Ranges from another peer. A ring of another cluster is taken over only while ours was never used (its founder alone,
-   * nothing allocated): so two hosts that were each launched alone and then connected become one cluster. Of two unused
-   * rings the one with the lesser cluster id stays, which both sides see alike.
-   */
-  hear(founding: Founding, ranges: readonly OwnedRange[]): Heard {
-    if (!wellFormed(ranges, this.universe.size)) return { kind: "malformed" };
-    const theirs = new Ring(this.universe.size, founding);
-    theirs.merge(ranges);
-    const { ring } = this;
-    if (ring === undefined) return this.#adopt(theirs, undefined);
-    if (ring.founding.cluster !== founding.cluster) {
-      const unused = ring.isPristine() && this.space.heldOffsets().next().done === true;
-      if (!unused || ranges.length === 0) return { kind: "foreign" };
-      if (theirs.isPristine() && founding.cluster > ring.founding.cluster) return { kind: "foreign" };
-      return this.#adopt(theirs, ring.founding.cluster);
-    }
-    if (founding.epoch > ring.founding.epoch) return this.#adopt(theirs, undefined);
-    if (founding.epoch < ring.founding.epoch) return { kind: "nothing" };
-    const fresh = ring.merge(ranges);
-    if (fresh.length === 0) return { kind: "nothing" };
+  /** The cluster was given up before it was used. */
+  drop(): void {
+    this.ring = undefined;
     this.#ownedChanged();
-    return { kind: "merged", fresh };
+  }
+
+  /** Never used: its founder alone, nothing given, nothing held here. */
+  isUnused(): boolean {
+    return (this.ring?.isPristine() ?? true) && this.space.heldOffsets().next().done === true;
+  }
+
+  /** Ranges from another peer of this epoch. Returns what was new here, or "malformed". */
+  hear(ranges: readonly OwnedRange[]): readonly OwnedRange[] | "malformed" {
+    if (!wellFormed(ranges, this.universe.size, this.#epoch)) return "malformed";
+    this.ring ??= new Ring(this.universe.size);
+    return this.#changed(this.ring.merge(ranges));
+  }
+
+  /** Take stale ranges over, as the heir all others have answered. Returns the change. */
+  inherit(ranges: readonly OffsetRange[]): readonly OwnedRange[] {
+    return this.#changed(this.ring?.take(ranges, this.#self, this.#epoch) ?? []);
+  }
+
+  /** What is nobody's own since the last removal. Gaps are told with the owner "", version and epoch 0. */
+  stale(withGaps: boolean): readonly OwnedRange[] {
+    const { ring } = this;
+    if (ring === undefined) return [];
+    const gaps = withGaps ? ring.gaps().map((gap) => ({ ...gap, owner: "", version: 0, made: 0 })) : [];
+    return [...ring.ranges.filter(this.#isStale), ...gaps].sort((a, b) => a.start - b.start);
   }
 
   /** Reserve an offset for a holder from our own space. */
@@ -94,8 +101,8 @@ export class Pool {
     offset: number,
     holder: string,
   ): "ok" | "already" | { readonly takenBy: string } | { readonly ownedBy: string | undefined } {
-    const owner = this.ring?.ownerOf(offset);
-    if (owner !== this.#self) return { ownedBy: owner };
+    const [range] = this.ring?.within({ start: offset, end: offset + 1 }) ?? [];
+    if (range?.owner !== this.#self || this.#isStale(range)) return { ownedBy: range?.owner };
     const current = this.space.holderOf(offset);
     if (current !== undefined) return current === holder ? "already" : { takenBy: current };
     this.space.hold(offset, holder);
@@ -111,16 +118,20 @@ export class Pool {
   give(wanted: OffsetRange, to: string, now: Instant, evenIfYoung: boolean): readonly OwnedRange[] {
     const gift = this.space.spare(this.#owned, wanted, now, { evenIfYoung });
     if (this.ring === undefined || gift === undefined || to === this.#self) return [];
-    const fresh = this.ring.give(gift, this.#self, to);
-    this.#ownedChanged();
-    return fresh;
+    return this.#changed(this.ring.give(gift, this.#self, to, this.#epoch));
+  }
+
+  /** Give everything to one peer, held or not: this host leaves. */
+  giveAll(to: string): readonly OwnedRange[] {
+    const { ring } = this;
+    if (ring === undefined) return [];
+    return this.#changed(this.#owned.flatMap((range) => ring.give(range, this.#self, to, this.#epoch)));
   }
 
   /** Neighbouring ranges of ours become one. */
   join(): readonly OwnedRange[] {
-    const fresh = this.ring?.join(this.#self) ?? [];
-    if (fresh.length > 0) this.#ownedChanged();
-    return fresh;
+    if (this.ring?.rangesOf(this.#self).some(this.#isStale) === true) return []; // not ours to raise
+    return this.#changed(this.ring?.join(this.#self) ?? []);
   }
 
   /**
@@ -136,7 +147,7 @@ export class Pool {
   ): { readonly donor: string; readonly id: number } | "asking" | "nobody" {
     if (this.#ask !== undefined) return "asking";
     const shares = new Map<string, number>();
-    for (const r of this.ring?.within(subnet.usable) ?? []) {
+    for (const r of this.#livingIn(subnet)) {
       if (reachable.has(r.owner) && now >= (this.#denied.get(asked(r.owner, subnet, evenIfYoung)) ?? 0)) {
         shares.set(r.owner, (shares.get(r.owner) ?? 0) + r.end - r.start);
       }
@@ -171,7 +182,7 @@ export class Pool {
 
   /** Owners of the subnet that cannot be reached, for the explanation of a refusal. */
   unreachableOwners(subnet: Subnet, reachable: ReadonlySet<string>): readonly string[] {
-    const owners = new Set((this.ring?.within(subnet.usable) ?? []).map((r) => r.owner));
+    const owners = new Set(this.#livingIn(subnet).map((r) => r.owner));
     return [...owners].filter((owner) => owner !== this.#self && !reachable.has(owner)).sort();
   }
 
@@ -182,14 +193,19 @@ export class Pool {
 
   /** Whether an address of the subnet is free here, or might be at a peer that can be asked. */
   hasFreeIn(subnet: Subnet, reachable: ReadonlySet<string>): boolean {
-    const owners = new Set((this.ring?.within(subnet.usable) ?? []).map((r) => r.owner));
+    const owners = new Set(this.#livingIn(subnet).map((r) => r.owner));
     if ([...owners].some((owner) => owner !== this.#self && reachable.has(owner))) return true;
     return this.space.usedIn(clip(this.#owned, subnet.usable)) < this.capacityIn(subnet);
   }
 
-  #adopt(ring: Ring, instead: string | undefined): Heard {
-    this.#use(ring);
-    return { kind: "adopted", fresh: ring.ranges, instead };
+  /** Entries of the subnet whose owner may give of them. */
+  #livingIn(subnet: Subnet): readonly OwnedRange[] {
+    return (this.ring?.within(subnet.usable) ?? []).filter((r) => !this.#isStale(r));
+  }
+
+  #changed(fresh: readonly OwnedRange[]): readonly OwnedRange[] {
+    if (fresh.length > 0) this.#ownedChanged();
+    return fresh;
   }
 
   #use(ring: Ring): void {
@@ -198,7 +214,7 @@ export class Pool {
   }
 
   #ownedChanged(): void {
-    this.#owned = this.ring?.rangesOf(this.#self) ?? [];
+    this.#owned = (this.ring?.rangesOf(this.#self) ?? []).filter((range) => !this.#isStale(range));
     this.space.ownedChanged();
   }
 }

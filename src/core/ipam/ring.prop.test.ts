@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { combine, type OwnedRange, Ring, wellFormed } from "./ring.ts";
 
 const SIZE = 64;
-const founding = { cluster: "c", epoch: 1, founders: ["alice"] };
 
 /** A ring as the slow obvious thing: one (version, owner) per offset. */
 type Naive = (string | undefined)[];
@@ -15,17 +14,18 @@ const ranges: fc.Arbitrary<OwnedRange[]> = fc
       length: fc.integer({ min: 1, max: 20 }),
       owner: fc.constantFrom("alice", "bob", "carol"),
       version: fc.integer({ min: 1, max: 5 }),
+      made: fc.integer({ min: 1, max: 3 }),
     }),
     { maxLength: 8 },
   )
   .map((items) => {
     const out: OwnedRange[] = [];
     let last = 0;
-    for (const { start, length, owner, version } of items.sort((a, b) => a.start - b.start)) {
+    for (const { start, length, owner, version, made } of items.sort((a, b) => a.start - b.start)) {
       const from = Math.max(start, last);
       const end = Math.min(from + length, SIZE);
       if (from >= end) continue;
-      out.push({ start: from, end, owner, version });
+      out.push({ start: from, end, owner, version, made });
       last = end;
     }
     return out;
@@ -35,7 +35,7 @@ const naive = (...lists: (readonly OwnedRange[])[]): Naive => {
   const best: Naive = new Array(SIZE).fill(undefined);
   for (const r of lists.flat()) {
     for (let i = r.start; i < r.end; i++) {
-      const word = `${r.version}/${r.owner}`;
+      const word = `${r.made}/${r.version}/${r.owner}`;
       const held = best[i];
       if (held === undefined || word > held) best[i] = word;
     }
@@ -44,7 +44,7 @@ const naive = (...lists: (readonly OwnedRange[])[]): Naive => {
 };
 
 const ringOf = (...lists: (readonly OwnedRange[])[]): Ring => {
-  const ring = new Ring(SIZE, founding);
+  const ring = new Ring(SIZE);
   for (const list of lists) ring.merge(list);
   return ring;
 };
@@ -57,10 +57,11 @@ describe("the laws of the ring", () => {
         expect(naive(ring.ranges)).toEqual(naive(a, b, c));
         expect(ringOf(c, a, b).ranges).toEqual(ring.ranges);
         expect(ringOf(c, a, b).fingerprint()).toBe(ring.fingerprint());
-        expect(wellFormed(ring.ranges, SIZE)).toBe(true);
+        expect(wellFormed(ring.ranges, SIZE, 3)).toBe(true);
         ring.ranges.forEach((r, i) => {
           const next = ring.ranges[i + 1];
-          if (next?.start === r.end) expect([next.owner, next.version]).not.toEqual([r.owner, r.version]);
+          if (next?.start === r.end)
+            expect([next.owner, next.version, next.made]).not.toEqual([r.owner, r.version, r.made]);
         });
       }),
     );
@@ -92,14 +93,14 @@ describe("the laws of ownership", () => {
     const names = ["alice", "bob", "carol", "dave"];
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const rings = names.map(() => Ring.found(SIZE, { ...founding, founders: ["alice", "bob"] }));
+        const rings = names.map(() => Ring.found(SIZE, ["alice", "bob"]));
         for (const { peer, to, start, length, heard, action } of steps) {
           const ring = rings[peer] as Ring;
           const me = names[peer] as string;
           const mine = ring
             .within({ start, end: Math.min(start + length, SIZE) })
             .find((r) => r.owner === me);
-          if (action === "give" && mine !== undefined) ring.give(mine, me, names[to] as string);
+          if (action === "give" && mine !== undefined) ring.give(mine, me, names[to] as string, 1);
           else if (action === "join") ring.join(me);
           else ring.seal(me);
           for (const other of heard) ring.merge((rings[other] as Ring).ranges);

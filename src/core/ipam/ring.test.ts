@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Ring, wellFormed } from "./ring.ts";
 
-const found = (size: number, ...founders: string[]): Ring =>
-  Ring.found(size, { cluster: "c", epoch: 1, founders });
+const found = (size: number, ...founders: string[]): Ring => Ring.found(size, founders);
 const text = (ring: Ring): string =>
   ring.ranges.map((r) => `${r.start}-${r.end}:${r.owner}@${r.version}`).join(" ");
 
@@ -15,9 +14,9 @@ describe("Ring", () => {
 
   it("gives a part away at a higher version and takes it back as one range", () => {
     const ring = found(16, "alice");
-    ring.give({ start: 8, end: 16 }, "alice", "bob");
+    ring.give({ start: 8, end: 16 }, "alice", "bob", 1);
     expect(text(ring)).toBe("0-8:alice@1 8-16:bob@2");
-    ring.give({ start: 8, end: 16 }, "bob", "alice");
+    ring.give({ start: 8, end: 16 }, "bob", "alice", 1);
     expect(text(ring)).toBe("0-8:alice@1 8-16:alice@3");
     ring.join("alice");
     expect(text(ring)).toBe("0-16:alice@3");
@@ -25,7 +24,7 @@ describe("Ring", () => {
 
   it("refuses to give what the giver does not own", () => {
     const ring = found(16, "alice", "bob");
-    expect(() => ring.give({ start: 4, end: 12 }, "alice", "carol")).toThrow(/does not own/);
+    expect(() => ring.give({ start: 4, end: 12 }, "alice", "carol", 1)).toThrow(/does not own/);
     expect(text(ring)).toBe("0-8:alice@1 8-16:bob@1");
   });
 
@@ -38,17 +37,19 @@ describe("Ring", () => {
   });
 
   it("tells malformed ranges from a peer", () => {
-    const ok = { start: 0, end: 4, owner: "bob", version: 1 };
-    expect(wellFormed([ok], 16)).toBe(true);
+    const ok = { start: 0, end: 4, owner: "bob", version: 1, made: 2 };
+    expect(wellFormed([ok], 16, 2)).toBe(true);
     for (const bad of [
       [{ ...ok, end: 17 }],
       [{ ...ok, start: 4 }],
       [{ ...ok, version: 0 }],
+      [{ ...ok, made: 0 }],
+      [{ ...ok, made: 3 }],
       [{ ...ok, start: 0.5 }],
       [ok, { ...ok, start: 3, end: 6 }],
       [{ ...ok, start: 8, end: 9 }, ok],
     ]) {
-      expect(wellFormed(bad, 16)).toBe(false);
+      expect(wellFormed(bad, 16, 2)).toBe(false);
     }
   });
 });

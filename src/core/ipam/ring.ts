@@ -1,9 +1,9 @@
-// The ring: which peer owns which offsets of one universe. A function from offset to (version, owner), kept as sorted
-// intervals and merged point by point: at every offset the greater (version, owner) wins. Words: docs/ipam.md.
+// The ring: which peer owns which offsets of one universe. A function from offset to (made, version, owner), kept as sorted
+// intervals and merged point by point: at every offset the greatest (made, version, owner) wins. Words: docs/ipam.md.
 //
 // Why intervals and not tokens: with Weave Net's tokens a range could only ever be split, because forgetting a token
-// needs a tombstone. Here neighbouring intervals with equal (version, owner) are one interval by definition, so an owner
-// joins its ranges again by raising them to one version (`join`), and nothing has to be remembered.
+// needs a tombstone. Here neighbouring intervals with equal (made, version, owner) are one interval by definition, so an
+// owner joins its ranges again by raising them to one version (`join`), and nothing has to be remembered.
 
 import type { OffsetRange } from "../address/universe.ts";
 import { EMPTY_FINGERPRINT, type Fingerprint, fingerprint, xor } from "../hash.ts";
@@ -12,40 +12,32 @@ import { EMPTY_FINGERPRINT, type Fingerprint, fingerprint, xor } from "../hash.t
 export interface OwnedRange extends OffsetRange {
   readonly owner: string;
   readonly version: number;
-}
-
-/** What makes two rings the same ring: minted once by the founder, never changed. */
-export interface Founding {
-  /** Random (or derived from the seed list) identity of the cluster. */
-  readonly cluster: string;
-  /** Grows with every decision that overrules owners; rings of a lower epoch yield to it as a whole. */
-  readonly epoch: number;
-  readonly founders: readonly string[];
+  /** Epoch it was given or taken in. An entry of a later epoch beats all of earlier ones. */
+  readonly made: number;
 }
 
 /**
  * Invariants:
- * 1. `ranges` are sorted, do not overlap, lie inside [0, size); neighbours that touch differ in version or owner.
+ * 1. `ranges` are sorted, do not overlap, lie inside [0, size); neighbours that touch differ in made, version or owner.
  *    Gaps are offsets nothing is known of yet (a joiner before its first sync).
- * 2. Only the owner of an offset raises its version. So two different owners at one version cannot arise; if a fault
- *    makes them, the greater name wins everywhere alike.
+ * 2. Only the owner of an offset raises its version, and only the heir of a decided removal its `made` over the owner's
+ *    head. So two different owners at one (made, version) cannot arise; if a fault makes them, the greater name wins
+ *    everywhere alike.
  * 3. Merge is commutative, associative, idempotent, and never fails.
  */
 export class Ring {
   readonly size: number;
-  readonly founding: Founding;
   #ranges: readonly OwnedRange[] = [];
   #fingerprint: Fingerprint | undefined;
 
-  constructor(size: number, founding: Founding) {
+  constructor(size: number) {
     this.size = size;
-    this.founding = founding;
   }
 
   /** A new ring, its offsets divided among the founders in name order: aligned halves, halved again. */
-  static found(size: number, founding: Founding): Ring {
-    const ring = new Ring(size, founding);
-    ring.merge(divide(0, size, [...new Set(founding.founders)].sort()));
+  static found(size: number, founders: readonly string[]): Ring {
+    const ring = new Ring(size);
+    ring.merge(divide(0, size, [...new Set(founders)].sort()));
     return ring;
   }
 
@@ -63,15 +55,35 @@ export class Ring {
     return fresh;
   }
 
-  /** Hand offsets that `from` owns to `to`. Returns the change. Throws when `from` does not own all of it (a bug). */
-  give(range: OffsetRange, from: string, to: string): readonly OwnedRange[] {
+  /**
+   * Hand offsets that `from` owns to `to`, in epoch `made`. Returns the change. Throws when `from` does not own all of it
+   * (a bug).
+   */
+  give(range: OffsetRange, from: string, to: string, made: number): readonly OwnedRange[] {
     const given = this.within(range);
     const covered = given.reduce((sum, r) => sum + r.end - r.start, 0);
     if (covered !== range.end - range.start || given.some((r) => r.owner !== from)) {
       throw new Error(`${from} gave [${range.start}, ${range.end}) which it does not own`);
     }
     const version = Math.max(...given.map((r) => r.version)) + 1;
-    return this.merge([{ ...range, owner: to, version }]);
+    return this.merge([{ ...range, owner: to, version, made: Math.max(made, ...given.map((r) => r.made)) }]);
+  }
+
+  /** The heir takes ranges over in the epoch that decided it, whoever owned them. Returns the change. */
+  take(ranges: readonly OffsetRange[], heir: string, made: number): readonly OwnedRange[] {
+    return this.merge(ranges.map(({ start, end }) => ({ start, end, owner: heir, version: 1, made })));
+  }
+
+  /** Offsets nothing is known of. */
+  gaps(): readonly OffsetRange[] {
+    const gaps: OffsetRange[] = [];
+    let at = 0;
+    for (const { start, end } of this.#ranges) {
+      if (start > at) gaps.push({ start: at, end: start });
+      at = end;
+    }
+    if (at < this.size) gaps.push({ start: at, end: this.size });
+    return gaps;
   }
 
   /** Raise all ranges of `owner`: marks the ring as used (see isPristine). */
@@ -79,17 +91,14 @@ export class Ring {
     return this.merge(this.rangesOf(owner).map((r) => ({ ...r, version: r.version + 1 })));
   }
 
-  /** Make touching ranges of `owner` one range by raising them to the highest version among them. */
+  /** Make touching ranges of `owner` one range by raising them to the newest (made, version) among them. */
   join(owner: string): readonly OwnedRange[] {
     const joined: OwnedRange[] = [];
     for (const range of this.rangesOf(owner)) {
       const last = joined.at(-1);
       if (last !== undefined && last.end === range.start) {
-        joined[joined.length - 1] = {
-          ...last,
-          end: range.end,
-          version: Math.max(last.version, range.version),
-        };
+        const newer = isNewer(range, last) ? range : last;
+        joined[joined.length - 1] = { ...newer, start: last.start, end: range.end };
       } else joined.push(range);
     }
     return this.merge(joined);
@@ -97,7 +106,10 @@ export class Ring {
 
   /** Nothing was ever allocated, given or taken: the founder may drop it and join another ring. */
   isPristine(): boolean {
-    return this.#ranges.every((r) => r.version === 1) && new Set(this.#ranges.map((r) => r.owner)).size <= 1;
+    return (
+      this.#ranges.every((r) => r.version === 1 && r.made === 1) &&
+      new Set(this.#ranges.map((r) => r.owner)).size <= 1
+    );
   }
 
   ownerOf(offset: number): string | undefined {
@@ -121,19 +133,20 @@ export class Ring {
 
   fingerprint(): Fingerprint {
     this.#fingerprint ??= this.#ranges.reduce(
-      (sum, r) => xor(sum, fingerprint(`${r.start}\0${r.end}\0${r.version}\0${r.owner}`)),
+      (sum, r) => xor(sum, fingerprint(`${r.start}\0${r.end}\0${r.made}\0${r.version}\0${r.owner}`)),
       EMPTY_FINGERPRINT,
     );
     return this.#fingerprint;
   }
 }
 
-/** Whether foreign ranges may be merged: inside the universe, sorted, not overlapping, versions that leave room. */
-export function wellFormed(ranges: readonly OwnedRange[], size: number): boolean {
+/** Whether foreign ranges may be merged: inside the universe, sorted, not overlapping, of no later epoch, versions with room. */
+export function wellFormed(ranges: readonly OwnedRange[], size: number, epoch: number): boolean {
   let last = 0;
-  for (const { start, end, version } of ranges) {
+  for (const { start, end, version, made } of ranges) {
     if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || !Number.isSafeInteger(version))
       return false;
+    if (!Number.isSafeInteger(made) || made < 1 || made > epoch) return false;
     if (start < last || start >= end || end > size || version < 1 || version > Number.MAX_SAFE_INTEGER / 2)
       return false;
     last = end;
@@ -172,27 +185,27 @@ export function combine(
   }
 }
 
+const isNewer = (a: OwnedRange, b: OwnedRange): boolean =>
+  a.made !== b.made ? a.made > b.made : a.version > b.version;
+
 function beats(a: OwnedRange, b: OwnedRange): boolean {
-  return a.version !== b.version ? a.version > b.version : a.owner > b.owner;
+  return a.made === b.made && a.version === b.version ? a.owner > b.owner : isNewer(a, b);
 }
 
 function append(list: OwnedRange[], like: OwnedRange, start: number, end: number): void {
+  const { owner, version, made } = like;
   const last = list.at(-1);
-  if (
-    last !== undefined &&
-    last.end === start &&
-    last.owner === like.owner &&
-    last.version === like.version
-  ) {
-    list[list.length - 1] = { ...last, end };
-  } else list.push({ start, end, owner: like.owner, version: like.version });
+  const continues =
+    last?.end === start && last.owner === owner && last.version === version && last.made === made;
+  if (continues) list[list.length - 1] = { ...last, end };
+  else list.push({ start, end, owner, version, made });
 }
 
 /** Halves of [start, end) to halves of the owners, so that pieces are aligned blocks; the surplus of owners gets nothing. */
 function divide(start: number, end: number, owners: readonly string[]): OwnedRange[] {
   const [owner] = owners;
   if (owner === undefined || start === end) return [];
-  if (owners.length === 1 || end - start === 1) return [{ start, end, owner, version: 1 }];
+  if (owners.length === 1 || end - start === 1) return [{ start, end, owner, version: 1, made: 1 }];
   const half = Math.ceil(owners.length / 2);
   const middle = start + Math.floor((end - start) / 2);
   return [...divide(start, middle, owners.slice(0, half)), ...divide(middle, end, owners.slice(half))];

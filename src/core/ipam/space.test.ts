@@ -39,6 +39,67 @@ describe("Space", () => {
     ).toBe(2);
   });
 
+  it("uses the fullest range first, so that others stay whole", () => {
+    const space = new Space();
+    const owned = [
+      { start: 0, end: 4 },
+      { start: 5, end: 12 },
+      { start: 13, end: 15 },
+    ];
+    space.hold(13, "a");
+    expect([1, 2, 3, 4].map(() => space.take(owned, subnet, "c", 0, patient))).toEqual([14, 5, 6, 7]);
+    // Where a freed one has rested, the next range is not begun.
+    space.free(14, 0);
+    expect(space.take([...owned], subnet, "c", REUSE_REST_MS, patient)).toBe(8);
+    space.free(8, 0);
+    for (const offset of [9, 10, 11]) space.hold(offset, "b");
+    expect(space.take([...owned], subnet, "c", REUSE_REST_MS, patient)).toBe(8);
+    expect(space.take([...owned], subnet, "c", REUSE_REST_MS, patient)).toBe(14);
+    expect(space.take([...owned], subnet, "c", REUSE_REST_MS, patient)).toBe(1);
+  });
+
+  it("hands out doubtful offsets last of all, and trusts them once they were held", () => {
+    const space = new Space();
+    const owned = [{ start: 1, end: 4 }];
+    for (const offset of [1, 3]) space.doubt(offset);
+    expect(space.take(owned, subnet, "c", 0, patient)).toBe(2);
+    space.doubt(2); // held: no doubt
+    expect(space.take(owned, subnet, "c", 0, patient)).toBeUndefined();
+    space.free(2, 10);
+    const desperate = { evenIfYoung: true };
+    expect(space.take(owned, subnet, "c", 20, desperate)).toBe(2);
+    expect(space.take(owned, subnet, "c", 20, desperate)).toBe(1);
+    space.free(1, 30);
+    expect(space.take(owned, subnet, "c", 30 + REUSE_REST_MS, patient)).toBe(1);
+    expect([...space.doubtfulOffsets()]).toEqual([3]);
+  });
+
+  it("finds a free offset again whatever was claimed and freed beside it", () => {
+    const space = new Space();
+    const owned = [{ start: 1, end: 3 }];
+    for (let i = 0; i < 1000; i++) {
+      space.hold(1, "manual");
+      space.free(1, i);
+    }
+    expect(space.take(owned, subnet, "c", 1000, patient)).toBe(2);
+    expect(space.take(owned, subnet, "c", 1000, patient)).toBeUndefined();
+    expect(space.take(owned, subnet, "c", 998 + REUSE_REST_MS, patient)).toBeUndefined();
+    expect(space.take(owned, subnet, "c", 999 + REUSE_REST_MS, patient)).toBe(1);
+  });
+
+  it("remembers ages over a restart, in whatever order they were stored", () => {
+    const space = new Space();
+    for (const [offset, at] of [
+      [1, 3_000],
+      [2, 1_000],
+      [3, 2_000],
+    ] as const)
+      space.free(offset, at);
+    const owned = [{ start: 1, end: 4 }];
+    const order = [1, 2, 3].map(() => space.take(owned, subnet, "c", 3_000 + REUSE_REST_MS, patient));
+    expect(order).toEqual([2, 3, 1]);
+  });
+
   it("treats a freeing time of the future as now", () => {
     const space = new Space();
     space.free(1, 1e15);

@@ -1,24 +1,43 @@
 // The allocator of one host over the ranges it owns: which offsets are held, which were freed and when, which may be
 // handed out or given away. Knows nothing of gossip, containers or disks.
 import type { OffsetRange } from "../address/universe.ts";
+import { type Freed, Shelf } from "./shelf.ts";
 
 /** A freed address rests this long before it is reused, so that caches of its old MAC and open connections die out. */
 export const REUSE_REST_MS = 60_000;
+/** Subnets whose order of choice is kept. A host has one default subnet, and operators name a few. */
+const MAX_PLANS = 8;
+
+/** The order of choice inside one subnet. */
+interface Plan {
+  readonly owned: readonly OffsetRange[];
+  /** Fullest first, then largest: what is not used at all stays whole, and can be given away as a whole. */
+  readonly shelves: readonly Shelf[];
+}
 
 /**
  * Invariants:
  * 1. An offset is held by at most one holder, and is never both held and freed.
- * 2. Order of choice: never used here, lowest first; then longest freed, after REUSE_REST_MS; a younger one only when
- *    the caller says nothing else is to be had.
+ * 2. Order of choice, range after range, the fullest first: never used here, lowest first; then longest freed, after
+ *    REUSE_REST_MS. Only when the caller says nothing else is to be had: a younger one of any range; then a doubtful one.
  */
 export class Space {
   readonly #held = new Map<number, string>();
-  /** Insertion order is the order of freeing. */
   readonly #freed = new Map<number, number>();
-  /** Per subnet start: below this offset nothing was fresh at the last look. */
-  readonly #scanned = new Map<number, number>();
+  /** Somebody whom nobody can ask may use them still. */
+  readonly #doubtful = new Set<number>();
+  /** By subnet. Made anew when the ranges are others, so a plan never outlives a change of them. */
+  readonly #plans = new Map<string, Plan>();
 
-  /** Reserve the best free offset inside the subnet and the owned ranges; undefined when there is none. */
+  readonly #isFresh = (offset: number): boolean =>
+    !this.#held.has(offset) && !this.#freed.has(offset) && !this.#doubtful.has(offset);
+  readonly #isFreed = ({ offset, at }: Freed): boolean =>
+    this.#freed.get(offset) === at && !this.#doubtful.has(offset);
+
+  /**
+   * Reserve the best free offset inside the subnet and the owned ranges; undefined when there is none. `owned` is taken for
+   * changed when it is another array.
+   */
   take(
     owned: readonly OffsetRange[],
     subnet: OffsetRange,
@@ -26,8 +45,10 @@ export class Space {
     now: number,
     options: { readonly evenIfYoung: boolean },
   ): number | undefined {
-    const inside = clip(owned, subnet);
-    const offset = this.#neverUsed(inside, subnet) ?? this.#longestFreed(inside, now, options.evenIfYoung);
+    const { shelves } = this.#plan(owned, subnet);
+    const offset =
+      this.#rested(shelves, now) ??
+      (options.evenIfYoung ? (this.#youngest(shelves) ?? this.#firstDoubtful(shelves)) : undefined);
     if (offset !== undefined) this.hold(offset, holder);
     return offset;
   }
@@ -35,12 +56,13 @@ export class Space {
   hold(offset: number, holder: string): void {
     this.#held.set(offset, holder);
     this.#freed.delete(offset);
+    this.#doubtful.delete(offset);
   }
 
   /** Undo a hold that was never used: the offset is as good as new. */
   unhold(offset: number): void {
     this.#held.delete(offset);
-    this.#scanned.clear();
+    for (const shelf of this.#shelvesOf(offset)) shelf.renew(offset);
   }
 
   holderOf(offset: number): string | undefined {
@@ -50,31 +72,61 @@ export class Space {
   /** `at` may lie in the past when restored from disk; a time in the future counts as now. */
   free(offset: number, at: number): void {
     this.#held.delete(offset);
-    this.#freed.delete(offset);
     this.#freed.set(offset, at);
+    for (const shelf of this.#shelvesOf(offset)) shelf.add({ offset, at });
   }
 
-  /** Ranges changed: offsets below the marks may be fresh again. */
+  /**
+   * A free offset that was in use when its last owner was heard of for the last time: the last to be handed out or given
+   * away, until it is held here. Nothing happens to one that is held.
+   */
+  doubt(offset: number): void {
+    if (!this.#held.has(offset)) this.#doubtful.add(offset);
+  }
+
+  /** Ranges changed. */
   ownedChanged(): void {
-    this.#scanned.clear();
+    this.#plans.clear();
   }
 
   heldOffsets(): IterableIterator<number> {
     return this.#held.keys();
   }
 
+  doubtfulOffsets(): IterableIterator<number> {
+    return this.#doubtful.values();
+  }
+
   /** How many offsets of the ranges are held. */
   usedIn(ranges: readonly OffsetRange[]): number {
     let used = 0;
-    for (const offset of this.#held.keys())
-      if (ranges.some((r) => offset >= r.start && offset < r.end)) used++;
+    for (const offset of this.#held.keys()) if (isIn(ranges, offset)) used++;
     return used;
   }
 
   /**
+   * Maximal free runs of the ranges, sorted. Resting and doubtful offsets count only when the caller says so: whoever they are
+   * given to would not know to let them rest.
+   */
+  freeIn(
+    ranges: readonly OffsetRange[],
+    now: number,
+    options: { readonly evenIfYoung: boolean; readonly evenIfDoubtful: boolean },
+  ): readonly OffsetRange[] {
+    const taken: number[] = [];
+    const note = (offset: number): void => {
+      if (isIn(ranges, offset)) taken.push(offset);
+    };
+    for (const offset of this.#held.keys()) note(offset);
+    if (!options.evenIfYoung) for (const [offset, at] of this.#freed) if (isYoung(at, now)) note(offset);
+    if (!options.evenIfDoubtful) for (const offset of this.#doubtful) note(offset);
+    return without(ranges, Float64Array.from(taken).sort());
+  }
+
+  /**
    * What to give to a peer that asks: the largest free aligned block inside `wanted`, of at most half of what is free
-   * there, or the last free one (else it would be lost to the others). Resting offsets count only when the caller says that
-   * nothing else is to be had: the taker would not know to let them rest.
+   * there, or the last free one (else it would be lost to the others). Resting and doubtful offsets count only when the
+   * caller says that nothing else is to be had.
    */
   spare(
     owned: readonly OffsetRange[],
@@ -82,7 +134,8 @@ export class Space {
     now: number,
     options: { readonly evenIfYoung: boolean },
   ): OffsetRange | undefined {
-    const gaps = this.#gaps(clip(owned, wanted), now, options.evenIfYoung);
+    const evenIfDoubtful = options.evenIfYoung;
+    const gaps = this.freeIn(clip(owned, wanted), now, { ...options, evenIfDoubtful });
     const total = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
     let best: OffsetRange | undefined;
     for (let size = powerAtMost(Math.max(1, Math.floor(total / 2))); size >= 1; size /= 2) {
@@ -96,44 +149,58 @@ export class Space {
     return undefined;
   }
 
-  #neverUsed(inside: readonly OffsetRange[], subnet: OffsetRange): number | undefined {
-    const from = this.#scanned.get(subnet.start) ?? 0;
-    for (const range of inside) {
-      for (let offset = Math.max(range.start, from); offset < range.end; offset++) {
-        if (this.#held.has(offset) || this.#freed.has(offset)) continue;
-        this.#scanned.set(subnet.start, offset);
-        return offset;
-      }
-    }
-    this.#scanned.set(subnet.start, Number.POSITIVE_INFINITY);
-    return undefined;
-  }
-
-  #longestFreed(inside: readonly OffsetRange[], now: number, evenIfYoung: boolean): number | undefined {
-    for (const [offset, at] of this.#freed) {
-      if (!evenIfYoung && now - Math.min(at, now) < REUSE_REST_MS) return undefined; // all later ones are younger
-      if (inside.some((r) => offset >= r.start && offset < r.end)) return offset;
+  #rested(shelves: readonly Shelf[], now: number): number | undefined {
+    for (const shelf of shelves) {
+      const fresh = shelf.fresh(this.#isFresh);
+      if (fresh !== undefined) return fresh;
+      const freed = shelf.longestFreed(this.#isFreed);
+      if (freed !== undefined && !isYoung(freed.at, now)) return freed.offset;
     }
     return undefined;
   }
 
-  /** Maximal runs that are not held, and not resting either unless that does not matter. */
-  #gaps(ranges: readonly OffsetRange[], now: number, evenIfYoung: boolean): readonly OffsetRange[] {
-    const blocked = [...this.#held.keys()];
-    for (const [offset, at] of this.#freed)
-      if (!evenIfYoung && now - at < REUSE_REST_MS) blocked.push(offset);
-    blocked.sort((a, b) => a - b);
-    const gaps: OffsetRange[] = [];
-    for (const range of ranges) {
-      let start = range.start;
-      for (const offset of blocked) {
-        if (offset < start || offset >= range.end) continue;
-        if (offset > start) gaps.push({ start, end: offset });
-        start = offset + 1;
-      }
-      if (start < range.end) gaps.push({ start, end: range.end });
+  /** The longest freed of all. */
+  #youngest(shelves: readonly Shelf[]): number | undefined {
+    let best: Freed | undefined;
+    for (const shelf of shelves) {
+      const freed = shelf.longestFreed(this.#isFreed);
+      if (freed !== undefined && (best === undefined || freed.at < best.at)) best = freed;
     }
-    return gaps;
+    return best?.offset;
+  }
+
+  #firstDoubtful(shelves: readonly Shelf[]): number | undefined {
+    for (const offset of this.#doubtful) if (shelves.some((shelf) => shelf.has(offset))) return offset;
+    return undefined;
+  }
+
+  #plan(owned: readonly OffsetRange[], subnet: OffsetRange): Plan {
+    const key = `${subnet.start}-${subnet.end}`;
+    const known = this.#plans.get(key);
+    // A shelf forgets only from its head; one that remembers far more than there is was filled by claims.
+    const bound = 2 * this.#freed.size + 64;
+    if (known?.owned === owned && known.shelves.every((shelf) => shelf.size <= bound)) return known;
+    if (known === undefined && this.#plans.size >= MAX_PLANS) this.#plans.clear();
+    const shelves = clip(owned, subnet).map((range) => new Shelf(range));
+    const used = new Map(shelves.map((shelf) => [shelf, 0]));
+    for (const offset of this.#held.keys()) {
+      const shelf = shelves.find((one) => one.has(offset));
+      if (shelf !== undefined) used.set(shelf, (used.get(shelf) ?? 0) + 1);
+    }
+    const freed = [...this.#freed].sort(([, a], [, b]) => a - b);
+    for (const [offset, at] of freed) shelves.find((shelf) => shelf.has(offset))?.add({ offset, at });
+    const fullness = (shelf: Shelf): number => used.get(shelf) ?? 0;
+    shelves.sort(
+      (a, b) => fullness(b) - fullness(a) || b.end - b.start - (a.end - a.start) || a.start - b.start,
+    );
+    const plan = { owned, shelves };
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  *#shelvesOf(offset: number): Iterable<Shelf> {
+    for (const { shelves } of this.#plans.values())
+      for (const shelf of shelves) if (shelf.has(offset)) yield shelf;
   }
 }
 
@@ -146,6 +213,34 @@ export function clip(ranges: readonly OffsetRange[], window: OffsetRange): reado
     if (start < end) out.push({ start, end });
   }
   return out;
+}
+
+/** The sorted ranges without some of their offsets, which are sorted, too. */
+function without(ranges: readonly OffsetRange[], taken: Float64Array): readonly OffsetRange[] {
+  const runs: OffsetRange[] = [];
+  let i = 0;
+  for (const range of ranges) {
+    let { start } = range;
+    for (; i < taken.length && (taken[i] ?? 0) < range.end; i++) {
+      const offset = taken[i] ?? 0;
+      if (offset > start) runs.push({ start, end: offset });
+      start = offset + 1;
+    }
+    if (start < range.end) runs.push({ start, end: range.end });
+  }
+  return runs;
+}
+
+/** A time in the future counts as now. */
+const isYoung = (at: number, now: number): boolean => now - Math.min(at, now) < REUSE_REST_MS;
+
+/** Ranges are sorted. */
+function isIn(ranges: readonly OffsetRange[], offset: number): boolean {
+  for (const { start, end } of ranges) {
+    if (offset < start) return false;
+    if (offset < end) return true;
+  }
+  return false;
 }
 
 const powerAtMost = (limit: number): number => (limit < 1 ? 0 : 2 ** Math.floor(Math.log2(limit)));

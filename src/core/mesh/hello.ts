@@ -11,6 +11,7 @@ export interface Introduction {
   readonly name: string;
   readonly nickname: string;
   readonly uid: string;
+  readonly incarnation: string;
   readonly universes: string[];
   readonly vni: number;
   readonly vxlanPort: number;
@@ -22,6 +23,7 @@ export function introduction(facts: {
   name: string;
   nickname: string;
   uid: string;
+  incarnation: string;
   universes: readonly string[];
   vni: number;
   vxlanPort: number;
@@ -33,6 +35,14 @@ export function cloneObjection(name: string): CloseReason {
   return {
     code: "clone",
     message: `two hosts use the peer name ${name} (a copied data directory?); give one of them a new one`,
+  };
+}
+
+/** A peer of that name is known by another disk: this one lost it, or never was that peer. */
+export function nameTaken(name: string): CloseReason {
+  return {
+    code: "name-taken",
+    message: `the peer name ${name} belongs to another data directory; it may be lost, but its ranges are still its own`,
   };
 }
 

@@ -23,6 +23,7 @@ const facts = (name: string) => ({
   name,
   nickname: `host-${name}`,
   uid: `uid-of-${name}`,
+  incarnation: `disk-of-${name}`,
   universes: ["10.32.0.0/12"],
   vni: 7,
   vxlanPort: 6784,
@@ -241,12 +242,12 @@ describe("a link", () => {
   it("opens with an introduction, with the cluster once it is known", () => {
     const rig = new Rig();
     rig.up(0);
-    rig.mesh.cluster = "c1";
+    rig.mesh.belongs = { cluster: "c1", epoch: 3, joined: 2 };
     rig.up(0);
     const [before, after] = rig.sent();
     expect(before).toMatchObject({ t: "hello", name: "alice", uid: "uid-of-alice" });
     expect(before).not.toHaveProperty("cluster");
-    expect(after).toMatchObject({ cluster: "c1" });
+    expect(after).toMatchObject({ cluster: "c1", epoch: 3, joined: 2 });
   });
 
   it("ends when the other side does not introduce itself in time", () => {
@@ -325,7 +326,7 @@ describe("a link", () => {
 describe("refusals", () => {
   const strangers: readonly (readonly [string, Partial<Hello>])[] = [
     ["clone", { name: "alice", uid: "another-uid" }],
-    ["protocol", { protocol: { min: 2, max: 3 } }],
+    ["protocol", { protocol: { min: 3, max: 4 } }],
     ["protocol", { protocol: { min: 0, max: 0 } }],
     ["range-mismatch", { universes: ["10.48.0.0/12"] }],
     ["range-mismatch", { universes: ["10.32.0.0/12", "fd00::/80"] }],

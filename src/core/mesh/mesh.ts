@@ -20,7 +20,7 @@ import {
   REFUSAL_SHOWN_MS,
   SILENT_MS,
 } from "./constants.ts";
-import { cloneObjection, type Introduction, objection } from "./hello.ts";
+import { cloneObjection, type Introduction, nameTaken, objection } from "./hello.ts";
 
 export interface Target {
   readonly address: string;
@@ -78,12 +78,19 @@ export class Mesh {
   readonly #dials = new Map<DialId, Target>();
   readonly #refusals = new Map<string, Refusal>();
   #nextDial: DialId = 1;
-  /** Cluster this peer belongs to; part of every introduction. */
-  cluster: string | undefined;
+  /** Where this peer belongs; part of every introduction. */
+  belongs: Pick<Hello, "cluster" | "epoch" | "joined"> = {};
+  readonly #incarnationOf: (name: string) => string | undefined;
 
-  constructor(ours: Introduction, random: Random) {
+  /** `incarnationOf`: of a peer known by name. */
+  constructor(
+    ours: Introduction,
+    random: Random,
+    incarnationOf: (name: string) => string | undefined = () => undefined,
+  ) {
     this.#ours = ours;
     this.#random = random;
+    this.#incarnationOf = incarnationOf;
   }
 
   /** Add targets, or make them the only ones. A target named again is tried at once. Live connections stay. */
@@ -159,7 +166,7 @@ export class Mesh {
       ...this.#ours,
       t: "hello",
       nonce: link.nonce,
-      ...(this.cluster === undefined ? {} : { cluster: this.cluster }),
+      ...this.belongs,
     };
     send(out, link, hello);
   }
@@ -175,7 +182,10 @@ export class Mesh {
   hello(link: Link, theirs: Hello, now: Instant, out: Effect[]): readonly LinkChange[] {
     if (link.peer !== undefined)
       return this.drop(link, { code: "protocol", message: "introduced itself twice" }, now, out);
-    const problem = objection(this.#ours, theirs);
+    const rival = this.#byPeer.get(theirs.name);
+    const known = this.#incarnationOf(theirs.name) ?? theirs.incarnation;
+    const taken = known === theirs.incarnation || rival !== undefined ? undefined : nameTaken(theirs.name);
+    const problem = objection(this.#ours, theirs) ?? taken;
     if (problem !== undefined) {
       if (problem.code !== "self") this.#refuse(link, theirs, problem, now);
       if (link.target !== undefined && problem.code === "self") link.target.state = "self";
@@ -183,7 +193,6 @@ export class Mesh {
     }
     const accepted: EstablishedLink = Object.assign(link, { peer: theirs });
     if (link.target !== undefined) link.target.peer = theirs.name;
-    const rival = this.#byPeer.get(theirs.name);
     if (rival === undefined) return this.#establish(accepted);
     if (rival.peer.uid !== theirs.uid && now - rival.lastHeard < ALIVE_MS) {
       // Both are alive, so this is no restart. A peer that did restart is let in when its old connection is silent.

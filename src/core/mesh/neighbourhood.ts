@@ -9,8 +9,8 @@ import { explore, type Topology, treeNeighbours } from "./topology.ts";
 
 /** After the first change: where one connection came or went, its other end says so in the same moment. */
 export const SETTLE_MS = 200;
-/** Between two looks at all connections: each costs a millisecond at 1,000 peers. */
-export const LOOK_PAUSE_MS = 2_000;
+/** Between two looks at all connections, for each peer: a look costs a microsecond for each of them, and a bit. */
+export const LOOK_PAUSE_MS = 2;
 
 export class Neighbourhood {
   readonly #self: string;
@@ -70,7 +70,7 @@ export class Neighbourhood {
 
   linksChanged(now: Instant): void {
     this.#topology = undefined;
-    this.#lookDue ??= Math.max(now + SETTLE_MS, this.#looked + LOOK_PAUSE_MS);
+    this.#lookDue ??= Math.max(now + SETTLE_MS, this.#looked + LOOK_PAUSE_MS * this.#records.size);
   }
 
   nextDeadline(): Instant | undefined {

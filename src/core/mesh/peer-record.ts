@@ -13,6 +13,12 @@ const record = z.looseObject({
   nickname: z.string().max(255),
   uid: z.string().max(64),
   software: z.string().max(64),
+  /** Random per data directory. */
+  incarnation: z.string().min(1).max(64),
+  /** Epoch of the configuration it came in with; absent before that. */
+  joined: z.int().min(1).exactOptional(),
+  /** It stands for election at the founding, and expects so many hosts. */
+  candidate: z.int().min(1).exactOptional(),
   /** Where its VXLAN packets come from and go to. */
   underlay: z.string().refine(isUnicast, "not an address a host can have"),
   /** TCP port of its mesh listener. */

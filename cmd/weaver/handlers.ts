@@ -1,0 +1,118 @@
+// What the control API does, on a daemon: requests to the core, and the few things around them that are this process's.
+import type { CniPlugin } from "../../cni-plugin/handle.ts";
+import { type AsideFile, asideFiles } from "../../src/adapters/aside-file.ts";
+import type { ControlHandlers } from "../../src/adapters/http/server.ts";
+import { statusAnswer } from "../../src/adapters/http/status.ts";
+import { markLeaving } from "../../src/adapters/peer-marker.ts";
+import type { Departure } from "../../src/api/control.ts";
+import { WeaveError } from "../../src/core/errors.ts";
+import { accepted } from "../../src/daemon/attachments.ts";
+import { checkExposed, checkTarget } from "../../src/daemon/config.ts";
+import type { Daemon, DaemonPorts } from "../../src/daemon/daemon.ts";
+
+export interface ProcessFacts {
+  readonly version: string;
+  readonly pid: number;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly dataDir: string;
+}
+
+/** How a user wants the daemon to end: `reset` removes all there is afterwards. */
+export type End = "stop" | "reset";
+
+/** `end` is called after the answer is on its way. */
+export function createHandlers(
+  daemon: Daemon,
+  { kernel, clock }: Pick<DaemonPorts, "kernel" | "clock">,
+  cni: CniPlugin,
+  { dataDir, ...facts }: ProcessFacts,
+  end: (how: End) => void,
+): ControlHandlers {
+  const { follower } = daemon;
+  return {
+    status: () =>
+      statusAnswer(
+        daemon.node,
+        { ...facts, ...newestAside(dataDir), settled: follower.isSettled(), failures: follower.failures() },
+        clock.now(),
+      ),
+    async connect(peers, replace) {
+      for (const peer of peers) checkTarget(peer);
+      accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
+      const targets = daemon.node.facts().mesh.targets();
+      return { targets: targets.map((target) => target.address) };
+    },
+    async expose(addresses, masquerade, signal) {
+      if (addresses.length > 0) {
+        const host = await kernel.inspect();
+        for (const address of addresses) checkExposed(address, daemon.node.config.universes, host);
+      }
+      const reply = accepted(await daemon.request({ kind: "expose", addresses, masquerade }, signal));
+      await follower.settled();
+      return { addresses: [...(reply.addresses ?? [])] };
+    },
+    async rmpeer(peers, force, confirm) {
+      if (force) checkConfirmed(peers, confirm);
+      const request = { kind: "remove", peers } as const;
+      const { decision } = accepted(await daemon.request(force ? { ...request, force } : request));
+      if (decision === undefined) throw new Error("removed without a decision");
+      return { ...decision, removed: [...decision.removed], already: [...decision.already] };
+    },
+    async reset(force) {
+      const attached = daemon.attachments.all().length;
+      if (attached > 0 && !force) throw attachedStill(attached);
+      const left = await leave(daemon, force);
+      markLeaving(dataDir, left.abandoned === undefined ? "told" : "untold");
+      setImmediate(() => end("reset"));
+      return { ...left, pid: facts.pid, dataDir };
+    },
+    async join(cluster, force) {
+      const request = { kind: "join-cluster", cluster } as const;
+      accepted(await daemon.request(force ? { ...request, alone: true } : request));
+      return { cluster };
+    },
+    stop() {
+      setImmediate(() => end("stop"));
+      return { pid: facts.pid };
+    },
+    cni: (body, signal) => cni.handle(body, signal),
+  };
+}
+
+function newestAside(dataDir: string): { readonly setAside?: AsideFile } {
+  const [setAside] = asideFiles(dataDir);
+  return setAside === undefined ? {} : { setAside };
+}
+
+/** With force a host goes also when nobody takes its ranges. */
+async function leave(daemon: Daemon, force: boolean): Promise<Omit<Departure, "pid" | "dataDir">> {
+  try {
+    const { left } = accepted(await daemon.request({ kind: "leave" }));
+    if (left === undefined) throw new Error("left without a word");
+    return left;
+  } catch (error) {
+    if (!force || !(error instanceof WeaveError)) throw error;
+    return { addresses: 0, voter: "still-counted", abandoned: error.message };
+  }
+}
+
+function checkConfirmed(peers: readonly string[], confirm: readonly string[]): void {
+  const text = (names: readonly string[]): string => [...new Set(names)].sort().join(" ");
+  if (text(peers) === text(confirm)) return;
+  const typed = confirm.length === 0 ? "nothing was confirmed" : `${text(confirm)} was confirmed`;
+  throw new WeaveError(
+    "bad-request",
+    `to be removed by force: ${text(peers)}; ${typed}. Nothing was changed`,
+    {
+      hint: "type the same names once more",
+    },
+  );
+}
+
+function attachedStill(count: number): WeaveError {
+  const containers = count === 1 ? "1 container of this host is" : `${count} containers of this host are`;
+  return new WeaveError("in-use", `${containers} attached, and would lose the network. Nothing was changed`, {
+    hint: "delete them first; or cut them off: weave reset --force",
+    fields: { attached: count },
+  });
+}

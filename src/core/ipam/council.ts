@@ -1,0 +1,625 @@
+// What no owner can settle alone: the founding, who is gone, who decides next. Keeps the newest configuration, runs the
+// ballot for the one after it, and answers who asked for a decision. What follows from a configuration for rings, gossip and links is
+// its host's business (`entered`). Rules R1 to R4 of docs/decisions/0008-plan.md; words: docs/ipam.md.
+//
+//   none --founded, or heard--> epoch 1 --decided, or heard--> epoch 2 ...     not named any more --> rejoin
+import type { Init } from "../config.ts";
+import { type Effect, event, type Instant, persist, type RejoinReason, reply } from "../effects.ts";
+import { fnv1a64 } from "../hash.ts";
+import type { PeerRecord } from "../mesh/peer-record.ts";
+import type { Random } from "../random.ts";
+import { type StoredState, voteOp } from "../records.ts";
+import { type Decided, type Reply, type Request, refusal } from "../requests.ts";
+import type { Vote } from "./acceptor.ts";
+import { Ballot, type BallotBody, type Step } from "./ballot.ts";
+import {
+  type Configuration,
+  elect,
+  fingerprintOf,
+  forced,
+  founded,
+  isMember,
+  isStale,
+  joining,
+  quorum,
+  relation,
+  removing,
+  revoting,
+  type Voter,
+} from "./configuration.ts";
+import { Founding } from "./founding.ts";
+
+/** An operator's answer; below the 10 s the command line waits. */
+export const DECISION_PATIENCE_MS = 8_000;
+/** A new member must stay so long before it becomes a voter. */
+export const VOTERS_SETTLE_MS = 1_000;
+/** A reboot is no reason to replace a voter. */
+export const VOTER_PATIENCE_MS = 600_000;
+
+/** Where something belongs: it counts between peers of one epoch only. */
+export interface Era {
+  readonly cluster: string;
+  readonly epoch: number;
+}
+
+/** What the council needs of the node around it. */
+export interface CouncilHost {
+  readonly self: Voter;
+  readonly init: Init;
+  /** Join this cluster only. */
+  readonly expect: string | undefined;
+  readonly random: Random;
+  records(): ReadonlyMap<string, PeerRecord>;
+  reachable(): ReadonlySet<string>;
+  /** Peers known and not reachable, since when. */
+  unreachable(): ReadonlyMap<string, Instant>;
+  /** Owners of ranges that are not stale. */
+  owners(): Iterable<string>;
+  /** All ranges, as text. */
+  readonly universes: string;
+  /** Targets that are not this host itself. */
+  otherTargets(): number;
+  /** The ranges were never used, by anybody this host knows of. */
+  isUnused(): boolean;
+  /** Nothing is in use here, and no other member has answered for long. */
+  isAbandoned(now: Instant): boolean;
+  label(peer: string): string;
+  send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
+  /** A configuration was taken over: write it down (and the votes off), then let everything follow. */
+  entered(change: Entered, now: Instant, out: Effect[]): void;
+}
+
+export interface Entered {
+  readonly configuration: Configuration;
+  readonly joined: number;
+  readonly before: Configuration | undefined;
+  /** The ranges held are of another cluster, which is given up. */
+  readonly afresh: boolean;
+}
+
+/** Told when the configuration is without this host, or that its voters did not decide so. */
+export type LeaveDone = (decided: boolean, out: Effect[]) => void;
+
+/** A decision somebody here waits for. */
+type Want = { readonly id: number; readonly since: Instant } & (
+  | { readonly kind: "remove"; readonly gone: readonly string[] }
+  | { readonly kind: "leave"; readonly heir: string; readonly done: LeaveDone }
+  | { readonly kind: "join"; readonly cluster: string }
+);
+
+export class Council {
+  readonly #host: CouncilHost;
+  readonly #founding: Founding;
+  #configuration: Configuration | undefined;
+  #joined = 0;
+  #ballot: Ballot | undefined;
+  /** How many hosts the ballot of a founding was made for. */
+  #expected: number | undefined;
+  /** As on disk. */
+  #vote: Vote | undefined;
+  #wants: readonly Want[] = [];
+  /** When to look whether the voters are still the right ones. */
+  #review: Instant | undefined;
+  #split: { readonly epoch: number; readonly since: Instant } | undefined;
+  #ended = false;
+  /** Left by decision: a configuration without this host is no surprise. */
+  #leaving = false;
+
+  constructor(host: CouncilHost, stored: StoredState) {
+    this.#host = host;
+    this.#configuration = stored.configuration?.configuration;
+    this.#joined = stored.configuration?.joined ?? 0;
+    this.#vote = stored.vote;
+    this.#founding = new Founding(host);
+  }
+
+  get configuration(): Configuration | undefined {
+    return this.#configuration;
+  }
+
+  /** The epoch this peer came in with; undefined without a configuration. */
+  get joined(): number | undefined {
+    return this.#configuration === undefined ? undefined : this.#joined;
+  }
+
+  get era(): Era | undefined {
+    const c = this.#configuration;
+    return c === undefined ? undefined : { cluster: c.cluster, epoch: c.epoch };
+  }
+
+  /** For gossip: what neighbours compare before they compare rings. */
+  gossipEra(): (Era & { readonly decision: number }) | undefined {
+    const c = this.#configuration;
+    return c && { cluster: c.cluster, epoch: c.epoch, decision: fingerprintOf(c) };
+  }
+
+  /** Nothing may follow: this state is to be set aside. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** How many hosts this one expects at a founding; undefined when it does not stand for election. */
+  get candidate(): number | undefined {
+    return this.#configuration === undefined ? this.#founding.expected() : undefined;
+  }
+
+  /** Since when two decisions of one epoch are known, which cannot be unless a disk was set back. */
+  get split(): { readonly epoch: number; readonly since: Instant } | undefined {
+    return this.#split;
+  }
+
+  isOurs({ cluster, epoch }: Era): boolean {
+    return this.#configuration?.cluster === cluster && this.#configuration.epoch === epoch;
+  }
+
+  isMember(name: string, joined: number): boolean {
+    return this.#configuration === undefined || isMember(this.#configuration, name, joined);
+  }
+
+  readonly isStale = (range: { readonly made: number; readonly owner: string }): boolean =>
+    this.#configuration !== undefined && isStale(this.#configuration, range);
+
+  /** Voters that do not answer. */
+  missingVoters(): readonly string[] {
+    const reachable = this.#host.reachable();
+    return (this.#configuration?.voters ?? [])
+      .map(({ name }) => name)
+      .filter((name) => name !== this.#host.self.name && !reachable.has(name));
+  }
+
+  /** Whether the voters that answer are enough. */
+  hasQuorum(): boolean {
+    const voters = this.#configuration?.voters.length ?? 0;
+    return voters - this.missingVoters().length >= quorum(voters);
+  }
+
+  /** How the founding stands, for who waits for it. */
+  founding(): ReturnType<Founding["progress"]> {
+    return this.#founding.progress();
+  }
+
+  start(now: Instant, out: Effect[]): void {
+    if (this.#configuration === undefined) {
+      const { init, self } = this.#host;
+      if (init.kind === "seed") this.#adopt(this.#founding.bySeed(init.names), now, out);
+      else if (this.#founding.expected() === 1) this.#adopt(founded(this.#freshId(), [self]), now, out);
+      if (this.#configuration !== undefined) this.#tellFounded(out);
+    }
+    this.#newBallot(now);
+    this.topologyChanged(now);
+  }
+
+  /** Somebody came, went, or said something else of itself. */
+  topologyChanged(now: Instant): void {
+    if (this.#configuration === undefined) this.#founding.topologyChanged(now);
+    else this.#review ??= now + VOTERS_SETTLE_MS;
+  }
+
+  /**
+   * A configuration arrived. "older": the sender should have ours. `yields`: the sender would give its cluster up.
+   */
+  heard(
+    theirs: Configuration,
+    yields: boolean,
+    now: Instant,
+    out: Effect[],
+  ): "same" | "older" | "newer" | "foreign" {
+    const ours = this.#configuration;
+    if (ours === undefined) {
+      // A cluster that gives itself up is nobody's to join.
+      if (theirs.joins !== undefined || !this.isWelcome(theirs.cluster)) return "foreign";
+      this.#adopt(theirs, now, out);
+      return "newer";
+    }
+    const is = relation(ours, theirs);
+    if (is === "newer") this.#adopt(theirs, now, out);
+    else if (is === "split" && this.#split?.epoch !== ours.epoch) {
+      this.#split = { epoch: ours.epoch, since: now };
+      out.push(event("split", "warn", { cluster: ours.cluster, epoch: ours.epoch }));
+    } else if (is === "foreign" && theirs.joins === undefined) {
+      const lesser = theirs.cluster < ours.cluster;
+      if (!this.yields(now) || (yields && !lesser)) return is;
+      if (this.#isUnused()) this.#giveWay(theirs, now, out);
+      else this.rejoin("foreign", out, theirs.cluster);
+    }
+    return is === "split" ? "same" : is;
+  }
+
+  /** Whether this host would give its cluster up: nobody ever used it, or it is alone in it with nothing in use. */
+  yields(now: Instant): boolean {
+    return this.#isUnused() || this.#host.isAbandoned(now);
+  }
+
+  /** Whether a cluster may be joined. */
+  isWelcome(cluster: string): boolean {
+    const { expect } = this.#host;
+    return expect === undefined || expect === cluster;
+  }
+
+  /** A message of a ballot. Returns false when its sender is behind and should have our configuration. */
+  message(from: string, body: BallotBody, cluster: string | undefined, now: Instant, out: Effect[]): boolean {
+    const ours = this.#configuration;
+    if (cluster !== ours?.cluster) return ours === undefined || cluster !== undefined;
+    if (body.epoch <= (ours?.epoch ?? 0)) return false;
+    const values = [
+      ...(body.k === "accept" ? [body.value] : []),
+      ...(body.k === "promise" && body.accepted !== undefined ? [body.accepted.value] : []),
+    ];
+    if (this.#ballot !== undefined && values.every((value) => this.#follows(value)))
+      this.#run(this.#ballot.heard(from, body, now), now, out);
+    return true;
+  }
+
+  /** An operator wants something decided. */
+  request(
+    id: number,
+    request: Extract<Request, { kind: "remove" | "join-cluster" }>,
+    now: Instant,
+    out: Effect[],
+  ): void {
+    const c = this.#configuration;
+    if (c === undefined) {
+      out.push(reply(id, refusal("no-ring", "this host belongs to no cluster yet", "run: weave status")));
+      return;
+    }
+    if (request.kind === "join-cluster") {
+      this.#wants = [...this.#wants, { id, since: now, kind: "join", cluster: request.cluster }];
+    } else {
+      const gone = this.#resolve(request.peers);
+      if ("ok" in gone) {
+        out.push(reply(id, gone));
+        return;
+      }
+      if (request.force === true) {
+        this.#force(id, gone.names, now, out);
+        return;
+      }
+      this.#wants = [...this.#wants, { id, since: now, kind: "remove", gone: gone.names }];
+    }
+    this.#pursue(now, out);
+  }
+
+  /** This host is to leave; its ranges are the heir's already. */
+  leave(id: number, heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
+    this.#leaving = true;
+    this.#wants = [...this.#wants, { id, since: now, kind: "leave", heir, done }];
+    this.#pursue(now, out);
+  }
+
+  cancel(id: number): void {
+    this.#wants = this.#wants.filter((want) => want.id !== id);
+  }
+
+  /** Set everything aside and begin anew. */
+  rejoin(reason: RejoinReason, out: Effect[], expect?: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const { id } of this.#wants) out.push(reply(id, refusal("cancelled", "this host begins anew")));
+    this.#wants = [];
+    out.push(expect === undefined ? { type: "rejoin", reason } : { type: "rejoin", reason, expect });
+  }
+
+  tick(now: Instant, out: Effect[]): void {
+    // One of the targets has turned out to be this host itself.
+    const recounted = this.#configuration === undefined && this.#founding.expected() !== this.#expected;
+    if (recounted && this.#ballot?.state === "idle") this.#newBallot(now);
+    if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
+    for (const want of this.#wants)
+      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
+    if (this.#configuration === undefined) {
+      if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
+        this.#run(
+          this.#ballot?.propose((all) => founded(this.#freshId(), all), now),
+          now,
+          out,
+        );
+    } else if (this.#review !== undefined && now >= this.#review) this.#reviewVoters(now, out);
+  }
+
+  nextDeadline(): Instant | undefined {
+    const all = [
+      this.#ballot?.nextDeadline(),
+      this.#review,
+      this.#configuration === undefined && this.#ballot?.state === "idle"
+        ? this.#founding.nextDeadline()
+        : undefined,
+      ...this.#wants.map((want) => want.since + DECISION_PATIENCE_MS),
+    ].filter((at) => at !== undefined);
+    return all.length === 0 ? undefined : Math.min(...all);
+  }
+
+  // --- taking over ---
+
+  #adopt(c: Configuration, now: Instant, out: Effect[]): void {
+    const before = this.#configuration;
+    const { name } = this.#host.self;
+    if (c.joins !== undefined) {
+      for (const want of this.#wants.filter(({ kind }) => kind === "join")) {
+        this.cancel(want.id);
+        out.push(reply(want.id, { ok: true }));
+      }
+      this.#enter(c, false, now, out); // written down and told, before this host goes
+      this.rejoin("joins", out, c.joins);
+      return;
+    }
+    if (before !== undefined && !isMember(c, name, this.#joined) && !this.#leaving) {
+      this.rejoin("removed", out);
+      return;
+    }
+    if (before === undefined && this.#isAnothers(c)) {
+      this.rejoin("name-taken", out);
+      return;
+    }
+    this.#enter(c, false, now, out);
+  }
+
+  #enter(c: Configuration, afresh: boolean, now: Instant, out: Effect[]): void {
+    const before = this.#configuration;
+    if (before === undefined || afresh) this.#joined = c.epoch;
+    this.#configuration = c;
+    this.#split = undefined;
+    this.#host.entered({ configuration: c, joined: this.#joined, before, afresh }, now, out);
+    const data = { cluster: c.cluster, epoch: c.epoch, voters: c.voters.map((v) => v.name).join() };
+    if (before !== undefined) out.push(event("adopted", "info", data));
+    this.#newBallot(now);
+    this.#review = now + VOTERS_SETTLE_MS;
+    this.#pursue(now, out);
+  }
+
+  /** A newcomer whose name a member has had already: its disk was lost, and what it knew with it. */
+  #isAnothers(c: Configuration): boolean {
+    const { name, incarnation } = this.#host.self;
+    const voter = c.voters.find((v) => v.name === name);
+    if (voter !== undefined && voter.incarnation === incarnation) return false;
+    if (this.#host.init.kind === "seed" || this.#vote?.epoch === 1) return false; // it is one of the founders
+    return (
+      voter !== undefined || c.founders?.includes(name) === true || c.remaining?.names.includes(name) === true
+    );
+  }
+
+  #isUnused(): boolean {
+    return this.#configuration?.epoch === 1 && this.#host.isUnused();
+  }
+
+  /** Our cluster was never used, theirs was, or comes first. */
+  #giveWay(theirs: Configuration, now: Instant, out: Effect[]): void {
+    const from = this.#configuration?.cluster ?? "";
+    if (!this.isWelcome(theirs.cluster)) return;
+    if (theirs.remaining?.names.includes(this.#host.self.name) === true) {
+      this.rejoin("name-taken", out);
+      return;
+    }
+    this.#enter(theirs, true, now, out);
+    out.push(event("yielded", "info", { cluster: from, to: theirs.cluster }));
+  }
+
+  // --- deciding ---
+
+  #newBallot(now: Instant): void {
+    const { self, random } = this.#host;
+    const c = this.#configuration;
+    const expected = this.#founding.expected();
+    this.#expected = expected;
+    if (c !== undefined)
+      this.#ballot = new Ballot(
+        self,
+        c.epoch + 1,
+        { kind: "voters", voters: c.voters },
+        this.#vote,
+        random,
+        now,
+      );
+    else if (expected !== undefined)
+      this.#ballot = new Ballot(self, 1, this.#founding.electorate(), this.#vote, random, now);
+    else this.#ballot = undefined;
+  }
+
+  #run(step: Step | undefined, now: Instant, out: Effect[]): void {
+    if (step === undefined) return;
+    if (step.persist !== undefined) {
+      this.#vote = step.persist;
+      out.push(persist([voteOp(step.persist)], true));
+    }
+    for (const { to, body } of step.send) this.#host.send(to, body, this.#configuration?.cluster, out);
+    if (step.decided === undefined) return;
+    const c = step.decided;
+    out.push(event("decided", "info", { cluster: c.cluster, epoch: c.epoch }));
+    const founding = this.#configuration === undefined;
+    this.#adopt(c, now, out);
+    if (founding) this.#tellFounded(out);
+  }
+
+  /** Answer who has what was wanted; get decided what has not been. */
+  #pursue(now: Instant, out: Effect[]): void {
+    for (const want of this.#wants) {
+      if (!this.#isFulfilled(want)) continue;
+      this.cancel(want.id);
+      if (want.kind === "leave") want.done(true, out);
+      else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone)));
+    }
+    if (this.#wants.length === 0 || this.#ended) return;
+    if (!this.hasQuorum()) for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false), out);
+    const [want] = this.#wants;
+    if (want === undefined) return;
+    this.#run(
+      this.#ballot?.propose(() => this.#proposal(want), now),
+      now,
+      out,
+    );
+  }
+
+  #proposal(want: Want): Configuration {
+    const c = this.#configuration;
+    if (c === undefined) throw new Error("nothing to decide upon");
+    if (want.kind === "join") return joining(c, want.cluster);
+    const gone = want.kind === "leave" ? [this.#host.self.name] : want.gone;
+    const heir = want.kind === "leave" ? want.heir : this.#host.self.name;
+    const candidates = this.#living().filter(({ name }) => !gone.includes(name));
+    return removing(c, { gone, heir, members: this.#members(), candidates });
+  }
+
+  #isFulfilled(want: Want): boolean {
+    if (want.kind === "join") return false; // then this host is another
+    const gone = want.kind === "leave" ? [this.#host.self.name] : want.gone;
+    return !gone.some((name) => this.#isMemberByName(name));
+  }
+
+  #done(gone: readonly string[]): Reply {
+    const c = this.#configuration;
+    if (c === undefined) throw new Error("no decision to tell of");
+    const ours = c.remaining?.heir === this.#host.self.name;
+    const decision: Decided = {
+      cluster: c.cluster,
+      epoch: c.remaining?.since ?? c.epoch,
+      ...(c.remaining === undefined ? {} : { heir: c.remaining.heir }),
+      removed: ours ? gone : [],
+      already: ours ? [] : gone,
+    };
+    return { ok: true, decision };
+  }
+
+  #giveUp(want: Want, why: Reply, out: Effect[]): void {
+    this.cancel(want.id);
+    if (this.#wants.length === 0) this.#ballot?.withdraw();
+    if (want.kind === "leave") want.done(false, out);
+    else out.push(reply(want.id, why));
+  }
+
+  #noQuorum(late: boolean): Reply {
+    const voters = this.#configuration?.voters ?? [];
+    const missing = this.missingVoters().map((name) => this.#host.label(name));
+    const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;
+    const who = missing.length === 0 ? "" : `; not reachable: ${missing.join(", ")}`;
+    const message = late
+      ? `no decision in ${DECISION_PATIENCE_MS / 1000} s: ${need}${who}; it may still come`
+      : `${need}${who}`;
+    const hint = "run it where the others are, or, when they are gone for good: weave rmpeer --force NAME";
+    return refusal("no-quorum", message, missing.length === 0 ? "try again: weave status ipam" : hint);
+  }
+
+  /** By force: another cluster that continues this one, because its voters can decide nothing any more. */
+  #force(id: number, removed: readonly string[], now: Instant, out: Effect[]): void {
+    const c = this.#configuration;
+    if (c === undefined) return;
+    const left = c.voters.filter(({ name }) => !removed.includes(name));
+    const missing = new Set(this.missingVoters());
+    if (left.filter(({ name }) => !missing.has(name)).length >= quorum(c.voters.length)) {
+      const message = "a quorum of the voters answers, so nothing needs to be forced";
+      out.push(reply(id, refusal("bad-request", message, "run it without --force")));
+      return;
+    }
+    const { self } = this.#host;
+    const living = this.#living().filter(({ name }) => !removed.includes(name));
+    const members = this.#members();
+    const voters = elect([], living, members.filter((name) => !removed.includes(name)).length);
+    const value = forced(c, { cluster: this.#freshId(), by: self.name, removed, members, voters, at: now });
+    this.#adopt(value, now, out);
+    out.push(reply(id, this.#done(removed)));
+  }
+
+  /** Voters that are missing for long give way, free seats are filled. Never just dropped: a minority would decide alone. */
+  #reviewVoters(now: Instant, out: Effect[]): void {
+    this.#review = undefined;
+    const c = this.#configuration;
+    if (c === undefined || this.#ballot === undefined || this.#wants.length > 0 || this.#ended) return;
+    const away = this.#host.unreachable();
+    const absent = c.voters.flatMap(({ name }) => away.get(name) ?? []).map((at) => at + VOTER_PATIENCE_MS);
+    const later = absent.filter((at) => at > now);
+    if (later.length > 0) this.#review = Math.min(...later);
+    const missing = new Set(this.missingVoters());
+    const first = c.voters.find(({ name }) => !missing.has(name))?.name;
+    if (first !== this.#host.self.name || !this.hasQuorum()) return;
+    const kept = c.voters.filter(({ name }) => (away.get(name) ?? now) + VOTER_PATIENCE_MS > now);
+    const voters = elect(kept, this.#living(), this.#members().length);
+    const same = voters.map((v) => v.name).join() === c.voters.map((v) => v.name).join();
+    if (same || voters.length < c.voters.length) return;
+    this.#run(
+      this.#ballot.propose(() => revoting(c, voters), now),
+      now,
+      out,
+    );
+  }
+
+  // --- who there is ---
+
+  /** A configuration that may come next: of this cluster, or of the founding. */
+  #follows(value: Configuration): boolean {
+    const c = this.#configuration;
+    return c === undefined
+      ? value.epoch === 1 && value.founders !== undefined
+      : value.cluster === c.cluster && value.epoch === c.epoch + 1;
+  }
+
+  /** All of the cluster, by name, reachable or not. */
+  #members(): readonly string[] {
+    const c = this.#configuration;
+    if (c === undefined) return [];
+    const records = [...this.#host.records()]
+      .filter(([name, { joined }]) => joined !== undefined && isMember(c, name, joined))
+      .map(([name]) => name);
+    const named = c.remaining?.names ?? [];
+    return [
+      ...new Set([
+        ...records,
+        ...named,
+        ...this.#host.owners(),
+        ...c.voters.map(({ name }) => name),
+        this.#host.self.name,
+      ]),
+    ];
+  }
+
+  /** Members that answer, this host among them, with their disks. */
+  #living(): readonly Voter[] {
+    const { self } = this.#host;
+    const reachable = this.#host.reachable();
+    const others = [...this.#host.records()].flatMap(([name, { incarnation, joined }]) =>
+      name !== self.name && reachable.has(name) && joined !== undefined && this.isMember(name, joined)
+        ? [{ name, incarnation }]
+        : [],
+    );
+    return [self, ...others];
+  }
+
+  #isMemberByName(name: string): boolean {
+    return this.isMember(name, this.#host.records().get(name)?.joined ?? 0);
+  }
+
+  /** Names or nicknames to names. */
+  #resolve(texts: readonly string[]): { readonly names: readonly string[] } | Reply {
+    const records = this.#host.records();
+    const known = new Set([...records.keys(), ...this.#members()]);
+    const names: string[] = [];
+    for (const text of texts) {
+      const called = [...records].filter(([, { nickname }]) => nickname === text).map(([name]) => name);
+      const found = known.has(text) ? [text] : called;
+      if (found.length > 1) {
+        const message = `${found.length} peers are called ${text}: ${found.join(", ")}`;
+        return refusal("ambiguous-peer", message, "give the name instead");
+      }
+      const [name] = found;
+      if (name === undefined)
+        return refusal("unknown-peer", `there is no peer ${text}`, "run: weave status peers");
+      if (name === this.#host.self.name) {
+        const message = `${text} is this host itself`;
+        return refusal("bad-request", message, "to leave with its ranges handed over: weave reset");
+      }
+      names.push(name);
+    }
+    return { names };
+  }
+
+  #tellFounded(out: Effect[]): void {
+    const c = this.#configuration;
+    if (c !== undefined)
+      out.push(event("founded", "info", { cluster: c.cluster, founders: (c.founders ?? []).join() }));
+  }
+
+  #freshId(): string {
+    const { random, self } = this.#host;
+    const low = BigInt(random.below(2 ** 32));
+    return (fnv1a64(`${self.name} ${self.incarnation}`) ^ ((BigInt(random.below(2 ** 32)) << 32n) | low))
+      .toString(16)
+      .padStart(16, "0");
+  }
+}

@@ -1,0 +1,99 @@
+// When and by whom a cluster is founded: `--ipalloc-init`. Decides only that it is time; the ballot decides what.
+import type { Instant } from "../effects.ts";
+import { fnv1a64 } from "../hash.ts";
+import type { Electorate } from "./ballot.ts";
+import { type Configuration, founded, quorum } from "./configuration.ts";
+import type { CouncilHost } from "./council.ts";
+
+/** Candidates unchanged for so long; then the least name proposes. */
+export const FOUND_SETTLE_MS = 500;
+/** With enough of them, changes do not put it off any longer. */
+export const FOUND_LATEST_MS = 2_000;
+/** The least name has not done it: the others may. */
+export const FOUND_ANYBODY_MS = 6_000;
+
+type FoundingHost = Pick<
+  CouncilHost,
+  "self" | "init" | "expect" | "universes" | "records" | "reachable" | "otherTargets"
+>;
+
+export interface FoundingProgress {
+  /** Names of the candidates that answer, this host among them. */
+  readonly there: readonly string[];
+  readonly expected: number;
+  readonly needed: number;
+}
+
+export class Founding {
+  readonly #host: FoundingHost;
+  #candidates = "";
+  #since: Instant = 0;
+  #enoughSince: Instant | undefined;
+
+  constructor(host: FoundingHost) {
+    this.#host = host;
+  }
+
+  /** How many hosts this one expects; undefined: it does not stand for election. */
+  expected(): number | undefined {
+    const { init, expect } = this.#host;
+    if (init.kind !== "consensus" || expect !== undefined) return undefined;
+    return init.expected ?? this.#host.otherTargets() + 1;
+  }
+
+  /** Founders with one list make one cluster without a word: its identity is a function of list and range. */
+  bySeed(list: readonly string[]): Configuration {
+    const names = [...new Set(list)].sort();
+    const id = fnv1a64(`${names.join()} ${this.#host.universes}`).toString(16).padStart(16, "0");
+    return founded(
+      id,
+      names.map((name) => ({ name, incarnation: "" })),
+    );
+  }
+
+  electorate(): Electorate {
+    return {
+      kind: "candidates",
+      expected: this.expected() ?? 1,
+      peers: () => this.progress().there.filter((name) => name !== this.#host.self.name),
+    };
+  }
+
+  progress(): FoundingProgress {
+    const { self } = this.#host;
+    const reachable = this.#host.reachable();
+    const there = [self.name];
+    let expected = this.expected() ?? 1;
+    for (const [name, { candidate }] of this.#host.records()) {
+      if (candidate === undefined || name === self.name || !reachable.has(name)) continue;
+      there.push(name);
+      expected = Math.max(expected, candidate);
+    }
+    return { there: there.sort(), expected, needed: quorum(expected) };
+  }
+
+  topologyChanged(now: Instant): void {
+    if (this.expected() === undefined) return;
+    const { there, needed } = this.progress();
+    if (there.join() !== this.#candidates) {
+      this.#candidates = there.join();
+      this.#since = now;
+    }
+    if (there.length < needed) this.#enoughSince = undefined;
+    else this.#enoughSince ??= now;
+  }
+
+  isDue(now: Instant): boolean {
+    const due = this.nextDeadline();
+    return due !== undefined && now >= due;
+  }
+
+  /** When this host proposes, as things are. */
+  nextDeadline(): Instant | undefined {
+    if (this.#enoughSince === undefined || this.expected() === undefined) return undefined;
+    const { there, expected } = this.progress();
+    if (there[0] !== this.#host.self.name) return this.#enoughSince + FOUND_ANYBODY_MS;
+    if (there.length >= expected) return this.#since;
+    return Math.min(this.#since + FOUND_SETTLE_MS, this.#enoughSince + FOUND_LATEST_MS);
+  }
+}

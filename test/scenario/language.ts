@@ -1,0 +1,101 @@
+// What a scenario consists of: commands with their results, events of the world, expectations. Types only; README.md says
+// how each is written, script.ts reads it, perform.ts plays it.
+
+/** What is typed on a host, or what a runtime asks there. */
+export type Command =
+  | { readonly verb: "launch"; readonly peers: readonly string[]; readonly options: LaunchOptions }
+  | { readonly verb: "connect"; readonly peers: readonly string[] }
+  | { readonly verb: "expose" }
+  | { readonly verb: "reset"; readonly force: boolean; readonly join?: string }
+  | { readonly verb: "rmpeer"; readonly peers: readonly string[]; readonly force: boolean }
+  | { readonly verb: "add"; readonly containers: readonly string[]; readonly address?: string }
+  | { readonly verb: "del"; readonly containers: readonly string[] };
+
+export interface LaunchOptions {
+  readonly init?: string;
+  readonly range?: string;
+  readonly name?: string;
+}
+
+/** What the answer to a command must be; absent: yes. */
+export type Result =
+  | { readonly kind: "address"; readonly address: string; readonly atOnce: boolean }
+  | { readonly kind: "at-once" }
+  | { readonly kind: "inside"; readonly cidr: string }
+  | { readonly kind: "refused"; readonly code: string; readonly text?: string }
+  | { readonly kind: "heir"; readonly name: string }
+  /** Of several hosts that ask the same: all hear of the same heir. */
+  | { readonly kind: "one-heir" };
+
+/** Something that is so or not, on each of the hosts. */
+export type Fact =
+  | { readonly kind: "owns"; readonly hosts: readonly string[]; readonly addresses: Amount }
+  | { readonly kind: "clusters"; readonly hosts: readonly string[]; readonly count: number }
+  | { readonly kind: "one-ring" }
+  | { readonly kind: "agreement" }
+  | { readonly kind: "no-ring"; readonly hosts: readonly string[] }
+  | {
+      readonly kind: "shows";
+      readonly hosts: readonly string[];
+      /** Absent: anything. */
+      readonly code?: string;
+      readonly text?: string;
+      readonly wanted: boolean;
+    }
+  | {
+      readonly kind: "knows";
+      readonly hosts: readonly string[];
+      readonly container: string;
+      readonly of: string;
+      readonly wanted: boolean;
+    }
+  | {
+      readonly kind: "holds";
+      readonly hosts: readonly string[];
+      readonly container: string;
+      readonly address?: string;
+      readonly wanted: boolean;
+    }
+  | { readonly kind: "exposed"; readonly hosts: readonly string[]; readonly address: string }
+  | { readonly kind: "epoch"; readonly hosts: readonly string[]; readonly epoch: number }
+  | { readonly kind: "voters"; readonly hosts: readonly string[]; readonly voters: readonly string[] }
+  | { readonly kind: "aside"; readonly hosts: readonly string[]; readonly reason: string }
+  | { readonly kind: "entries"; readonly most: number };
+
+export interface Amount {
+  readonly least: number;
+  readonly most: number;
+}
+
+export type Act =
+  | {
+      readonly kind: "command";
+      readonly hosts: readonly string[];
+      readonly command: Command;
+      readonly result?: Result;
+    }
+  | { readonly kind: "kill"; readonly hosts: readonly string[] }
+  | { readonly kind: "lose-disk"; readonly hosts: readonly string[] }
+  | { readonly kind: "partition"; readonly groups: readonly (readonly string[])[] }
+  | { readonly kind: "heal" }
+  | { readonly kind: "wait"; readonly ms: number }
+  /** The next message of that kind (`k` of its body) that this host sends never arrives. */
+  | { readonly kind: "lose-message"; readonly message: string; readonly from: string }
+  | { readonly kind: "expect"; readonly fact: Fact; readonly withinMs: number };
+
+export interface Step {
+  readonly line: number;
+  readonly text: string;
+  readonly act: Act;
+}
+
+export interface Script {
+  readonly file: string;
+  /** Its first comment. */
+  readonly title: string;
+  readonly range: string;
+  readonly seeds: readonly number[];
+  /** All hosts, in the order they are first named as one that does something. */
+  readonly hosts: readonly string[];
+  readonly steps: readonly Step[];
+}
