@@ -35,7 +35,13 @@ const records: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ["exposed", [{ cidr: "10.32.0.1/12", masquerade: true }]],
   ["allocation/weave/c1/eth0", allocation],
 ]);
-const identity = { name: "alice-3f2a", nickname: "host1", incarnation: "new", base: "alice" };
+const identity = {
+  name: "alice-3f2a",
+  nickname: "host1",
+  incarnation: "new",
+  base: "alice",
+  newcomer: true,
+} as const;
 
 describe("a state set aside", () => {
   it("keeps containers, bridge and targets, and nothing of the former self", () => {
@@ -43,6 +49,7 @@ describe("a state set aside", () => {
       schema: { version: expect.any(Number) },
       identity: { name: "alice-3f2a", nickname: "host1", incarnation: "new" },
       base: "alice",
+      newcomer: true,
       expect: "living",
       targets: ["192.0.2.2"],
       exposed: [{ cidr: "10.32.0.1/12", masquerade: true, former: true }],
@@ -52,7 +59,7 @@ describe("a state set aside", () => {
 
   it("expects no cluster unless one is named", () => {
     const records = applied(asideOps(new Map([["expect", "elsewhere"]]), identity));
-    expect(anewOf(records)).toEqual({ base: "alice" });
+    expect(anewOf(records)).toEqual({ base: "alice", newcomer: true });
   });
 
   it("is read back as the state of a host that knows nobody yet", () => {
@@ -75,8 +82,12 @@ describe("a state set aside", () => {
   it("tells what it was called and what it waits for", () => {
     expect(anewOf(applied(asideOps(records, identity, "living")))).toEqual({
       base: "alice",
+      newcomer: true,
       expect: "living",
     });
+    const { newcomer: _, ...founder } = identity;
+    const once = applied(asideOps(records, identity, "living"));
+    expect(anewOf(applied(asideOps(once, founder), once))).toEqual({ base: "alice" });
     expect(anewOf(new Map())).toEqual({});
     expect(anewOf(new Map<string, unknown>([["expect", { damaged: true }]]))).toEqual({});
   });

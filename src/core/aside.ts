@@ -17,11 +17,14 @@ export interface NewIdentity {
   readonly incarnation: string;
   /** What the operator called it (`--name`); absent: its names are drawn at random. */
   readonly base?: string;
+  /** It founds nothing, whatever `--ipalloc-init` says: the others have a cluster, and it is to join it. */
+  readonly newcomer?: true;
 }
 
 /** What a host remembers of having begun anew. */
 export interface Anew {
   readonly base?: string;
+  readonly newcomer?: true;
   /** The cluster it is to join; until it has, it founds nothing and joins no other. */
   readonly expect?: string;
 }
@@ -35,6 +38,7 @@ const FORGOTTEN: ReadonlySet<string> = new Set([
   "freed",
   "doubtful",
   "expect",
+  "newcomer",
 ]);
 
 /**
@@ -43,12 +47,14 @@ const FORGOTTEN: ReadonlySet<string> = new Set([
  */
 export function asideOps(
   records: ReadonlyMap<string, unknown>,
-  { name, nickname, incarnation, base }: NewIdentity,
+  { name, nickname, incarnation, base, newcomer }: NewIdentity,
   expect?: string,
 ): StoreOp[] {
   const ops: StoreOp[] = [];
   for (const [key, value] of records) {
     const [kind = ""] = key.split("/");
+    if (key === "configuration" && joins.safeParse(value).success)
+      ops.push({ type: "put", key: "left", value });
     if (FORGOTTEN.has(kind)) ops.push({ type: "del", key });
     else if (kind === "allocation") ops.push({ type: "put", key, value: former(value) });
     else if (kind === "exposed" && Array.isArray(value))
@@ -56,16 +62,24 @@ export function asideOps(
   }
   ops.push(...identityOps(name, nickname, incarnation));
   if (base !== undefined) ops.push({ type: "put", key: "base", value: base });
+  if (newcomer !== undefined) ops.push({ type: "put", key: "newcomer", value: newcomer });
   if (expect !== undefined) ops.push({ type: "put", key: "expect", value: expect });
   return ops;
 }
+
+/** A cluster that gave itself up: its hosts that were away are told so when they come by. */
+const joins = z.object({ configuration: z.object({ joins: z.string() }) });
 
 /** Reads what `asideOps` left for the next starts. */
 export function anewOf(records: ReadonlyMap<string, unknown>): Anew {
   const text = z.string().min(1).max(MAX_NAME_CHARS);
   const base = text.safeParse(records.get("base")).data;
   const expect = text.safeParse(records.get("expect")).data;
-  return { ...(base === undefined ? {} : { base }), ...(expect === undefined ? {} : { expect }) };
+  return {
+    ...(base === undefined ? {} : { base }),
+    ...(records.get("newcomer") === true ? { newcomer: true as const } : {}),
+    ...(expect === undefined ? {} : { expect }),
+  };
 }
 
 /**

@@ -2,20 +2,23 @@
 // configuration for pools, gossip, links and what is remembered of peers. Node hands in what arrives.
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
-import { type Effect, type Instant, persist } from "./effects.ts";
+import { type Effect, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
-import { encodeFrame, type UnicastBody } from "./gossip/frames.ts";
+import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
 import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
+import type { Configuration } from "./ipam/configuration.ts";
 import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
 import { Council, type Entered, type Era } from "./ipam/council.ts";
 import { Membership } from "./ipam/membership.ts";
 import type { Pool } from "./ipam/pool.ts";
+import { Takeover, type Taking } from "./ipam/takeover.ts";
 import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEERS, parsePeerRecord } from "./mesh/peer-record.ts";
 import type { Random } from "./random.ts";
-import { configurationOps, forgetOp, noRingOp, type StoredState } from "./records.ts";
+import { configurationOps, forgetOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
+import { type Reply, type Request, refusal } from "./requests.ts";
 
 /** A host with nothing in use gives way to another cluster when no member of its own answered for so long. */
 const YIELD_PATIENCE_MS = 30_000;
@@ -39,16 +42,6 @@ export interface ClusterParts {
   recordsChanged(): void;
 }
 
-/** Ranges of removed peers on their way to this host. */
-export interface Taking {
-  readonly addresses: number;
-  /** Names of the former owners. */
-  readonly of: readonly string[];
-  /** Names of those who have not answered. */
-  readonly waitingFor: readonly string[];
-  readonly since: Instant;
-}
-
 /** An address of a container here that another host holds. */
 export interface Lost {
   readonly address: string;
@@ -61,11 +54,15 @@ export class Cluster {
   readonly #parts: ClusterParts;
   readonly council: Council;
   readonly membership: Membership;
+  readonly #takeover: Takeover;
   /** The configuration came from another peer since the start. */
   #joinedNow = false;
+  /** Last configuration of a cluster this host moved over from. */
+  readonly #left: Configuration | undefined;
 
   constructor(parts: ClusterParts, stored: StoredState) {
     this.#parts = parts;
+    this.#left = stored.left;
     const { config, random, mesh, gossip, pools, neighbourhood } = parts;
     this.council = new Council(
       {
@@ -88,6 +85,25 @@ export class Cluster {
       stored,
     );
     this.membership = new Membership(config.name, pools, mesh, gossip, this.council);
+    this.#takeover = new Takeover(
+      {
+        self: config.name,
+        pools,
+        configuration: () => this.council.configuration,
+        reachable: () => neighbourhood.topology().reachable,
+        send: (to, { ranges, ...body }, out) => {
+          const { era } = this.council;
+          if (era !== undefined) parts.send(to, { ...body, ...era, ranges: rangesToWire(ranges) }, out);
+        },
+        heard: (universe, ranges, now, out) => {
+          const { era } = this.council;
+          if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
+        },
+        changed: (universe, fresh, now, out) =>
+          this.membership.ringChanged(universe, fresh, undefined, now, out),
+      },
+      random,
+    );
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
   }
@@ -97,17 +113,56 @@ export class Cluster {
     return this.#joinedNow;
   }
 
-  taking(): Taking | undefined {
-    return undefined;
+  /** What of a universe waits for the heir. */
+  taking(universe: number): Taking | undefined {
+    return this.#takeover.waiting(universe);
   }
 
   lost(): readonly Lost[] {
     return [];
   }
 
+  /** An operator wants something decided. */
+  request(id: number, request: DecisionRequest, now: Instant, out: Effect[]): void {
+    switch (request.kind) {
+      case "remove":
+        this.council.remove(id, request.peers, request.force === true, now, out);
+        break;
+      case "leave":
+        out.push(reply(id, refusal("internal", "not built yet")));
+        break;
+      case "join-cluster": {
+        const known = [...new Set([...this.membership.foreign.values()].map(({ cluster }) => cluster))];
+        if (!known.includes(request.cluster)) out.push(reply(id, unknownCluster(request.cluster, known)));
+        else if (request.alone === true) {
+          out.push(reply(id, { ok: true }));
+          this.council.rejoin("joins", out, request.cluster);
+        } else this.council.giveUpFor(id, request.cluster, now, out);
+        break;
+      }
+    }
+  }
+
   start(now: Instant, out: Effect[]): void {
     this.introduceAs();
     this.council.start(now, out);
+  }
+
+  /** Somebody came, went, or said something else of itself. */
+  topologyChanged(now: Instant): void {
+    this.council.topologyChanged(now);
+  }
+
+  /** What is due. Called after every input. */
+  tick(now: Instant, out: Effect[]): void {
+    this.council.tick(now, out);
+    if (this.council.ended) return;
+    this.#takeover.tick(now, out);
+  }
+
+  nextDeadline(): Instant | undefined {
+    const all = [this.council.nextDeadline(), this.#takeover.nextDeadline()].filter((at) => at !== undefined);
+    return all.length === 0 ? undefined : Math.min(...all);
   }
 
   /** Another configuration holds: ranges, gossip, links and what others know of us follow. */
@@ -124,7 +179,8 @@ export class Cluster {
       const records = this.membership.ringRecords(index);
       return records.length === 0 && afresh ? [noRingOp(index)] : records;
     });
-    out.push(persist([...configurationOps(configuration, joined), ...rings], true));
+    const joinedIt = newcomer ? [unexpectOp] : [];
+    out.push(persist([...configurationOps(configuration, joined), ...joinedIt, ...rings], true));
     this.#forgetOthers(out);
     this.introduceAs();
     this.#parts.gossip.eraChanged(now);
@@ -168,26 +224,35 @@ export class Cluster {
     return this.council.isMember(name, record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER));
   }
 
-  /** Tell a neighbour what was decided last. */
+  /** Tell a neighbour what was decided last; one of a cluster this host moved over from, that it gave itself up. */
   tell(link: Link, now: Instant, out: Effect[]): void {
-    const { configuration } = this.council;
+    const configuration = this.#isOfLeft(this.membership.saidBy(link))
+      ? this.#left
+      : this.council.configuration;
     if (configuration === undefined) return;
     const yields = this.council.yields(now) ? { yields: true } : {};
     const frame = { t: "config", configuration: configurationToWire(configuration), ...yields } as const;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
   }
 
-  /** Whether a neighbour that says this of itself should hear our configuration. */
+  /** Whether a neighbour that says this of itself should hear a configuration from us. */
   isBehind(theirs: {
     cluster?: string | undefined;
     epoch?: number | undefined;
     decision?: number | undefined;
   }): boolean {
     const ours = this.council.gossipEra();
+    if (this.#isOfLeft(eraOf(theirs))) return true;
     if (ours === undefined) return false;
     if (theirs.cluster !== ours.cluster || theirs.epoch === undefined) return true;
     if (theirs.epoch !== ours.epoch) return theirs.epoch < ours.epoch;
     return theirs.decision !== undefined && theirs.decision !== ours.decision;
+  }
+
+  #isOfLeft(theirs: Era | undefined): boolean {
+    return (
+      this.#left !== undefined && theirs?.cluster === this.#left.cluster && theirs.epoch < this.#left.epoch
+    );
   }
 
   introduceAs(): void {
@@ -235,6 +300,14 @@ export class Cluster {
         if (this.council.heard(theirs, false, now, out) === "older") this.#correct(from, theirs, out);
         break;
       }
+      case "fence":
+      case "fenced": {
+        const ranges = rangesFromWire(body.ranges);
+        if (!this.council.isOurs(body)) this.#correct(from, body, out);
+        else if (body.k === "fence") this.#takeover.fence(from, { id: body.id, ranges }, out);
+        else this.#takeover.fenced(from, { id: body.id, ranges }, now, out);
+        break;
+      }
       default:
         break;
     }
@@ -278,6 +351,19 @@ export class Cluster {
       hint: `start the others; or, to found with this host alone: ${foundCommand}`,
     };
   }
+}
+
+export type DecisionRequest = Extract<Request, { kind: "remove" | "leave" | "join-cluster" }>;
+
+/** A cluster nobody here is connected with: all would move to where nobody is. */
+function unknownCluster(cluster: string, known: readonly string[]): Reply {
+  const others =
+    known.length === 0 ? "no peer of another cluster is connected" : `connected: ${known.join(", ")}`;
+  return refusal(
+    "unknown-cluster",
+    `this host is connected with no peer of cluster ${cluster}; ${others}`,
+    "connect this host with one of its peers first: weave connect HOST",
+  );
 }
 
 /** Where somebody says it belongs. */

@@ -12,7 +12,7 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
-import { Cluster, eraOf, type Lost, type Taking } from "./cluster.ts";
+import { Cluster, eraOf, type Lost } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { overlayMtu, plan } from "./datapath/plan.ts";
@@ -35,6 +35,7 @@ import { Gossip } from "./gossip/gossip.ts";
 import { configurationFromWire } from "./ipam/configuration-wire.ts";
 import type { Council } from "./ipam/council.ts";
 import { Pool } from "./ipam/pool.ts";
+import type { Taking } from "./ipam/takeover.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
@@ -49,7 +50,7 @@ import {
   type StoredState,
   targetsOp,
 } from "./records.ts";
-import { type Request, refusal } from "./requests.ts";
+import type { Request } from "./requests.ts";
 
 /** So many corrections of our own peer record within this time are a clone's doing. */
 const CLONE_ECHOES = 5;
@@ -61,6 +62,7 @@ export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
   readonly #stored: StoredState;
+  readonly #decode: typeof decodeFrame;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
@@ -77,8 +79,10 @@ export class Node {
   #candidate: number | undefined;
   #synced = false;
 
-  constructor(config: NodeConfig, stored: StoredState, random: Random) {
+  /** `decode`: for a simulated world, where one text reaches very many nodes. */
+  constructor(config: NodeConfig, stored: StoredState, random: Random, decode = decodeFrame) {
     this.config = config;
+    this.#decode = decode;
     this.#stored = stored;
     this.bridgeMac = macForName(config.name);
     this.#underlay = config.underlay.address;
@@ -216,7 +220,7 @@ export class Node {
       this.#neighbourhood.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
-      this.#cluster.council.nextDeadline(),
+      this.#cluster.nextDeadline(),
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -303,7 +307,7 @@ export class Node {
       unreachable: this.#neighbourhood.unreachable,
       foreign: this.#cluster.membership.foreign,
       council: this.#cluster.council,
-      taking: this.#cluster.taking(),
+      taking: (universe) => this.#cluster.taking(universe),
       lost: this.#cluster.lost(),
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
@@ -317,7 +321,7 @@ export class Node {
     const link = this.#mesh.link(conn);
     if (link === undefined) return; // closed by us a moment ago
     this.#mesh.heard(link, now);
-    const frame = decodeFrame(text);
+    const frame = this.#decode(text);
     if (frame === "unknown") return; // of a newer version
     if ("refused" in frame) {
       out.push(
@@ -474,11 +478,9 @@ export class Node {
       case "connect":
         break;
       case "remove":
-      case "join-cluster":
-        this.#cluster.council.request(id, request, now, out);
-        return;
       case "leave":
-        out.push(reply(id, refusal("internal", "not built yet")));
+      case "join-cluster":
+        this.#cluster.request(id, request, now, out);
         return;
       default:
         this.#desk.request(id, request, now, out);
@@ -493,9 +495,9 @@ export class Node {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
     if (this.#neighbourhood.tick(now)) {
       this.#followTree();
-      this.#cluster.council.topologyChanged(now);
+      this.#cluster.topologyChanged(now);
     }
-    this.#cluster.council.tick(now, out);
+    this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
     if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
     for (const pool of this.#pools) pool.tick(now);
@@ -589,8 +591,8 @@ export interface NodeFacts {
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
   readonly council: Council;
-  /** What this host takes over as heir, and from whom it still needs an answer. */
-  readonly taking: Taking | undefined;
+  /** What of a universe waits for the heir. */
+  readonly taking: (universe: number) => Taking | undefined;
   /** Addresses of containers here that others hold since this host began anew. */
   readonly lost: readonly Lost[];
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;

@@ -125,7 +125,7 @@ function* ofAddresses({ node, now, facts, label }: Scene): Generator<Problem> {
 }
 
 function* ofDecisions({ facts, settlingIn, label }: Scene): Generator<Problem> {
-  const { council, unreachable, startedAt, taking } = facts;
+  const { council, unreachable, startedAt, pools, taking } = facts;
   const missing = council.missingVoters();
   if (!settlingIn && council.configuration !== undefined && !council.hasQuorum()) {
     const { epoch, voters } = council.configuration;
@@ -138,14 +138,14 @@ function* ofDecisions({ facts, settlingIn, label }: Scene): Generator<Problem> {
       command: `weave rmpeer --force ${names.join(" ")}`,
     };
   }
-  if (taking !== undefined) {
-    const { addresses, of, waitingFor, since } = taking;
+  for (const [index] of pools.entries()) {
+    const { addresses = 0, of = [], waitingFor = [] } = taking(index) ?? {};
     const away = waitingFor.filter((name) => unreachable.has(name));
-    if (away.length === 0) return; // it is under way
+    if (away.length === 0) continue; // it is under way
     yield {
       code: "taking",
-      object: of.map(label).join(),
-      since,
+      object: of.join(),
+      since: Math.max(...away.map((name) => unreachable.get(name) ?? startedAt)),
       message: `${addresses} addresses of removed peers wait until ${away.map(label).join(", ")} can be asked`,
       command: `weave rmpeer ${away.map(label).join(" ")}`,
     };

@@ -5,6 +5,7 @@
 //   identity                             { name, nickname, incarnation }
 //   targets                              [ "host:port", ... ]
 //   configuration                        { configuration, joined }: what was decided last, fsynced
+//   left                                 the last configuration of the cluster this host moved over from with all others
 //   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
 //   ring/<universe index>                ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
@@ -108,6 +109,8 @@ export interface StoredState {
   /** What was decided last, and the epoch this peer came in with. */
   readonly configuration: { readonly configuration: Configuration; readonly joined: number } | undefined;
   readonly vote: Vote | undefined;
+  /** The last configuration of a cluster that gave itself up, of which this host was. */
+  readonly left: Configuration | undefined;
   readonly rings: ReadonlyMap<number, { readonly universe: string; readonly ranges: readonly OwnedRange[] }>;
   readonly exposed: readonly Exposure[];
   readonly allocations: readonly AllocationRecord[];
@@ -180,6 +183,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
   );
   const decided = one("configuration", configurationRecord);
   const vote = one("vote", voteRecord);
+  const left = one("left", configurationRecord);
   const configuration =
     decided === undefined
       ? former && { configuration: former, joined: 1 }
@@ -191,6 +195,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     targets: one("targets", z.array(z.string())),
     exposed: one("exposed", z.array(exposure)) ?? [],
     configuration,
+    left: left && configurationFromWire(left.configuration),
     vote: vote && {
       epoch: vote.epoch,
       round: vote.round,
@@ -240,6 +245,9 @@ export const configurationOps = (configuration: Configuration, joined: number): 
   },
   { type: "del", key: "vote" },
 ];
+
+/** The cluster this host was to join is joined (`expect` is written by aside.ts). */
+export const unexpectOp: StoreOp = { type: "del", key: "expect" };
 
 export const voteOp = ({ accepted, ...vote }: Vote): StoreOp => ({
   type: "put",

@@ -107,7 +107,7 @@ function peers(node: Node) {
 
 /** Rings as an operator sees them: who owns and uses how much, what is wrong with it, which command mends it. */
 function ipam(node: Node, pool: Pool, index: number) {
-  const { council, taking } = node.facts();
+  const { taking } = node.facts();
   const ranges = pool.ring?.ranges ?? [];
   const byOwner = new Map<string, OwnedRange[]>();
   for (const range of ranges) {
@@ -118,8 +118,7 @@ function ipam(node: Node, pool: Pool, index: number) {
   const used = usedBy(node, pool);
   const owners = [...byOwner].map(([name, own]) => owner(node, pool, name, own, used.get(name) ?? 0));
   owners.sort((a, b) => Number(b.self) - Number(a.self) || a.nickname.localeCompare(b.nickname));
-  const stale = pool.stale(council.configuration?.remaining !== undefined);
-  const heir = council.configuration?.remaining?.heir;
+  const waits = taking(index);
   return {
     range: pool.universe.text,
     defaultSubnet: node.config.defaultSubnets[index] ?? pool.universe.text,
@@ -128,16 +127,9 @@ function ipam(node: Node, pool: Pool, index: number) {
     owned: sizeOf(pool.owned),
     used: pool.space.usedIn(pool.owned),
     owners,
-    ...(stale.length === 0 || heir === undefined
+    ...(waits === undefined
       ? {}
-      : {
-          taking: {
-            addresses: sizeOf(stale),
-            of: [...new Set(stale.map((range) => range.owner))].filter((name) => name !== ""),
-            heir,
-            waitingFor: [...(taking?.waitingFor ?? [])],
-          },
-        }),
+      : { taking: { ...waits, of: [...waits.of], waitingFor: [...waits.waitingFor] } }),
   };
 }
 

@@ -124,6 +124,13 @@ describe("resolveConfig", () => {
     expect(config).toMatchObject({ name: "bob-3f2a", incarnation: "second disk", expect: "living" });
     expect(warnings).toEqual([expect.stringMatching(/this host is bob-3f2a since it began anew/)]);
     expect(resolveConfig(options({ name: "bob-3f2a" }), anew).warnings).toEqual([]);
+    const newcomer = {
+      ...around(host, { ...stored("bob-3f2a") }),
+      anew: { base: "bob", newcomer: true } as const,
+    };
+    const init = seed("bob");
+    expect(resolveConfig(options({ init }), newcomer).config.init).toEqual({ kind: "observer" });
+    expect(resolveConfig(options({ init }), anew).config.init).toEqual(init);
     expect(refused(() => resolveConfig(options({ name: "carol" }), anew))).toMatchObject({
       code: "state-mismatch",
     });

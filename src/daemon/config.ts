@@ -64,8 +64,7 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
   for (const universe of universes) checkOverlap(universe, options, around, warnings);
   const defaultSubnets = chooseDefaultSubnets(options, universes);
   const underlay = chooseUnderlay(options, facts, warnings);
-  const init = options.init ?? { kind: "consensus" };
-  if (stored.rings.size === 0) warnings.push(...doubtsAbout(init, name, options, stored));
+  if (stored.rings.size === 0) warnings.push(...doubtsAbout(options, name, stored));
   if (options.name !== undefined && options.name !== name)
     warnings.push(
       `this host is ${name} since it began anew; ${options.name} is its former self to the others (weave status peers)`,
@@ -83,7 +82,7 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
       universes,
       defaultSubnets,
       incarnation: stored.incarnation ?? around.incarnation,
-      init,
+      init: chooseInit(options, around),
       ...(around.anew.expect === undefined ? {} : { expect: around.anew.expect }),
       ...(options.peers === undefined ? {} : { targets: options.peers }),
       foundCommand: `${around.again.stop} && ${around.again.launch} --ipalloc-init seed=${name}`,
@@ -191,15 +190,20 @@ export function checkChosen(
   );
 }
 
+/** A host that began anew joins what there is: founding again what it was removed from would come to nothing. */
+function chooseInit({ init = { kind: "consensus" } }: LaunchOptions, { stored, anew }: Surroundings): Init {
+  return anew.newcomer && stored.configuration === undefined ? { kind: "observer" } : init;
+}
+
 /** What may go otherwise than meant, for a host without a ring. */
-function doubtsAbout(init: Init, name: string, options: LaunchOptions, stored: StoredState): string[] {
-  if (init.kind === "seed" && !init.names.includes(name)) {
+function doubtsAbout({ init, ...options }: LaunchOptions, name: string, stored: StoredState): string[] {
+  if (init?.kind === "seed" && !init.names.includes(name)) {
     return [
       `--ipalloc-init seed=${init.names.join()} does not name this host (${name}); it will ask those for addresses`,
     ];
   }
   const peers = options.peers ?? stored.targets ?? [];
-  if (init.kind === "observer" && peers.length === 0) {
+  if (init?.kind === "observer" && peers.length === 0) {
     return [
       "--ipalloc-init observer, and no peer is named: there are no addresses until one connects to this host",
     ];

@@ -109,7 +109,7 @@ describe("a daemon whose node begins anew", () => {
     expect(names).toEqual(["alice", "alice-3f2a"]);
     expect(opened).toBe(2);
     expect(attachments.find(KEY)?.addresses).toEqual(addresses);
-    expect(anewOf(disk.records())).toEqual({ base: "alice", expect: "living" });
+    expect(anewOf(disk.records())).toEqual({ base: "alice", newcomer: true, expect: "living" });
     await follower.settled();
     expect(kernel.applied).toBeGreaterThan(1);
     expect(fatal).toEqual([]);

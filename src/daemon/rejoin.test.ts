@@ -50,7 +50,7 @@ describe("setting aside", () => {
     expect(records).toEqual(disk.records());
     expect(readState(records)).toMatchObject({ name: "alice-3f2a", nickname: "host1", incarnation: "new" });
     expect(readState(records).rings.size).toBe(0);
-    expect(anewOf(records)).toEqual({ base: "alice", expect: "living" });
+    expect(anewOf(records)).toEqual({ base: "alice", newcomer: true, expect: "living" });
     disk.powerLoss();
     expect(disk.records()).toEqual(records);
   });
@@ -74,5 +74,6 @@ describe("setting aside", () => {
     const { aside } = rig({ name }, { "ring/0": ring, ...more });
     const { records } = await aside(reason);
     expect(readState(records)).toMatchObject({ name: becomes, incarnation: "new" });
+    expect(anewOf(records).newcomer).toBe(reason === "range" ? undefined : true);
   });
 });

@@ -42,6 +42,6 @@ function identityAfter(
 ): NewIdentity {
   const { name = fresh, nickname = name } = readState(records);
   const next = nextName(name, anewOf(records).base, { fresh, digits });
-  if (reason === "range" && next.base !== undefined) return { name: next.base, nickname, incarnation };
-  return { ...next, nickname, incarnation };
+  if (reason !== "range") return { ...next, nickname, incarnation, newcomer: true };
+  return { name: next.base ?? next.name, nickname, incarnation };
 }

@@ -188,11 +188,21 @@ export class Desk {
       : Math.min(...this.#line.map((w) => w.since)) + this.#patience();
   }
 
-  /** A peer without any space asks for some before its first container needs it. */
+  /**
+   * A peer without any space asks for some before its first container needs it; one that has some asks for fragments now and
+   * then, so that the ring stays simple.
+   */
   stockUp(now: Instant, out: Effect[]): void {
-    this.#pools.forEach((pool, index) => {
-      if (pool.ring !== undefined && pool.owned.length === 0)
-        this.#ask(pool, index, this.#subnet(pool, index), false, now, out);
+    this.#pools.forEach((pool, universe) => {
+      if (pool.ring === undefined) return;
+      if (pool.owned.length === 0) {
+        this.#ask(pool, universe, this.#subnet(pool, universe), false, now, out);
+        return;
+      }
+      const fragment = pool.nextFragment(this.#host.reachable(), now);
+      if (fragment === undefined) return;
+      const { donor, range, id } = fragment;
+      if (!this.#host.ask(donor, { k: "ask", universe, ...range, id }, out)) pool.answered(id, false, now);
     });
   }
 

@@ -9,7 +9,7 @@ import { fnv1a64 } from "../hash.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
 import type { Random } from "../random.ts";
 import { type StoredState, voteOp } from "../records.ts";
-import { type Decided, type Reply, type Request, refusal } from "../requests.ts";
+import { type Decided, type Reply, refusal } from "../requests.ts";
 import type { Vote } from "./acceptor.ts";
 import { Ballot, type BallotBody, type Step } from "./ballot.ts";
 import {
@@ -250,40 +250,23 @@ export class Council {
     return true;
   }
 
-  /** An operator wants something decided. */
-  request(
-    id: number,
-    request: Extract<Request, { kind: "remove" | "join-cluster" }>,
-    now: Instant,
-    out: Effect[],
-  ): void {
-    const c = this.#configuration;
-    if (c === undefined) {
-      out.push(reply(id, refusal("no-ring", "this host belongs to no cluster yet", "run: weave status")));
-      return;
-    }
-    if (request.kind === "join-cluster") {
-      this.#wants = [...this.#wants, { id, since: now, kind: "join", cluster: request.cluster }];
-    } else {
-      const gone = this.#resolve(request.peers);
-      if ("ok" in gone) {
-        out.push(reply(id, gone));
-        return;
-      }
-      if (request.force === true) {
-        this.#force(id, gone.names, now, out);
-        return;
-      }
-      this.#wants = [...this.#wants, { id, since: now, kind: "remove", gone: gone.names }];
-    }
-    this.#pursue(now, out);
+  /** Get it decided that peers (names or nicknames) are gone. Answers the request. */
+  remove(id: number, peers: readonly string[], force: boolean, now: Instant, out: Effect[]): void {
+    const gone = this.#resolve(peers);
+    if ("ok" in gone) out.push(reply(id, gone));
+    else if (force) this.#force(id, gone.names, now, out);
+    else this.#want({ id, since: now, kind: "remove", gone: gone.names }, out);
+  }
+
+  /** Get it decided that this cluster moves over to another. Answers the request. */
+  giveUpFor(id: number, cluster: string, now: Instant, out: Effect[]): void {
+    this.#want({ id, since: now, kind: "join", cluster }, out);
   }
 
   /** This host is to leave; its ranges are the heir's already. */
   leave(id: number, heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
     this.#leaving = true;
-    this.#wants = [...this.#wants, { id, since: now, kind: "leave", heir, done }];
-    this.#pursue(now, out);
+    this.#want({ id, since: now, kind: "leave", heir, done }, out);
   }
 
   cancel(id: number): void {
@@ -429,6 +412,11 @@ export class Council {
     if (founding) this.#tellFounded(out);
   }
 
+  #want(want: Want, out: Effect[]): void {
+    this.#wants = [...this.#wants, want];
+    this.#pursue(want.since, out);
+  }
+
   /** Answer who has what was wanted; get decided what has not been. */
   #pursue(now: Instant, out: Effect[]): void {
     for (const want of this.#wants) {
@@ -501,9 +489,7 @@ export class Council {
   #force(id: number, removed: readonly string[], now: Instant, out: Effect[]): void {
     const c = this.#configuration;
     if (c === undefined) return;
-    const left = c.voters.filter(({ name }) => !removed.includes(name));
-    const missing = new Set(this.missingVoters());
-    if (left.filter(({ name }) => !missing.has(name)).length >= quorum(c.voters.length)) {
+    if (this.hasQuorum()) {
       const message = "a quorum of the voters answers, so nothing needs to be forced";
       out.push(reply(id, refusal("bad-request", message, "run it without --force")));
       return;
@@ -587,6 +573,8 @@ export class Council {
 
   /** Names or nicknames to names. */
   #resolve(texts: readonly string[]): { readonly names: readonly string[] } | Reply {
+    if (this.#configuration === undefined)
+      return refusal("no-ring", "this host belongs to no cluster yet", "run: weave status");
     const records = this.#host.records();
     const known = new Set([...records.keys(), ...this.#members()]);
     const names: string[] = [];

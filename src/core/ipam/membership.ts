@@ -130,6 +130,10 @@ export class Membership {
     for (const link of this.#mesh.links()) this.#judge(link, now, out);
   }
 
+  saidBy(link: Link): Era | undefined {
+    return this.#said.get(link.conn);
+  }
+
   /** Whether a neighbour has not said that it has this configuration. */
   lacks(link: Link, { cluster, epoch }: Era): boolean {
     const said = this.#said.get(link.conn);

@@ -1,13 +1,21 @@
 // One universe on this host: its ring, the space we own of it, and the search for more. Decides; Node sends and persists.
 import type { OffsetRange, Subnet, Universe } from "../address/universe.ts";
 import type { Instant } from "../effects.ts";
+import { chooseGift } from "./donation.ts";
 import { type OwnedRange, Ring, wellFormed } from "./ring.ts";
 import { clip, Space } from "./space.ts";
+import { chooseFragment, type Run, runsOf } from "./tidying.ts";
 
 /** A donor that does not answer in this time is passed over. Two round trips through a few relays take far less. */
 export const ASK_TIMEOUT_MS = 2_000;
 /** A donor that had nothing is not asked again for this long. */
 export const DENIAL_MS = 5_000;
+/** Fragments are looked for so often: nothing depends on it. */
+export const TIDY_PAUSE_MS = 10_000;
+/** After one was given the next may be asked for so soon: each gift is gossip. */
+export const TIDY_NEXT_MS = 2_000;
+/** A fragment that is in use is not asked for again for this long. */
+export const TIDY_DENIAL_MS = 600_000;
 
 interface Ask {
   readonly id: number;
@@ -26,6 +34,11 @@ export class Pool {
   #nextAsk = 1;
   /** "donor start-end young" -> until when: a denial says nothing about other parts of the range. */
   readonly #denied = new Map<string, Instant>();
+  /** The ask for a fragment that is outstanding, and when the next may be made. */
+  #tidying: { readonly id: number; readonly what: string } | undefined;
+  #tidyAt: Instant = 0;
+  /** The ring in which there was nothing to tidy. */
+  #tidied: readonly OwnedRange[] | undefined;
   #epoch = 1;
   #isStale: (range: OwnedRange) => boolean = () => false;
 
@@ -34,7 +47,7 @@ export class Pool {
     this.#self = self;
   }
 
-  /** Our part of the ring, in offset order, without what a removal took from us. */
+  /** Our part of the ring, in offset order, without what a removal took from us; none touches another. */
   get owned(): readonly OffsetRange[] {
     return this.#owned;
   }
@@ -44,6 +57,7 @@ export class Pool {
     this.#epoch = epoch;
     this.#isStale = isStale;
     this.#ask = undefined;
+    this.#tidying = undefined;
     this.#denied.clear();
     this.#ownedChanged();
   }
@@ -116,9 +130,21 @@ export class Pool {
 
   /** Give space inside `wanted` to a peer: at most half of what is free. Empty when there is none. */
   give(wanted: OffsetRange, to: string, now: Instant, evenIfYoung: boolean): readonly OwnedRange[] {
-    const gift = this.space.spare(this.#owned, wanted, now, { evenIfYoung });
-    if (this.ring === undefined || gift === undefined || to === this.#self) return [];
-    return this.#changed(this.ring.give(gift, this.#self, to, this.#epoch));
+    const { ring } = this;
+    if (ring === undefined || to === this.#self) return [];
+    const taker = runsOf(ring.rangesOf(to));
+    const takersAt = (offset: number): number => {
+      const run = taker.find(({ start, end }) => offset >= start && offset < end);
+      return run === undefined ? 0 : run.end - run.start;
+    };
+    // What is doubtful is given last, and only to who would take what is young.
+    for (const evenIfDoubtful of evenIfYoung ? [false, true] : [false]) {
+      const options = { evenIfYoung, evenIfDoubtful };
+      const free = this.space.freeIn(clip(this.#owned, wanted), now, options);
+      const gift = chooseGift({ owned: this.#owned, free, wanted, isUrgent: evenIfYoung, takersAt });
+      if (gift !== undefined) return this.#changed(ring.give(gift, this.#self, to, this.#epoch));
+    }
+    return [];
   }
 
   /** Give everything to one peer, held or not: this host leaves. */
@@ -162,7 +188,36 @@ export class Pool {
     return { donor, id: this.#ask.id };
   }
 
+  /** A fragment to ask for now, so that the ring gets simpler (tidying.ts). Rare, and never in the way of `nextDonor`. */
+  nextFragment(
+    reachable: ReadonlySet<string>,
+    now: Instant,
+  ): { readonly donor: string; readonly range: OffsetRange; readonly id: number } | undefined {
+    const { ring } = this;
+    if (ring === undefined || now < this.#tidyAt || ring.ranges === this.#tidied) return undefined;
+    if (this.#tidying !== undefined) this.answered(this.#tidying.id, false, now); // no answer is one, too
+    const living = ring.ranges.filter((range) => !this.#isStale(range));
+    const fragment = chooseFragment(
+      runsOf(living),
+      this.#self,
+      (run) => reachable.has(run.owner) && now >= (this.#denied.get(fragmentOf(run)) ?? 0),
+    );
+    this.#tidyAt = now + TIDY_PAUSE_MS;
+    if (fragment === undefined) {
+      this.#tidied = ring.ranges;
+      return undefined;
+    }
+    const { owner: donor, start, end } = fragment;
+    this.#tidying = { id: this.#nextAsk++, what: fragmentOf(fragment) };
+    return { donor, range: { start, end }, id: this.#tidying.id };
+  }
+
   answered(id: number, given: boolean, now: Instant): void {
+    if (this.#tidying?.id === id) {
+      if (given) this.#tidyAt = now + TIDY_NEXT_MS;
+      else this.#denied.set(this.#tidying.what, now + TIDY_DENIAL_MS);
+      this.#tidying = undefined;
+    }
     if (this.#ask?.id !== id) return;
     for (const [what, until] of this.#denied) if (now >= until) this.#denied.delete(what);
     if (!given) this.#denied.set(this.#ask.what, now + DENIAL_MS);
@@ -214,10 +269,16 @@ export class Pool {
   }
 
   #ownedChanged(): void {
-    this.#owned = (this.ring?.rangesOf(this.#self) ?? []).filter((range) => !this.#isStale(range));
-    this.space.ownedChanged();
+    const living = (this.ring?.rangesOf(this.#self) ?? []).filter((range) => !this.#isStale(range));
+    const owned = runsOf(living).map(({ start, end }) => ({ start, end }));
+    // The same array while nothing of ours changed: Space keeps its order of choice by it.
+    const isSame =
+      owned.length === this.#owned.length &&
+      owned.every(({ start, end }, i) => start === this.#owned[i]?.start && end === this.#owned[i]?.end);
+    if (!isSame) this.#owned = owned;
   }
 }
 
 const asked = (donor: string, { range }: Subnet, evenIfYoung: boolean): string =>
   `${donor} ${range.start}-${range.end} ${evenIfYoung}`;
+const fragmentOf = ({ owner, start, end }: Run): string => `fragment ${owner} ${start}-${end}`;

@@ -47,10 +47,18 @@ export class Ring {
 
   /** Take ranges in. Returns the parts that are new here, to persist and pass on; empty when nothing was. */
   merge(incoming: readonly OwnedRange[]): readonly OwnedRange[] {
-    const { merged, fresh } = combine(this.#ranges, incoming);
+    const [first, last] = [incoming[0], incoming.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    // Only what the incoming ones touch can change: a gift costs the same in a large ring as in a small one, nearly.
+    const from = this.#firstEndingAfter(first.start - 1);
+    let to = this.#firstEndingAfter(last.end);
+    if ((this.#ranges[to]?.start ?? Number.POSITIVE_INFINITY) <= last.end) to++;
+    const touched = this.#ranges.slice(from, to);
+    const { merged, fresh } = combine(touched, incoming);
     if (fresh.length > 0) {
-      this.#ranges = merged;
-      this.#fingerprint = undefined;
+      if (this.#fingerprint !== undefined)
+        this.#fingerprint = xor(this.#fingerprint, xor(sumOf(touched), sumOf(merged)));
+      this.#ranges = this.#ranges.slice(0, from).concat(merged, this.#ranges.slice(to));
     }
     return fresh;
   }
@@ -123,22 +131,36 @@ export class Ring {
   /** The parts inside `range`, clipped to it. */
   within(range: OffsetRange): readonly OwnedRange[] {
     const clipped: OwnedRange[] = [];
-    for (const r of this.#ranges) {
-      const start = Math.max(r.start, range.start);
-      const end = Math.min(r.end, range.end);
-      if (start < end) clipped.push({ ...r, start, end });
+    for (let i = this.#firstEndingAfter(range.start); i < this.#ranges.length; i++) {
+      const r = this.#ranges[i];
+      if (r === undefined || r.start >= range.end) break;
+      clipped.push({ ...r, start: Math.max(r.start, range.start), end: Math.min(r.end, range.end) });
     }
     return clipped;
   }
 
   fingerprint(): Fingerprint {
-    this.#fingerprint ??= this.#ranges.reduce(
-      (sum, r) => xor(sum, fingerprint(`${r.start}\0${r.end}\0${r.made}\0${r.version}\0${r.owner}`)),
-      EMPTY_FINGERPRINT,
-    );
+    this.#fingerprint ??= sumOf(this.#ranges);
     return this.#fingerprint;
   }
+
+  /** Index of the first range that ends after the offset. */
+  #firstEndingAfter(offset: number): number {
+    let [low, high] = [0, this.#ranges.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#ranges[middle]?.end ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 }
+
+const sumOf = (ranges: readonly OwnedRange[]): Fingerprint =>
+  ranges.reduce(
+    (sum, r) => xor(sum, fingerprint(`${r.start}\0${r.end}\0${r.made}\0${r.version}\0${r.owner}`)),
+    EMPTY_FINGERPRINT,
+  );
 
 /** Whether foreign ranges may be merged: inside the universe, sorted, not overlapping, of no later epoch, versions with room. */
 export function wellFormed(ranges: readonly OwnedRange[], size: number, epoch: number): boolean {

@@ -24,7 +24,6 @@ describe("Space", () => {
     const space = new Space();
     expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBe(8);
     expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBeUndefined();
-    space.ownedChanged();
     expect(
       space.take(
         [
@@ -106,29 +105,28 @@ describe("Space", () => {
     expect(space.take([{ start: 1, end: 2 }], subnet, "c", 5, patient)).toBeUndefined();
   });
 
-  it("spares the largest aligned free block, from the top, and keeps at least half", () => {
+  it("tells the free runs, without what rests or is doubtful unless that does not matter", () => {
     const space = new Space();
-    expect(space.spare(whole, { start: 0, end: 16 }, 0, patient)).toEqual({ start: 8, end: 16 });
-    space.hold(13, "c");
-    expect(space.spare(whole, { start: 0, end: 16 }, 0, patient)).toEqual({ start: 8, end: 12 });
-    expect(space.spare([{ start: 3, end: 4 }], { start: 0, end: 16 }, 0, patient)).toEqual({
-      start: 3,
-      end: 4,
-    });
-    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 0, patient)).toBeUndefined();
-    space.free(13, 0);
-    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 1, patient)).toBeUndefined();
-    const young = { evenIfYoung: true };
-    expect(space.spare([{ start: 13, end: 14 }], { start: 0, end: 16 }, 1, young)).toEqual({
-      start: 13,
-      end: 14,
-    });
+    const ranges = [
+      { start: 0, end: 6 },
+      { start: 8, end: 10 },
+    ];
+    space.hold(2, "c");
+    space.hold(7, "c");
+    space.free(4, 0);
+    space.doubt(8);
+    const runs = (evenIfYoung: boolean, evenIfDoubtful: boolean, now = 1) =>
+      space.freeIn(ranges, now, { evenIfYoung, evenIfDoubtful }).map(({ start, end }) => `${start}-${end}`);
+    expect(runs(false, false)).toEqual(["0-2", "3-4", "5-6", "9-10"]);
+    expect(runs(true, false)).toEqual(["0-2", "3-6", "9-10"]);
+    expect(runs(true, true)).toEqual(["0-2", "3-6", "8-10"]);
+    expect(runs(false, false, REUSE_REST_MS)).toEqual(["0-2", "3-6", "9-10"]);
   });
 
-  it("never spares what is held or resting, and never hands one offset to two", () => {
+  it("never tells what is held as free, and never hands one offset to two", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.constantFrom("take", "free", "spare"), fc.nat(15), fc.nat(100_000))),
+        fc.array(fc.tuple(fc.constantFrom("take", "free", "look"), fc.nat(15), fc.nat(100_000))),
         (steps) => {
           const space = new Space();
           const held = new Set<number>();
@@ -141,10 +139,9 @@ describe("Space", () => {
               expect(held.has(got)).toBe(false);
               held.add(got);
             } else if (what === "free" && held.delete(offset)) space.free(offset, now);
-            else if (what === "spare") {
-              const gift = space.spare(whole, subnet, now, patient);
-              for (const h of held)
-                if (gift !== undefined) expect(h < gift.start || h >= gift.end).toBe(true);
+            else if (what === "look") {
+              for (const run of space.freeIn(whole, now, { evenIfYoung: true, evenIfDoubtful: true }))
+                for (const h of held) expect(h < run.start || h >= run.end).toBe(true);
             }
           }
         },

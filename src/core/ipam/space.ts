@@ -84,11 +84,6 @@ export class Space {
     if (!this.#held.has(offset)) this.#doubtful.add(offset);
   }
 
-  /** Ranges changed. */
-  ownedChanged(): void {
-    this.#plans.clear();
-  }
-
   heldOffsets(): IterableIterator<number> {
     return this.#held.keys();
   }
@@ -121,32 +116,6 @@ export class Space {
     if (!options.evenIfYoung) for (const [offset, at] of this.#freed) if (isYoung(at, now)) note(offset);
     if (!options.evenIfDoubtful) for (const offset of this.#doubtful) note(offset);
     return without(ranges, Float64Array.from(taken).sort());
-  }
-
-  /**
-   * What to give to a peer that asks: the largest free aligned block inside `wanted`, of at most half of what is free
-   * there, or the last free one (else it would be lost to the others). Resting and doubtful offsets count only when the
-   * caller says that nothing else is to be had.
-   */
-  spare(
-    owned: readonly OffsetRange[],
-    wanted: OffsetRange,
-    now: number,
-    options: { readonly evenIfYoung: boolean },
-  ): OffsetRange | undefined {
-    const evenIfDoubtful = options.evenIfYoung;
-    const gaps = this.freeIn(clip(owned, wanted), now, { ...options, evenIfDoubtful });
-    const total = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
-    let best: OffsetRange | undefined;
-    for (let size = powerAtMost(Math.max(1, Math.floor(total / 2))); size >= 1; size /= 2) {
-      // From the top: allocation grows from the bottom, so what stays keeps together.
-      for (const gap of gaps) {
-        const start = Math.floor(gap.end / size) * size - size;
-        if (start >= gap.start) best = { start, end: start + size };
-      }
-      if (best !== undefined) return best;
-    }
-    return undefined;
   }
 
   #rested(shelves: readonly Shelf[], now: number): number | undefined {
@@ -242,5 +211,3 @@ function isIn(ranges: readonly OffsetRange[], offset: number): boolean {
   }
   return false;
 }
-
-const powerAtMost = (limit: number): number => (limit < 1 ? 0 : 2 ** Math.floor(Math.log2(limit)));
