@@ -568,8 +568,7 @@ export class Node {
 
   /** Hand a message to the neighbour nearest its addressee. False when there is no way. */
   #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
-    const hop = this.topology().nextHop.get(frame.to);
-    const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
+    const link = this.#neighbourhood.linkTowards(frame.to);
     if (link === undefined || this.#cluster.membership.foreign.has(link.peer.name)) return false;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
     return true;

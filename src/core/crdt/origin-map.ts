@@ -36,6 +36,22 @@ export const bucketOf = (origin: string): number => fingerprint(origin) % BUCKET
 interface Held {
   readonly entry: Entry;
   readonly mark: Fingerprint;
+  /** Length of the value's text. */
+  readonly chars: number;
+}
+
+/** Worked out once for an entry, though it is looked at before it is taken in. */
+const heldBefore = new WeakMap<Entry, Held>();
+
+function heldOf(entry: Entry): Held {
+  let held = heldBefore.get(entry);
+  if (held === undefined) {
+    const text = textOf(entry.value);
+    const mark = fingerprint(`${entry.origin}\0${entry.key}\0${entry.version}\0${text}`);
+    held = { entry, mark, chars: text.length };
+    heldBefore.set(entry, held);
+  }
+  return held;
 }
 
 interface OriginState {
@@ -209,9 +225,9 @@ export class OriginMap {
       state = { bucket, entries: new Map(), version: 0, fingerprint: EMPTY_FINGERPRINT };
       this.#origins.set(entry.origin, state);
     }
-    const mark = fingerprint(`${entry.origin}\0${entry.key}\0${entry.version}\0${textOf(entry.value)}`);
-    const change = xor(mark, state.entries.get(entry.key)?.mark ?? EMPTY_FINGERPRINT);
-    state.entries.set(entry.key, { entry, mark });
+    const held = heldOf(entry);
+    const change = xor(held.mark, state.entries.get(entry.key)?.mark ?? EMPTY_FINGERPRINT);
+    state.entries.set(entry.key, held);
     state.version = Math.max(state.version, entry.version);
     state.fingerprint = xor(state.fingerprint, change);
     this.#fingerprint = xor(this.#fingerprint, change);
@@ -227,13 +243,16 @@ export class OriginMap {
       Number.isSafeInteger(entry.version) &&
       entry.version > 0 &&
       entry.version < Number.MAX_SAFE_INTEGER / 2 && // room for re-issues above it
-      textOf(entry.value).length <= MAX_VALUE_CHARS &&
+      heldOf(entry).chars <= MAX_VALUE_CHARS &&
       (state === undefined
         ? this.#origins.size < MAX_ORIGINS
         : state.entries.has(entry.key) || state.entries.size < MAX_KEYS_PER_ORIGIN)
     );
   }
 }
+
+/** Length of the text of an entry's value. */
+export const charsOf = (entry: Entry): number => heldOf(entry).chars;
 
 /** JSON.parse keeps the order of keys, so a value relayed by others has the text its origin gave it. */
 const textOf = (value: Json): string => JSON.stringify(value);

@@ -235,28 +235,57 @@ export function encodeFrame(value: Frame): string {
   return JSON.stringify(value);
 }
 
-export const entryToWire = (e: Entry): [string, string, number, Json] => [
-  e.origin,
-  e.key,
-  e.version,
-  e.value,
-];
-export const entryFromWire = ([origin, key, version, value]: [string, string, number, Json]): Entry => ({
-  origin,
-  key,
-  version,
-  value,
-});
-export const rangeToWire = (r: OwnedRange): z.infer<typeof ownedRange> => [
-  r.start,
-  r.end,
-  r.version,
-  r.owner,
-  r.made,
-];
-export const rangeFromWire = ([start, end, version, owner, made]: z.infer<
-  typeof ownedRange
->): OwnedRange => ({ start, end, version, owner, made });
+type WireEntry = z.infer<typeof entry>;
+
+/** The wire form of each entry: it goes out as it came, over every link. */
+const wireEntries = new WeakMap<Entry, WireEntry>();
+const entriesOnWire = new WeakMap<object, Entry>();
+
+export function entryToWire(e: Entry): WireEntry {
+  let wire = wireEntries.get(e);
+  if (wire === undefined) {
+    wire = [e.origin, e.key, e.version, e.value];
+    wireEntries.set(e, wire);
+  }
+  return wire;
+}
+
+export function entryFromWire(wire: WireEntry): Entry {
+  let held = entriesOnWire.get(wire);
+  if (held === undefined) {
+    const [origin, key, version, value] = wire;
+    held = { origin, key, version, value };
+    entriesOnWire.set(wire, held);
+    wireEntries.set(held, wire);
+  }
+  return held;
+}
+
+/** The wire form of each range: a ring is written whole again and again, and is mostly as before. */
+const wireRanges = new WeakMap<OwnedRange, z.infer<typeof ownedRange>>();
+
+export function rangeToWire(r: OwnedRange): z.infer<typeof ownedRange> {
+  let wire = wireRanges.get(r);
+  if (wire === undefined) {
+    wire = [r.start, r.end, r.version, r.owner, r.made];
+    wireRanges.set(r, wire);
+  }
+  return wire;
+}
+
+/** One range for one text of it, however often that comes. */
+const rangesOnWire = new WeakMap<object, OwnedRange>();
+
+export function rangeFromWire(wire: z.infer<typeof ownedRange>): OwnedRange {
+  let range = rangesOnWire.get(wire);
+  if (range === undefined) {
+    const [start, end, version, owner, made] = wire;
+    range = { start, end, version, owner, made };
+    rangesOnWire.set(wire, range);
+    wireRanges.set(range, wire);
+  }
+  return range;
+}
 
 /** Ranges of several universes in one message. */
 export interface RangeOf extends OwnedRange {

@@ -5,7 +5,7 @@
 // then of origins: what is sent depends on what differs, not on how many peers there are. Owns link states; the data
 // belong to Node.
 import type { ConnId } from "../connection.ts";
-import { BUCKETS, type Entry, type OriginDigest, OriginMap } from "../crdt/origin-map.ts";
+import { BUCKETS, charsOf, type Entry, type OriginDigest, OriginMap } from "../crdt/origin-map.ts";
 import type { Effect, Instant } from "../effects.ts";
 import type { Fingerprint } from "../hash.ts";
 import { combine, type OwnedRange, type Ring } from "../ipam/ring.ts";
@@ -404,7 +404,7 @@ export class Gossip {
         const entry = map?.entry(origin, key);
         if (entry === undefined) continue;
         batch.push(entry);
-        chars += JSON.stringify(entry.value).length + 200;
+        chars += charsOf(entry) + 200;
       }
       if (keys.size === 0) link.dirty.delete(channel);
       if (batch.length === 0) continue;
@@ -507,7 +507,7 @@ export class Gossip {
     };
     for (const entry of entries) {
       batch.push(entry);
-      chars += JSON.stringify(entry.value).length + 200;
+      chars += charsOf(entry) + 200;
       if (batch.length >= MAX_ITEMS_PER_FRAME || chars > PUSH_CHARS) ship();
     }
     ship();

@@ -1,9 +1,8 @@
-// Who there is and who can be reached: the peers channel and our own links, seen together. Views are worked out when asked
-// for and kept until something they rest on changes; what follows from them by itself (who became unreachable, the tree of
-// gossip) is looked at a little after a change, once for all changes of that time.
+// Who there is and who can be reached: the peers channel and our own links, seen together. What others say of their links
+// is looked at a little later, once for all changes of that time; our own links, and a way that is not found, at once.
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
-import type { Mesh } from "./mesh.ts";
+import type { EstablishedLink, Mesh } from "./mesh.ts";
 import { PEER_KEY, type PeerRecord, parsePeerRecord } from "./peer-record.ts";
 import { explore, type Topology, treeNeighbours } from "./topology.ts";
 
@@ -18,6 +17,8 @@ export class Neighbourhood {
   readonly #mesh: Mesh;
   readonly #records = new Map<string, PeerRecord>();
   #topology: Topology | undefined;
+  /** Others have said something since it was worked out. */
+  #stale = false;
   #tree: ReadonlySet<string> | undefined;
   #lookDue: Instant | undefined;
   #looked: Instant = Number.NEGATIVE_INFINITY;
@@ -34,9 +35,22 @@ export class Neighbourhood {
     return this.#records;
   }
 
+  /** As of the last look, or of the last change of our own links. */
   topology(): Topology {
-    this.#topology ??= explore(this.#self, this.#neighbours(), this.#connections());
+    if (this.#topology === undefined) {
+      this.#topology = explore(this.#self, this.#neighbours(), this.#connections());
+      this.#stale = false;
+    }
     return this.#topology;
+  }
+
+  /** The link that leads to a peer, by the newest there is to know if need be; undefined when there is no way. */
+  linkTowards(name: string): EstablishedLink | undefined {
+    const hop = this.topology().nextHop.get(name);
+    const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
+    if (link !== undefined || !this.#stale) return link;
+    this.#topology = undefined;
+    return this.linkTowards(name);
   }
 
   /** Neighbours that changes are passed on to at once; undefined before the first look. */
@@ -65,11 +79,16 @@ export class Neighbourhood {
   /** These entries of the channel changed. */
   recordsChanged(entries: readonly Entry[], now: Instant): void {
     for (const { origin, key } of entries) this.#read(origin, key);
-    this.linksChanged(now);
+    this.#stale = true;
+    this.#look(now);
   }
 
   linksChanged(now: Instant): void {
     this.#topology = undefined;
+    this.#look(now);
+  }
+
+  #look(now: Instant): void {
     this.#lookDue ??= Math.max(now + SETTLE_MS, this.#looked + LOOK_PAUSE_MS * this.#records.size);
   }
 
@@ -82,6 +101,7 @@ export class Neighbourhood {
     if (this.#lookDue === undefined || now < this.#lookDue) return false;
     this.#lookDue = undefined;
     this.#looked = now;
+    if (this.#stale) this.#topology = undefined;
     const { reachable } = this.topology();
     for (const name of this.#unreachable.keys()) {
       if (reachable.has(name) || !this.#records.has(name)) this.#unreachable.delete(name);

@@ -68,7 +68,7 @@ export function treeNeighbours(
   return near;
 }
 
-/** Those a peer is connected to who say so as well, in name order. */
+/** Those a peer is connected to who say so as well, in the order in which it says so. */
 function vouched(links: Connections, peer: string): readonly string[] {
   const said = links.get(peer) ?? [];
   return said.filter((name) => links.get(name)?.includes(peer) === true);
