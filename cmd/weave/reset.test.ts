@@ -51,7 +51,7 @@ function weaverThatTells(report: object): string {
   return directory.path;
 }
 
-const left = { heir: "bob", addresses: 524288, voter: "replaced", pid: NOBODY };
+const left = { name: "alice", heir: "bob", addresses: 524288, voter: "replaced", pid: NOBODY };
 
 describe("with a daemon", () => {
   test("tells who has the addresses, when the daemon is gone", async () => {
@@ -84,7 +84,12 @@ everything of weave was removed from this host, but for the CNI plugin (weave se
   test("as JSON", async () => {
     await serve(200, { ...left, dataDir });
     const { stdout } = await weave(["reset", "--json"]);
-    expect(JSON.parse(stdout)).toEqual({ heir: "bob", addresses: 524288, voter: "replaced" });
+    expect(JSON.parse(stdout)).toEqual({
+      name: "alice",
+      heir: "bob",
+      addresses: 524288,
+      voter: "replaced",
+    });
   });
 
   test.each([

@@ -78,7 +78,7 @@ export function addReset(program: Command, context: Context): Command {
       const erased =
         left === undefined || mark !== undefined ? await eraseHere(directories, context.programs) : undefined;
       if (asJson) {
-        const { pid: _, dataDir: __, ...outcome } = left ?? { pid: 0, dataDir, abandoned: undefined };
+        const { pid: _, dataDir: __, ...outcome } = left ?? { pid: 0, dataDir };
         context.print(json({ ...outcome, ...(erased === undefined ? {} : { erased }) }));
         return;
       }
@@ -115,9 +115,13 @@ function checkErasable(dataDir: string, force: boolean, { socket }: Daemon): voi
   );
 }
 
-function handedOver({ heir, addresses, voter, abandoned }: Departure): string[] {
+function handedOver({ name, heir, addresses, voter, abandoned }: Departure): string[] {
   const lines: string[] = [];
-  if (abandoned !== undefined) lines.push(`nobody took the ranges of this host: ${plain(abandoned)}`);
+  if (abandoned !== undefined)
+    lines.push(
+      `nobody took the ranges of this host: ${plain(abandoned)}`,
+      `they stay with ${name} until on another host is run: weave rmpeer ${quote(name)}`,
+    );
   else if (heir === undefined) lines.push("there were no ranges to hand over, or no other host");
   else lines.push(`${count(addresses, "address")} handed over to ${plain(heir)}`);
   if (voter === "still-counted" && abandoned === undefined)

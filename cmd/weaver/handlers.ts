@@ -64,7 +64,7 @@ export function createHandlers(
       const left = await leave(daemon, force);
       markLeaving(dataDir, left.abandoned === undefined ? "told" : "untold");
       setImmediate(() => end("reset"));
-      return { ...left, pid: facts.pid, dataDir };
+      return { name: daemon.node.config.name, ...left, pid: facts.pid, dataDir };
     },
     async join(cluster, force) {
       const request = { kind: "join-cluster", cluster } as const;
@@ -85,7 +85,7 @@ function newestAside(dataDir: string): { readonly setAside?: AsideFile } {
 }
 
 /** With force a host goes also when nobody takes its ranges. */
-async function leave(daemon: Daemon, force: boolean): Promise<Omit<Departure, "pid" | "dataDir">> {
+async function leave(daemon: Daemon, force: boolean): Promise<Omit<Departure, "name" | "pid" | "dataDir">> {
   try {
     const { left } = accepted(await daemon.request({ kind: "leave" }));
     if (left === undefined) throw new Error("left without a word");

@@ -47,6 +47,8 @@ export const routes = {
     path: "/v1/reset",
     request: z.strictObject({ force: z.boolean() }),
     answer: z.object({
+      /** Of this peer: what the others know it by. */
+      name: z.string(),
       heir: z.string().optional(),
       addresses: z.number(),
       voter: z.enum(["none", "replaced", "still-counted"]),

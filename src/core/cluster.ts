@@ -2,7 +2,7 @@
 // configuration for pools, gossip, links and what is remembered of peers. Node hands in what arrives.
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
-import { type Effect, type Instant, persist, reply } from "./effects.ts";
+import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
@@ -10,8 +10,11 @@ import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
 import type { Configuration } from "./ipam/configuration.ts";
 import { configurationFromWire, configurationToWire } from "./ipam/configuration-wire.ts";
 import { Council, type Entered, type Era } from "./ipam/council.ts";
+import { Departure, type Stays } from "./ipam/departure.ts";
 import { Membership } from "./ipam/membership.ts";
 import type { Pool } from "./ipam/pool.ts";
+import { type FormerAddress, Reclaim } from "./ipam/reclaim.ts";
+import type { OwnedRange } from "./ipam/ring.ts";
 import { Takeover, type Taking } from "./ipam/takeover.ts";
 import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
@@ -38,23 +41,27 @@ export interface ClusterParts {
   publishSelf(now: Instant, out: Effect[]): void;
   /** These addresses may still be in use where nobody hears of it. */
   doubt(addresses: readonly string[], out: Effect[]): void;
+  /** Take back what others know of this host. */
+  withdraw(now: Instant, out: Effect[]): void;
+  /** In use here from before this host began anew. */
+  readonly formers: readonly FormerAddress[];
+  regained(former: FormerAddress, now: Instant, out: Effect[]): void;
   /** Peers were forgotten. */
   recordsChanged(): void;
 }
 
 /** An address of a container here that another host holds. */
-export interface Lost {
-  readonly address: string;
-  readonly holder: string;
-  readonly by: string;
-  readonly since: Instant;
-}
+export type FormerLost = FormerAddress & { readonly by: string };
 
 export class Cluster {
   readonly #parts: ClusterParts;
   readonly council: Council;
   readonly membership: Membership;
   readonly #takeover: Takeover;
+  readonly #departure: Departure;
+  readonly #reclaim: Reclaim;
+  /** The request to leave. */
+  #leaveId = 0;
   /** The configuration came from another peer since the start. */
   #joinedNow = false;
   /** Last configuration of a cluster this host moved over from. */
@@ -85,6 +92,12 @@ export class Cluster {
       stored,
     );
     this.membership = new Membership(config.name, pools, mesh, gossip, this.council);
+    const heard = (universe: number, ranges: readonly OwnedRange[], now: Instant, out: Effect[]): void => {
+      const { era } = this.council;
+      if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
+    };
+    const changed = (universe: number, fresh: readonly OwnedRange[], now: Instant, out: Effect[]): void =>
+      this.membership.ringChanged(universe, fresh, undefined, now, out);
     this.#takeover = new Takeover(
       {
         self: config.name,
@@ -95,15 +108,49 @@ export class Cluster {
           const { era } = this.council;
           if (era !== undefined) parts.send(to, { ...body, ...era, ranges: rangesToWire(ranges) }, out);
         },
-        heard: (universe, ranges, now, out) => {
-          const { era } = this.council;
-          if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
-        },
-        changed: (universe, fresh, now, out) =>
-          this.membership.ringChanged(universe, fresh, undefined, now, out),
+        heard,
+        changed,
       },
       random,
     );
+    this.#departure = new Departure(
+      {
+        self: config.name,
+        pools,
+        epoch: () => this.council.era?.epoch ?? 0,
+        members: () => this.council.others(),
+        reachable: () => neighbourhood.topology().reachable,
+        isVoter: () => this.council.isVoter(),
+        send: (to, body, out) => {
+          const { era } = this.council;
+          if (era === undefined) return;
+          const wire = body.k === "handover" ? { ...body, ranges: rangesToWire(body.ranges) } : body;
+          parts.send(to, { ...wire, ...era }, out);
+        },
+        heard,
+        changed,
+        doubt: (peer, out) => parts.doubt(this.#addressesOf(peer), out),
+        decide: (heir, done, now, out) => this.council.leave(heir, done, now, out),
+        withdraw: (now, out) => parts.withdraw(now, out),
+        isFlushed: () => gossip.isFlushed(),
+        left: (left, out) => out.push(reply(this.#leaveId, { ok: true, left })),
+        stays: (why, peers, out) => out.push(reply(this.#leaveId, this.#stays(why, peers))),
+      },
+      random,
+    );
+    this.#reclaim = new Reclaim(parts.formers, {
+      self: config.name,
+      pools,
+      reachable: () => neighbourhood.topology().reachable,
+      isStale: (range) => this.council.isStale(range),
+      ask: (owner, body, out) => {
+        const { era } = this.council;
+        if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
+      },
+      regained: (former, now, out) => parts.regained(former, now, out),
+      lost: ({ address, holder }, by, out) =>
+        out.push(event("lost", "warn", { address, holder, by: neighbourhood.label(by) })),
+    });
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
   }
@@ -118,8 +165,13 @@ export class Cluster {
     return this.#takeover.waiting(universe);
   }
 
-  lost(): readonly Lost[] {
-    return [];
+  lost(): readonly FormerLost[] {
+    return this.#reclaim.lost();
+  }
+
+  /** The container that had a former address is gone. */
+  formerGone(universe: number, offset: number): void {
+    this.#reclaim.forget(universe, offset);
   }
 
   /** An operator wants something decided. */
@@ -129,7 +181,12 @@ export class Cluster {
         this.council.remove(id, request.peers, request.force === true, now, out);
         break;
       case "leave":
-        out.push(reply(id, refusal("internal", "not built yet")));
+        if (this.#departure.isLeaving)
+          out.push(reply(id, refusal("cancelled", "this host is leaving already")));
+        else {
+          this.#leaveId = id;
+          this.#departure.leave(now, out);
+        }
         break;
       case "join-cluster": {
         const known = [...new Set([...this.membership.foreign.values()].map(({ cluster }) => cluster))];
@@ -144,6 +201,7 @@ export class Cluster {
   }
 
   start(now: Instant, out: Effect[]): void {
+    this.#forgetOthers(out); // a crash may have come between a decision and this
     this.introduceAs();
     this.council.start(now, out);
   }
@@ -158,10 +216,26 @@ export class Cluster {
     this.council.tick(now, out);
     if (this.council.ended) return;
     this.#takeover.tick(now, out);
+    this.#departure.tick(now, out);
+    if (!this.isLeaving) this.#reclaim.tick(now, out);
+  }
+
+  /** Nothing is to be given out here, nor asked for. */
+  get isLeaving(): boolean {
+    return this.#departure.isLeaving;
+  }
+
+  cancel(id: number): void {
+    this.council.cancel(id);
+    if (id === this.#leaveId) this.#departure.cancel();
   }
 
   nextDeadline(): Instant | undefined {
-    const all = [this.council.nextDeadline(), this.#takeover.nextDeadline()].filter((at) => at !== undefined);
+    const all = [
+      this.council.nextDeadline(),
+      this.#takeover.nextDeadline(),
+      this.#departure.nextDeadline(),
+    ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
 
@@ -260,6 +334,21 @@ export class Cluster {
     this.#parts.mesh.belongs = era === undefined || joined === undefined ? {} : { ...era, joined };
   }
 
+  #addressesOf(peer: string): readonly string[] {
+    const entries = this.#parts.channels.get(ENDPOINTS)?.entriesSince(peer, 0) ?? [];
+    return entries.flatMap(({ value }) => parseEndpoint(value)?.addresses ?? []);
+  }
+
+  #stays(why: Stays, peers: readonly string[]): Reply {
+    const names = peers.map((name) => this.#parts.neighbourhood.label(name)).join(", ");
+    const message = {
+      "nobody-reachable": `no peer is reachable that could take this host's addresses: ${names}`,
+      "nobody-answers": `no peer took this host's addresses in time: ${names}`,
+      "not-confirmed": `${names} was given this host's addresses, and has not said that it has them`,
+    }[why];
+    return refusal("no-heir", message, "try again; or, to go without handing them over: weave reset --force");
+  }
+
   *#owners(): Generator<string> {
     for (const pool of this.#parts.pools)
       for (const range of pool.ring?.ranges ?? []) if (!this.council.isStale(range)) yield range.owner;
@@ -286,7 +375,9 @@ export class Cluster {
         break;
       }
       case "answer":
+        if (!this.council.isOurs(body)) break;
         this.membership.answered(from, body, now, out);
+        this.#reclaim.answered(from, body.id, now, out);
         break;
       case "prepare":
       case "promise":
@@ -308,7 +399,15 @@ export class Cluster {
         else this.#takeover.fenced(from, { id: body.id, ranges }, now, out);
         break;
       }
-      default:
+      case "offer":
+      case "want":
+      case "took":
+      case "handover":
+        if (!this.council.isOurs(body)) this.#correct(from, body, out);
+        else if (body.k === "handover") {
+          const { k, id } = body;
+          this.#departure.heard(from, { k, id, ranges: rangesFromWire(body.ranges) }, now, out);
+        } else this.#departure.heard(from, body, now, out);
         break;
     }
   }

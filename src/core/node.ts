@@ -12,7 +12,7 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
-import { Cluster, eraOf, type Lost } from "./cluster.ts";
+import { Cluster, eraOf, type FormerLost } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { overlayMtu, plan } from "./datapath/plan.ts";
@@ -34,6 +34,7 @@ import {
 import { Gossip } from "./gossip/gossip.ts";
 import { configurationFromWire } from "./ipam/configuration-wire.ts";
 import type { Council } from "./ipam/council.ts";
+import type { Contested } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { Taking } from "./ipam/takeover.ts";
 import { introduction } from "./mesh/hello.ts";
@@ -78,6 +79,8 @@ export class Node {
   /** As it was told others. */
   #candidate: number | undefined;
   #synced = false;
+  /** This host has left: it says nothing of itself any more. */
+  #withdrawn = false;
 
   /** `decode`: for a simulated world, where one text reaches very many nodes. */
   constructor(config: NodeConfig, stored: StoredState, random: Random, decode = decodeFrame) {
@@ -102,25 +105,6 @@ export class Node {
     });
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
     this.#neighbourhood.restore();
-    this.#cluster = new Cluster(
-      {
-        config,
-        random,
-        mesh: this.#mesh,
-        gossip: this.#gossip,
-        pools: this.#pools,
-        channels: this.#channels,
-        neighbourhood: this.#neighbourhood,
-        send: (to, body, out) => this.#send(to, body, out),
-        publishSelf: (now, out) => this.#publishSelf(now, out),
-        doubt: (addresses, out) => this.#desk.doubt(addresses, out),
-        recordsChanged: () => {
-          this.#neighbourhood.restore();
-          this.#endpoints = undefined;
-        },
-      },
-      stored,
-    );
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
       endpoints: this.#channel(ENDPOINTS),
       bridgeMac: this.bridgeMac,
@@ -139,8 +123,32 @@ export class Node {
         { protocol: "tcp", hostPort: config.port, containerPort: config.port },
         { protocol: "udp", hostPort: config.vxlanPort, containerPort: config.vxlanPort },
       ],
+      formerGone: (universe, offset) => this.#cluster.formerGone(universe, offset),
+      isLeaving: () => this.#cluster.isLeaving,
       mayAllocate: () => !this.#cluster.joinedNow || this.#gossip.isSynced(),
     });
+    this.#cluster = new Cluster(
+      {
+        config,
+        random,
+        mesh: this.#mesh,
+        gossip: this.#gossip,
+        pools: this.#pools,
+        channels: this.#channels,
+        neighbourhood: this.#neighbourhood,
+        send: (to, body, out) => this.#send(to, body, out),
+        publishSelf: (now, out) => this.#publishSelf(now, out),
+        doubt: (addresses, out) => this.#desk.doubt(addresses, out),
+        formers: this.#desk.formers(),
+        regained: (former, now, out) => this.#desk.regained(former, now, out),
+        withdraw: (now, out) => this.#withdraw(now, out),
+        recordsChanged: () => {
+          this.#neighbourhood.restore();
+          this.#endpoints = undefined;
+        },
+      },
+      stored,
+    );
   }
 
   /** Identity of the cluster; undefined before it is founded or found. */
@@ -202,7 +210,7 @@ export class Node {
         break;
       case "cancel":
         this.#desk.cancel(input.id, out);
-        this.#cluster.council.cancel(input.id);
+        this.#cluster.cancel(input.id);
         break;
       case "deadline":
         break;
@@ -309,6 +317,7 @@ export class Node {
       council: this.#cluster.council,
       taking: (universe) => this.#cluster.taking(universe),
       lost: this.#cluster.lost(),
+      contested: (now) => this.#cluster.membership.contested(now),
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#hasClone(now),
       whyNoRing: () => this.#cluster.whyNoRing(),
@@ -539,6 +548,7 @@ export class Node {
 
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#neighbourhood.linksChanged(now);
+    if (this.#withdrawn) return;
     const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
     const { joined, candidate } = this.#cluster.council;
     this.#candidate = candidate;
@@ -559,6 +569,16 @@ export class Node {
       links,
     });
     this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
+  }
+
+  /** This host goes: what it said is said no more. */
+  #withdraw(now: Instant, out: Effect[]): void {
+    this.#withdrawn = true;
+    for (const channel of [ENDPOINTS, PEERS]) {
+      const map = this.#channel(channel);
+      const gone = map.ownLive().flatMap(({ key }) => map.remove(key) ?? []);
+      this.#spread(channel, gone, undefined, now, out);
+    }
   }
 
   /** A message to a peer anywhere in the mesh. False when there is no way. */
@@ -593,7 +613,9 @@ export interface NodeFacts {
   /** What of a universe waits for the heir. */
   readonly taking: (universe: number) => Taking | undefined;
   /** Addresses of containers here that others hold since this host began anew. */
-  readonly lost: readonly Lost[];
+  readonly lost: readonly FormerLost[];
+  /** Addresses held here that others have in use from before they began anew. */
+  readonly contested: (now: Instant) => readonly Contested[];
   readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
   readonly fullSince: (now: Instant) => Instant | undefined;
   readonly cloneSince: (now: Instant) => Instant | undefined;

@@ -100,9 +100,19 @@ function* ofCluster({ node, now, facts, label }: Scene): Generator<Problem> {
 }
 
 function* ofAddresses({ node, now, facts, label }: Scene): Generator<Problem> {
-  for (const { address, holder, by, since } of facts.lost) {
+  for (const { address, holder, by, since } of facts.contested(now)) {
+    const message = `${address} of ${holder} is in use on ${label(by)} as well, from before that host began anew; one of the two must start again`;
+    yield { code: "address-conflict", object: address, since, message, command: "weave status endpoints" };
+  }
+  for (const { address, holder, by } of facts.lost) {
     const message = `${address} of ${holder} is held by ${label(by)} since this host began anew; start that container again`;
-    yield { code: "address-lost", object: address, since, message, command: "weave status endpoints" };
+    yield {
+      code: "address-lost",
+      object: address,
+      since: facts.startedAt,
+      message,
+      command: "weave status endpoints",
+    };
   }
   for (const { address, peers } of node.endpoints().conflicts) {
     yield {

@@ -27,6 +27,7 @@ describe("a daemon that ends and is launched again", () => {
     }
     await lab.untilKnown([far, near, neighbour]);
     await lab.untilAllOk();
+    await lab.untilVotersSettled();
   });
 
   it.each([

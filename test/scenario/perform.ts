@@ -1,7 +1,8 @@
 // Plays a scenario: each step on the stage, each expectation looked up there. Ends at the first step that goes otherwise
 // than written, with file, line, what was seen, and how to repeat it.
 import { Universe } from "../../src/core/address/universe.ts";
-import type { Reply } from "../../src/core/requests.ts";
+import { WeaveError } from "../../src/core/errors.ts";
+import type { Reply, Request } from "../../src/core/requests.ts";
 import type { Act, Command, Fact, Result, Script, Step } from "./language.ts";
 import { Stage } from "./stage.ts";
 
@@ -59,7 +60,7 @@ async function act(stage: Stage, step: Act): Promise<string | undefined> {
     case "expect": {
       const until = stage.schedule.now() + step.withinMs;
       for (;;) {
-        const seen = await unmet(stage, step.fact);
+        const seen = unmetOrAway(stage, step.fact);
         if (seen === undefined || stage.schedule.now() >= until) return seen;
         await stage.run(LOOK_EVERY_MS);
       }
@@ -70,7 +71,6 @@ async function act(stage: Stage, step: Act): Promise<string | undefined> {
 /** One host's answer to a command. */
 interface Answer {
   readonly host: string;
-  readonly container?: string;
   readonly address?: string;
   readonly heir?: string;
   readonly code?: string;
@@ -86,8 +86,7 @@ async function command(
   const asked = stage.schedule.now();
   const answers = (await Promise.all(hosts.map((host) => answersOf(stage, host, typed)))).flat();
   const took = stage.schedule.now() - asked;
-  const seen: (string | undefined)[] = [];
-  for (const answer of answers) seen.push(await wrong(stage, answer, typed, result, took));
+  const seen = answers.map((answer) => wrong(answer, result, took));
   if (result?.kind === "one-heir") {
     const heirs = new Set(answers.map(({ heir }) => heir));
     if (heirs.size !== 1) seen.push(`heirs ${[...heirs].join(", ")}`);
@@ -97,34 +96,34 @@ async function command(
 }
 
 async function answersOf(stage: Stage, host: string, typed: Command): Promise<readonly Answer[]> {
+  const asked = async (request: Request) => [answerOf(stage, host, await stage.request(host, request))];
   switch (typed.verb) {
     case "launch":
-      await stage.launch(host, typed.peers, typed.options);
+      try {
+        await stage.launch(host, typed.peers, typed.options);
+      } catch (error) {
+        if (!(error instanceof WeaveError)) throw error;
+        return [{ host, code: error.code, message: error.message }];
+      }
       return [{ host }];
-    case "connect":
-      await stage.connect(host, typed.peers);
-      return [{ host }];
+    case "connect": {
+      const targets = typed.peers.map((peer) => stage.machine(peer).address);
+      return asked({ kind: "connect", targets, replace: false });
+    }
     case "expose":
-      return [
-        answerOf(stage, host, await stage.request(host, { kind: "expose", addresses: [], masquerade: true })),
-      ];
+      return asked({ kind: "expose", addresses: [], masquerade: true });
     case "reset": {
-      if (typed.join === undefined)
-        return [answerOf(stage, host, await stage.request(host, { kind: "leave" }))];
+      if (typed.join === undefined) return [answerOf(stage, host, await stage.reset(host))];
       const cluster = stage.node(typed.join).cluster ?? typed.join;
-      const force = typed.force ? { alone: true as const } : {};
-      return [answerOf(stage, host, await stage.request(host, { kind: "join-cluster", cluster, ...force }))];
+      return asked({ kind: "join-cluster", cluster, ...(typed.force ? { alone: true } : {}) });
     }
-    case "rmpeer": {
-      const force = typed.force ? { force: true as const } : {};
-      return [
-        answerOf(stage, host, await stage.request(host, { kind: "remove", peers: typed.peers, ...force })),
-      ];
-    }
+    case "rmpeer":
+      return asked({ kind: "remove", peers: typed.peers, ...(typed.force ? { force: true } : {}) });
     case "add": {
       const answers: Answer[] = [];
+      const wish = typed.address === undefined ? [] : [typed.address];
       for (const container of typed.containers)
-        answers.push({ host, container, ...(await stage.add(host, container, wishOf(typed.address))) });
+        answers.push(answerOf(stage, host, await stage.add(host, container, wish)));
       return answers;
     }
     case "del":
@@ -133,41 +132,24 @@ async function answersOf(stage: Stage, host: string, typed: Command): Promise<re
   }
 }
 
-const wishOf = (address: string | undefined) => (address === undefined ? {} : { addresses: [address] });
-
 function answerOf(stage: Stage, host: string, reply: Reply): Answer {
   if (!reply.ok) return { host, code: reply.code, message: reply.message };
-  const address = reply.addresses?.[0]?.split("/")[0];
+  const address = (reply.attachment?.addresses ?? reply.addresses)?.[0]?.split("/")[0];
   const heir = reply.decision?.heir ?? reply.left?.heir;
   return {
     host,
     ...(address === undefined ? {} : { address }),
-    ...(heir === undefined
-      ? {}
-      : { heir: stage.running.find((name) => stage.peerName(name) === heir) ?? heir }),
+    ...(heir === undefined ? {} : { heir: stage.hostOf(heir) }),
   };
 }
 
 /** What is wrong with an answer, or undefined. */
-async function wrong(
-  stage: Stage,
-  answer: Answer,
-  typed: Command,
-  result: Result | undefined,
-  took: number,
-): Promise<string | undefined> {
-  const { host, code, address } = answer;
-  const said = `${host}: ${code === undefined ? (address ?? "done") : `refused ${code}`}`;
-  const wish = wishOf(typed.verb === "add" ? typed.address : undefined);
-  const why = async (): Promise<string> =>
-    answer.message ?? (await stage.whyRefused(host, answer.container ?? "", wish));
-  if (result?.kind === "refused") {
-    if (code !== result.code) return said;
-    if (result.text === undefined) return undefined;
-    const message = await why();
-    return message.includes(result.text) ? undefined : `${said}: ${message}`;
-  }
-  if (code !== undefined) return `${said}: ${await why()}`;
+function wrong(answer: Answer, result: Result | undefined, took: number): string | undefined {
+  const { host, code, address, message = "" } = answer;
+  const said = `${host}: ${code === undefined ? (address ?? "done") : `refused ${code}: ${message}`}`;
+  if (result?.kind === "refused")
+    return code === result.code && message.includes(result.text ?? "") ? undefined : said;
+  if (code !== undefined) return said;
   const atOnce = result?.kind === "at-once" || (result?.kind === "address" && result.atOnce);
   // Anything asked of another host takes a round trip.
   if (atOnce && took > 0) return `${said}, after ${took} ms`;
@@ -188,8 +170,17 @@ async function wrong(
   }
 }
 
+/** A host that is away for a moment, as while it begins anew, may be looked at again. */
+function unmetOrAway(stage: Stage, fact: Fact): string | undefined {
+  try {
+    return unmet(stage, fact);
+  } catch (error) {
+    return error instanceof Error ? error.message : `${error}`;
+  }
+}
+
 /** What is so instead of the fact; undefined when it is so. */
-async function unmet(stage: Stage, fact: Fact): Promise<string | undefined> {
+function unmet(stage: Stage, fact: Fact): string | undefined {
   switch (fact.kind) {
     case "one-ring": {
       const rings = new Map(stage.running.map((name) => [stage.ring(name), name]));
@@ -206,7 +197,7 @@ async function unmet(stage: Stage, fact: Fact): Promise<string | undefined> {
     }
     case "entries": {
       const name = stage.running[0] ?? "";
-      const ranges = stage.node(name).facts().pools[0]?.ring?.ranges ?? [];
+      const ranges = stage.ranges(name) ?? [];
       const owners = new Set(ranges.map(({ owner }) => owner)).size;
       return ranges.length <= fact.most * owners ? undefined : `${ranges.length} entries of ${owners} owners`;
     }
@@ -247,14 +238,14 @@ function unmetOn(stage: Stage, name: string, fact: FactOfHost): string | undefin
       return problems.map(({ code, message }) => `${code}: ${message}`).join("\n") || "shows no problem";
     }
     case "knows": {
-      const address = stage.containers(fact.of).get(fact.container);
+      const address = stage.machine(fact.of).containers.get(fact.container);
       const known = address === undefined ? undefined : stage.node(name).endpoints().byAddress.get(address);
       const right = known?.peer === stage.peerName(fact.of);
       if (right === fact.wanted) return undefined;
       return `${address ?? "no such container"} is ${known === undefined ? "unknown" : `of ${known.peer}`}`;
     }
     case "holds": {
-      const address = stage.containers(name).get(fact.container);
+      const address = stage.machine(name).containers.get(fact.container);
       const right = address !== undefined && (fact.address === undefined || fact.address === address);
       return right === fact.wanted ? undefined : (address ?? "no such container");
     }
@@ -263,9 +254,21 @@ function unmetOn(stage: Stage, name: string, fact: FactOfHost): string | undefin
       const right = exposed.some(({ cidr }) => cidr.split("/")[0] === fact.address);
       return right ? undefined : `exposed at ${exposed.map(({ cidr }) => cidr).join(", ") || "nothing"}`;
     }
-    case "epoch":
-    case "voters":
-    case "aside":
-      return `${fact.kind} is not played yet`;
+    case "epoch": {
+      const epoch = stage.node(name).facts().council.configuration?.epoch;
+      return epoch === fact.epoch ? undefined : `epoch ${epoch}`;
+    }
+    case "voters": {
+      const voters = stage.node(name).facts().council.configuration?.voters ?? [];
+      const names = voters
+        .map((voter) => stage.hostOf(voter.name))
+        .sort()
+        .join();
+      return names === [...fact.voters].sort().join() ? undefined : `voters ${names}`;
+    }
+    case "aside": {
+      const { asides } = stage.machine(name);
+      return asides.at(-1) === fact.reason ? undefined : `set aside ${asides.join(", then ") || "nothing"}`;
+    }
   }
 }

@@ -1,56 +1,41 @@
-// The hosts of a scenario: the simulator's hosts (real core, real effect runner) by the names the scenario gives them,
-// with what an operator or a runtime does to them. The simulator's witness looks on: an address held twice or an offset
-// owned twice ends the scenario. Knows nothing of the language; perform.ts translates.
-import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
+// The machines of a scenario by the names it gives them, the network between them, and the time. Ends the scenario when an
+// address is held twice or an offset has two owners, among the members of the newest epoch of one cluster.
+// Knows nothing of the language; perform.ts translates.
 import {
   createMemoryNetwork,
   type MemoryEndpoint,
   type MemoryNetwork,
 } from "../../src/adapters/transport-memory.ts";
 import { decodeFrame } from "../../src/core/gossip/frames.ts";
+import { type Configuration, isMember } from "../../src/core/ipam/configuration.ts";
+import type { OwnedRange } from "../../src/core/ipam/ring.ts";
 import type { Node } from "../../src/core/node.ts";
 import { type Problem, problemsOf } from "../../src/core/problems.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import type { Reply, Request } from "../../src/core/requests.ts";
-import type { AddressWish } from "../../src/ports/attachments.ts";
-import { HostClock, NO_LINE_FAULTS } from "../sim/faults.ts";
-import { FrameReader } from "../sim/frames.ts";
-import { Host, type Surroundings } from "../sim/host.ts";
-import { Measures } from "../sim/measures.ts";
-import { piecesOf, ringText } from "../sim/ring-text.ts";
+
 import { Schedule } from "../sim/schedule.ts";
-import { Witness } from "../sim/witness.ts";
 import type { LaunchOptions } from "./language.ts";
+import { Machine } from "./machine.ts";
 
 /** Everything is answered before the CNI forwarder gives up (docs/wire.md, ASK_PATIENCE_MS), or is a defect. */
 const ANSWER_WITHIN_MS = 10_000;
-/** How finely time passes while something is waited for. */
+/** How finely time passes while something is waited for; after each slice it is looked for what must not be. */
 const SLICE_MS = 10;
 /** Turns of the microtask queue in which what needs no time is answered. */
-const TURNS = 50;
+const TURNS = 100;
 const LATENCY_MS = { min: 1, max: 20 };
 /** Events kept for the report of a failure. */
-const REMEMBERED = 20;
-
-/** A machine: what stays when its daemon or its disk goes. */
-interface Machine {
-  readonly address: string;
-  host: Host | undefined;
-  /** Disks it has had. */
-  disks: number;
-  /** What containers it lost while the daemon was away: the CNI forwarder notes it in the journal. */
-  readonly journal: string[];
-}
+const REMEMBERED = 25;
+const BEGINNING_MS = 1_000_000;
 
 export class Stage {
   readonly schedule = new Schedule();
   readonly #network: MemoryNetwork;
-  readonly #surroundings: Surroundings;
   readonly #range: string;
   readonly #machines: ReadonlyMap<string, Machine>;
   readonly #lose: { readonly message: string; readonly from: string }[] = [];
   readonly #log: string[] = [];
-  /** What the witness saw; kept until time passes, since it may be seen where the core would swallow it. */
   #broken: unknown;
 
   constructor(options: { readonly seed: number; readonly range: string; readonly hosts: readonly string[] }) {
@@ -60,15 +45,19 @@ export class Stage {
       random: seededRandom(options.seed + 1),
       link: { latencyMs: LATENCY_MS, lossProbability: 0 },
     });
-    this.#network = { ...bound(network), endpoint: (address) => this.#lossy(network.endpoint(address)) };
-    this.#surroundings = this.#around(options.seed);
-    const machine = (i: number): Machine => ({
-      address: `10.0.0.${i + 1}`,
-      host: undefined,
-      disks: 1,
-      journal: [],
-    });
-    this.#machines = new Map(options.hosts.map((name, i) => [name, machine(i)]));
+    this.#network = network;
+    const world = {
+      network: { ...bound(network), endpoint: (address: string) => this.#lossy(network.endpoint(address)) },
+      schedule: this.schedule,
+      random: seededRandom(options.seed),
+      note: (text: string) => this.#note(text),
+      broken: (error: unknown) => {
+        this.#broken ??= error;
+      },
+    };
+    this.#machines = new Map(
+      options.hosts.map((name, i) => [name, new Machine(name, `10.0.0.${i + 1}`, world)]),
+    );
   }
 
   /** What happened last, for people. */
@@ -78,97 +67,60 @@ export class Stage {
 
   /** Names of the machines whose daemon runs. */
   get running(): readonly string[] {
-    return [...this.#machines].flatMap(([name, { host }]) => (host?.runner === undefined ? [] : [name]));
+    return [...this.#machines].flatMap(([name, { isRunning }]) => (isRunning ? [name] : []));
   }
 
-  // --- daemons ---
+  // --- what is done ---
 
   /** `weave launch`: anew with these peers, or on with what the disk says. */
-  async launch(name: string, peers: readonly string[], options: LaunchOptions): Promise<void> {
-    const machine = this.#machine(name);
-    if (machine.host?.runner !== undefined) throw new Error(`${name} runs already`);
-    const targets = peers.map((peer) => this.#machine(peer).address);
-    const { host } = machine;
-    if (host === undefined) {
-      machine.host = this.#newHost(name, machine, targets, options);
-    } else if (options.range !== undefined || options.init !== undefined) {
-      throw new Error("a launch with other options is not played yet");
-    }
-    await this.#hostOf(name).start();
-    if (host !== undefined && targets.length > 0) await host.connect(...targets);
-    for (const container of machine.journal.splice(0))
-      await this.answer(this.#hostOf(name).remove(container));
+  async launch(
+    name: string,
+    peers: readonly string[],
+    { init, range, name: called }: LaunchOptions,
+  ): Promise<void> {
+    const machine = this.machine(name);
+    const ipallocRange = range ?? (machine.peerName === undefined ? this.#range : undefined);
+    const given = {
+      ...(init && { ipallocInit: init }),
+      ...(ipallocRange && { ipallocRange }),
+      ...(called && { name: called }),
+    };
+    const targets = peers.map((peer) => this.machine(peer).address);
+    await this.answer(machine.launch(targets, given));
   }
 
   kill(name: string): void {
-    const host = this.#hostOf(name);
-    if (host.runner === undefined) throw new Error(`${name} does not run`);
-    host.kill();
+    this.machine(name).kill();
   }
 
-  /** The machine burns, with its containers; another disk is in it when it is launched again. */
   loseDisk(name: string): void {
-    const machine = this.#machine(name);
-    this.#hostOf(name).powerLoss();
-    this.#surroundings.witness.diskLost(this.peerName(name));
-    machine.host = undefined;
-    machine.disks++;
+    this.machine(name).burn();
     this.#note(`${name} lost its disk`);
   }
 
-  async connect(name: string, peers: readonly string[]): Promise<void> {
-    await this.answer(this.#hostOf(name).connect(...peers.map((peer) => this.#machine(peer).address)));
+  async add(name: string, container: string, addresses: readonly string[]): Promise<Reply> {
+    return this.answer(this.machine(name).add(container, addresses.length === 0 ? {} : { addresses }));
   }
 
-  // --- containers ---
-
-  /** ADD. The address, or why not. */
-  async add(
-    name: string,
-    container: string,
-    wish: AddressWish,
-  ): Promise<{ address: string } | { code: string }> {
-    const host = this.#hostOf(name);
-    const code = await this.answer(host.add(container, wish));
-    if (code !== undefined) return { code };
-    return { address: withoutPrefix(host.containers.get(container) ?? "") };
-  }
-
-  /** What the message of such an ADD says, which `add` does not tell: it is asked again. */
-  async whyRefused(name: string, container: string, wish: AddressWish): Promise<string> {
-    const key = { network: "weave", containerId: container, ifname: "eth0" };
-    const moment = { bootId: name, bootMs: this.schedule.now() };
-    const reply = await this.request(name, { kind: "allocate", key, moment, terms: {}, ...wish });
-    return reply.ok ? "asked again, it was granted" : reply.message;
-  }
-
-  /** DEL; with the daemon away as the CNI forwarder does it. */
   async del(name: string, container: string): Promise<void> {
-    const machine = this.#machine(name);
-    const host = this.#hostOf(name);
-    if (host.runner !== undefined) {
-      await this.answer(host.remove(container));
-      return;
-    }
-    const [address, cluster] = [host.containers.get(container), host.clusters.get(container)];
-    host.containers.delete(container);
-    machine.journal.push(container);
-    if (address === undefined || cluster === undefined)
-      throw new Error(`there is no ${container} on ${name}`);
-    this.#surroundings.witness.released(cluster, address, { host: host.name, container });
+    await this.answer(this.machine(name).del(container));
   }
 
-  /** Any other request to the daemon of that host. */
+  /** `weave reset`: when the daemon has handed everything over, all that weave brought to the host goes. */
+  async reset(name: string): Promise<Reply> {
+    const reply = await this.request(name, { kind: "leave" });
+    if (reply.ok) this.loseDisk(name);
+    return reply;
+  }
+
   async request(name: string, request: Request): Promise<Reply> {
-    const { runner } = this.#hostOf(name);
-    if (runner === undefined) throw new Error(`${name} does not run`);
-    return this.answer(runner.request(request));
+    const machine = this.machine(name);
+    if (!machine.isRunning) throw new Error(`${name} does not run`);
+    return this.answer(machine.request(request));
   }
-
-  // --- the world ---
 
   partition(groups: readonly (readonly string[])[]): void {
-    this.#network.partition(groups.map((group) => group.map((name) => this.#machine(name).address)));
+    this.#network.partition(groups.map((group) => group.map((name) => this.machine(name).address)));
     this.#note(`partition ${groups.map((group) => group.join(" ")).join(" | ")}`);
   }
 
@@ -185,9 +137,15 @@ export class Stage {
   /** Let time pass. */
   async run(forMs: number): Promise<void> {
     const until = this.schedule.now() + forMs;
-    while (this.schedule.step(until)) {
-      await Promise.resolve(); // answers of requests arrive between events
+    while (this.schedule.now() < until) {
+      let moved = false;
+      const slice = Math.min(until, this.schedule.now() + SLICE_MS);
+      while (this.schedule.step(slice)) {
+        moved = true;
+        await Promise.resolve(); // answers of requests arrive between events
+      }
       if (this.#broken !== undefined) throw this.#broken;
+      if (moved) this.#check();
     }
   }
 
@@ -204,31 +162,41 @@ export class Stage {
     return finished;
   }
 
-  // --- looking ---
+  // --- what is seen ---
+
+  machine(name: string): Machine {
+    const machine = this.#machines.get(name);
+    if (machine === undefined) throw new Error(`there is no host ${name}`);
+    return machine;
+  }
 
   /** The running node. */
   node(name: string): Node {
-    const { node } = this.#hostOf(name);
+    const { node } = this.machine(name);
     if (node === undefined) throw new Error(`${name} does not run`);
     return node;
   }
 
   /** What its peers call it. */
   peerName(name: string): string {
-    return this.#hostOf(name).options.name;
+    return this.machine(name).peerName ?? name;
+  }
+
+  /** The address of a target or the name of a peer, as the scenario calls it. */
+  hostOf(peer: string): string {
+    return [...this.#machines.keys()].find((name) => this.machine(name).peerName === peer) ?? peer;
   }
 
   problems(name: string): readonly Problem[] {
     return problemsOf(this.node(name), this.schedule.now());
   }
 
-  /** Container -> its address, whether or not the daemon runs. */
-  containers(name: string): ReadonlyMap<string, string> {
-    return new Map([...this.#hostOf(name).containers].map(([id, cidr]) => [id, withoutPrefix(cidr)]));
+  ranges(name: string): readonly OwnedRange[] | undefined {
+    return this.node(name).facts().pools[0]?.ring?.ranges;
   }
 
   ring(name: string): string {
-    return ringText(this.node(name).facts().pools[0]?.ring?.ranges);
+    return ringText(this.ranges(name));
   }
 
   /** Why the running hosts do not agree with each other, with their disks and with what runs; undefined when they do. */
@@ -236,17 +204,20 @@ export class Stage {
     const [first, ...others] = this.running;
     if (first === undefined) return "nobody runs";
     const ring = this.ring(first);
-    for (const name of others) {
-      if (this.ring(name) !== ring) return `ring of ${first}: ${ring}\nring of ${name}: ${this.ring(name)}`;
-    }
-    const pool = this.node(first).facts().pools[0];
-    const ranges = pool?.ring?.ranges ?? [];
+    const other = others.find((name) => this.ring(name) !== ring);
+    if (other !== undefined) return `ring of ${first}: ${ring}\nring of ${other}: ${this.ring(other)}`;
+    const names = new Set([...this.#machines.values()].map(({ peerName }) => peerName));
+    const ranges = this.ranges(first) ?? [];
+    const stranger = ranges.find(({ owner }) => !names.has(owner));
+    if (stranger !== undefined) return `${ringText([stranger])} belongs to nobody there is`;
     const owned = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-    if (owned !== pool?.universe.size) return `${owned} of ${pool?.universe.size} addresses have an owner`;
+    const size = this.node(first).config.universes[0]?.size;
+    if (owned !== size) return `${owned} of ${size} addresses have an owner`;
     const truth = this.#published();
     for (const name of this.running) {
-      const stored = piecesOf(this.#hostOf(name).disk.record("ring/0"))?.pieces;
-      if (ringText(stored) !== ring) return `the disk of ${name} has another ring`;
+      const stored = this.machine(name).record("ring/0");
+      if (!isDeepText(stored, ranges))
+        return `the disk of ${name} has another ring: ${JSON.stringify(stored)}`;
       const seen = [...this.node(name).endpoints().byAddress]
         .filter(([, { label }]) => label !== "expose")
         .map(([address, { peer }]) => `${address} of ${peer}`)
@@ -258,56 +229,60 @@ export class Stage {
   }
 
   #published(): string {
-    return [...this.#machines.values()]
-      .flatMap(({ host }) =>
-        host === undefined
-          ? []
-          : [...host.containers.values()].map((cidr) => `${withoutPrefix(cidr)} of ${host.options.name}`),
-      )
-      .sort()
-      .join(", ");
-  }
-
-  #around(seed: number): Surroundings {
-    const { schedule } = this;
-    return {
-      network: this.#network,
-      schedule,
-      random: seededRandom(seed),
-      witness: new Witness((what) => {
-        throw new Error(what);
-      }),
-      measures: new Measures(),
-      reader: new FrameReader(),
-      lineFaults: NO_LINE_FAULTS,
-      clock: () => new HostClock(schedule, { rate: 1, offset: 0 }),
-      bugOf: () => undefined,
-      running: () => this.running,
-      note: (text) => this.#note(text),
-      broken: (error) => {
-        this.#broken ??= error;
-      },
-      onFrame: () => {},
-    };
-  }
-
-  #newHost(name: string, machine: Machine, targets: readonly string[], options: LaunchOptions): Host {
-    const { init, range } = options;
-    const seed = init?.startsWith("seed=") ? init.slice("seed=".length).split(",") : undefined;
-    if (init !== undefined && seed === undefined) throw new Error(`--ipalloc-init ${init} is not played yet`);
-    // A random name, in the product; the nickname is the host's.
-    const chosen = options.name ?? (machine.disks === 1 ? name : `${name}.${machine.disks}`);
-    return new Host(
-      {
-        name: chosen,
-        address: machine.address,
-        universe: range ?? this.#range,
-        targets,
-        ...(seed === undefined ? {} : { seed }),
-      },
-      createMemoryDisk(),
-      this.#surroundings,
+    const machines = [...this.#machines.values()].filter((machine) => this.#belongs(machine));
+    const all = machines.flatMap(({ holders, peerName }) =>
+      [...holders.values()].map((address) => `${address} of ${peerName}`),
     );
+    return all.sort().join(", ");
+  }
+
+  /** Whether a machine is a member of the newest epoch of its cluster, running or not. */
+  #belongs({ peerName, membership }: Machine): boolean {
+    if (peerName === undefined || membership === undefined) return false;
+    const newest = this.#newest().get(membership.configuration.cluster);
+    return newest === undefined || isMember(newest, peerName, membership.joined);
+  }
+
+  #newest(): ReadonlyMap<string, Configuration> {
+    const newest = new Map<string, Configuration>();
+    for (const { membership } of this.#machines.values()) {
+      const c = membership?.configuration;
+      if (c !== undefined && c.epoch > (newest.get(c.cluster)?.epoch ?? 0)) newest.set(c.cluster, c);
+    }
+    // A cluster continued by force: who stayed behind is a member of nothing any more.
+    for (const c of newest.values())
+      for (const { cluster, epoch } of c.lineage ?? [])
+        if ((newest.get(cluster)?.epoch ?? Number.POSITIVE_INFINITY) <= epoch) newest.set(cluster, c);
+    return newest;
+  }
+
+  /** No address twice, no offset with two owners. */
+  #check(): void {
+    const holders = new Map<string, string>();
+    const owned: { cluster: string; start: number; end: number; name: string }[] = [];
+    const newest = this.#newest();
+    for (const [name, machine] of this.#machines) {
+      const { peerName, membership } = machine;
+      if (peerName === undefined || membership === undefined) continue;
+      const c = newest.get(membership.configuration.cluster);
+      if (c === undefined || !isMember(c, peerName, membership.joined)) continue;
+      const { cluster } = c;
+      for (const [container, address] of machine.holders) {
+        const place = `${address} in cluster ${cluster}`;
+        const other = holders.get(place);
+        if (other !== undefined)
+          throw new Error(`${place} is held by ${other} and by ${container} on ${name}`);
+        holders.set(place, `${container} on ${name}`);
+      }
+      for (const { start, end } of machine.node?.facts().pools[0]?.owned ?? [])
+        owned.push({ cluster, start, end, name });
+    }
+    owned.sort((a, b) => (a.cluster === b.cluster ? a.start - b.start : a.cluster < b.cluster ? -1 : 1));
+    for (const [i, range] of owned.entries()) {
+      const next = owned[i + 1];
+      if (next?.cluster === range.cluster && next.start < range.end)
+        throw new Error(`${range.name} and ${next.name} both own offset ${next.start}`);
+    }
   }
 
   /** What is to be lost is taken off before it leaves. */
@@ -330,33 +305,32 @@ export class Stage {
     const frame = decodeFrame(text);
     if (frame === "unknown" || "refused" in frame || frame.t !== "to") return false;
     const { body, from } = frame;
-    const k = typeof body === "object" && body !== null && "k" in body ? body.k : undefined;
-    const index = this.#lose.findIndex((lost) => lost.message === k && lost.from === from);
+    const index = this.#lose.findIndex((lost) => lost.message === body.k && lost.from === from);
     if (index < 0) return false;
     this.#lose.splice(index, 1);
-    this.#note(`${k} of ${from} is lost`);
+    this.#note(`${body.k} of ${from} is lost`);
     return true;
   }
 
-  #machine(name: string): Machine {
-    const machine = this.#machines.get(name);
-    if (machine === undefined) throw new Error(`there is no host ${name}`);
-    return machine;
-  }
-
-  #hostOf(name: string): Host {
-    const { host } = this.#machine(name);
-    if (host === undefined) throw new Error(`${name} was not launched`);
-    return host;
-  }
-
   #note(text: string): void {
-    this.#log.push(`${((this.schedule.now() - 1_000_000) / 1000).toFixed(3)} s  ${text}`);
+    this.#log.push(`${((this.schedule.now() - BEGINNING_MS) / 1000).toFixed(3)} s  ${text}`);
     if (this.#log.length > REMEMBERED) this.#log.shift();
   }
 }
 
-const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;
+const ringText = (ranges: readonly OwnedRange[] | undefined): string =>
+  ranges
+    ?.map((r) => `${r.start}-${r.end}:${r.owner}@${r.made === 1 ? "" : `${r.made}.`}${r.version}`)
+    .join(" ") ?? "none";
+
+/** Whether a ring's record says the same as these ranges. */
+function isDeepText(record: unknown, ranges: readonly OwnedRange[]): boolean {
+  const stored =
+    typeof record === "object" && record !== null && "ranges" in record ? record.ranges : undefined;
+  return (
+    JSON.stringify(stored) === JSON.stringify(ranges.map((r) => [r.start, r.end, r.version, r.owner, r.made]))
+  );
+}
 
 /** The methods of a network, to be spread. */
 const bound = (network: MemoryNetwork): MemoryNetwork => ({

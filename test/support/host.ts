@@ -50,8 +50,12 @@ export class Host {
 
   /** `weave WORDS`; does not reject when the command fails. */
   weave(...words: string[]): Promise<Outcome> {
+    return this.#run([join(PROGRAMS, "weave"), ...words]);
+  }
+
+  #run(words: readonly string[]): Promise<Outcome> {
     const env = { PATH, WEAVE_RUN_DIR: this.runDir, WEAVE_DATA_DIR: this.dataDir };
-    const argv = [`--net=${this.namespace.path}`, join(PROGRAMS, "weave"), ...words];
+    const argv = [`--net=${this.namespace.path}`, ...words];
     return new Promise((resolve) => {
       execFile("nsenter", argv, { cwd: "/", env, timeout: 90_000 }, (error, stdout, stderr) => {
         const exit = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
@@ -76,6 +80,14 @@ export class Host {
   /** `weave launch`, with options and peers as given. */
   async launch(...words: string[]): Promise<void> {
     await this.weaveOk("launch", "--nickname", this.nickname, ...words);
+  }
+
+  /** `weave launch` in another boot: with what this file says in the place of the kernel's boot id. */
+  async launchUnder(bootId: string, ...words: string[]): Promise<void> {
+    const script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';
+    const launch = [join(PROGRAMS, "weave"), "launch", "--nickname", this.nickname, ...words];
+    const { exit, stderr } = await this.#run(["unshare", "-m", "sh", "-c", script, bootId, ...launch]);
+    if (exit !== 0) throw new Error(`launch of ${this.nickname} in another boot: exit ${exit}\n${stderr}`);
   }
 
   async stop(): Promise<void> {

@@ -86,6 +86,22 @@ export class Lab {
     );
   }
 
+  /** As many voters as there may be (docs/ipam.md), all reachable: what one host may then lack, it lacks for a reason. */
+  async untilVotersSettled(members = this.hosts.length): Promise<void> {
+    const wanted = members >= 5 ? 5 : Math.min(members, 3);
+    const settled = ({ configuration }: Status): boolean =>
+      configuration?.voters.length === wanted && configuration.voters.every(({ reachable }) => reachable);
+    const running = await Promise.all(
+      this.hosts.map((host) =>
+        host.status().then(
+          () => [host],
+          () => [],
+        ),
+      ),
+    );
+    await Promise.all(running.flat().map((host) => host.until(`${wanted} voters`, settled)));
+  }
+
   /** Every daemon knows where each of these containers is. */
   async untilKnown(containers: readonly Container[], timeoutMs?: number): Promise<void> {
     const expected = containers.map(({ address, host }) => `${address} on ${host.nickname}`);

@@ -38,9 +38,27 @@ export class Underlay {
     await this.#setState(member, "forwarding");
   }
 
-  async #setState(member: TestNamespace, state: "disabled" | "forwarding"): Promise<void> {
+  /** Nothing passes between these members and the others; inside both parts all does. */
+  async part(members: readonly TestNamespace[]): Promise<void> {
+    const ports = `{ ${members.map((member) => this.#portOf(member)).join(", ")} }`;
+    await this.namespace.run("nft add table bridge part");
+    await this.namespace.run("nft add chain bridge part forward { type filter hook forward priority 0 ; }");
+    await this.namespace.run(`nft add rule bridge part forward iifname ${ports} oifname != ${ports} drop`);
+    await this.namespace.run(`nft add rule bridge part forward iifname != ${ports} oifname ${ports} drop`);
+  }
+
+  async unite(): Promise<void> {
+    await this.namespace.run("nft delete table bridge part");
+  }
+
+  #portOf(member: TestNamespace): string {
     const port = this.#ports.get(member.name);
     if (port === undefined) throw new Error(`${member.name} is not on the underlay`);
+    return port;
+  }
+
+  async #setState(member: TestNamespace, state: "disabled" | "forwarding"): Promise<void> {
+    const port = this.#portOf(member);
     // BR_STATE_DISABLED and BR_STATE_FORWARDING of linux/if_bridge.h.
     await this.namespace.run(`bridge link set dev ${port} state ${state === "disabled" ? 0 : 3}`);
   }

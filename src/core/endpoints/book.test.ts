@@ -24,6 +24,19 @@ describe("Book", () => {
     }
   });
 
+  it("finds a container by the MAC it has now", () => {
+    const book = new Book();
+    book.restore([{ ...record("c1", "0"), mac: "02:00:00:00:00:01" }]);
+    const restored = book.find(key("c1"));
+    expect(book.findByMac("02:00:00:00:00:01")).toBe(restored);
+    if (restored === undefined) throw new Error("c1 is gone");
+    book.commit(restored, { link: { mac: "02:00:00:00:00:02", hostIfname: "vw1", hairpin: true } });
+    expect(book.findByMac("02:00:00:00:00:01")).toBeUndefined();
+    expect(book.findByMac("02:00:00:00:00:02")?.containerId).toBe("c1");
+    book.remove(restored);
+    expect(book.findByMac("02:00:00:00:00:02")).toBeUndefined();
+  });
+
   it("uses a freed slot again before it opens a new one", () => {
     const book = new Book();
     expect(["c1", "c2", "c3"].map((id) => add(book, id))).toEqual(["0", "1", "2"]);

@@ -7,6 +7,7 @@ import { isBefore } from "../boot-moment.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "../effects.ts";
 import type { Pool } from "../ipam/pool.ts";
+import type { FormerAddress } from "../ipam/reclaim.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 import {
   type AllocationRecord,
@@ -54,6 +55,10 @@ export interface DeskHost extends HoldersHost {
     out: Effect[],
   ): boolean;
   whyNoRing(): { message: string; hint: string };
+  /** This host goes: it gives out nothing any more, and asks for nothing. */
+  isLeaving(): boolean;
+  /** A container that kept an address from before this host began anew is gone. */
+  formerGone(universe: number, offset: number): void;
   /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
   mayAllocate(): boolean;
 }
@@ -78,6 +83,8 @@ export class Desk {
   readonly #book = new Book();
   readonly #holders: Holders;
   #exposed: readonly Exposure[];
+  /** Of holders with several former addresses: those that are back. */
+  readonly #regained = new Map<string, Set<string>>();
   /** Allocations were refused for want of any free address: since when, and when the last was. */
   #full: { readonly since: Instant; readonly last: Instant } | undefined;
   #line: { readonly id: number; readonly request: Waiting; readonly since: Instant }[] = [];
@@ -193,6 +200,7 @@ export class Desk {
    * then, so that the ring stays simple.
    */
   stockUp(now: Instant, out: Effect[]): void {
+    if (this.#host.isLeaving()) return;
     this.#pools.forEach((pool, universe) => {
       if (pool.ring === undefined) return;
       if (pool.owned.length === 0) {
@@ -204,6 +212,43 @@ export class Desk {
       const { donor, range, id } = fragment;
       if (!this.#host.ask(donor, { k: "ask", universe, ...range, id }, out)) pool.answered(id, false, now);
     });
+  }
+
+  /** Addresses in use here from before this host began anew, which it has no right to yet. */
+  formers(): readonly FormerAddress[] {
+    const held = [
+      ...[...this.#book.all()].flatMap((record) =>
+        record.former === true ? record.addresses.map((cidr) => ({ cidr, holder: holderOf(record) })) : [],
+      ),
+      ...this.#exposed.flatMap(({ cidr, former }) => (former === true ? [{ cidr, holder: EXPOSE }] : [])),
+    ];
+    return held.flatMap(({ cidr, holder }) => {
+      const place = this.#locate(cidr);
+      if (place === undefined) return [];
+      return [{ universe: place.index, offset: place.offset, address: place.address, holder }];
+    });
+  }
+
+  /** Such an address is ours by right again. What has all of its addresses back is announced. */
+  regained({ address, holder }: FormerAddress, now: Instant, out: Effect[]): void {
+    if (holder === EXPOSE) {
+      this.#exposed = this.#exposed.map(({ former, ...exposure }) =>
+        former === true && withoutPrefix(exposure.cidr) !== address ? { ...exposure, former } : exposure,
+      );
+      out.push(persist([exposedOp(this.#exposed)], true));
+      this.#publishBridge(now, out);
+      return;
+    }
+    const record = [...this.#book.all()].find((one) => holderOf(one) === holder);
+    if (record === undefined) return;
+    const back = (this.#regained.get(holder) ?? new Set<string>()).add(address);
+    this.#regained.set(holder, back);
+    if (!record.addresses.every((cidr) => back.has(withoutPrefix(cidr)) || this.#locate(cidr) === undefined))
+      return;
+    this.#regained.delete(holder);
+    const rightful = this.#book.regain(record);
+    out.push(persist([allocationOp(rightful)], true));
+    this.#publish(rightful, now, out);
   }
 
   /**
@@ -222,7 +267,8 @@ export class Desk {
   }
 
   #publish(record: AllocationRecord, now: Instant, out: Effect[]): void {
-    if (record.mac === undefined) return; // ADD is not done, or the address went to another plugin
+    // ADD is not done, the address went to another plugin, or it may be another host's by now.
+    if (record.mac === undefined || record.former === true) return;
     const addresses = record.addresses.map(withoutPrefix);
     const value = { addresses, mac: record.mac, label: record.containerId.slice(0, 12) };
     const entry = this.#host.endpoints.put(record.slot, value);
@@ -232,7 +278,9 @@ export class Desk {
   /** The bridge's addresses are an endpoint like any other, or several when there are many. */
   #publishBridge(now: Instant, out: Effect[]): void {
     const { endpoints, bridgeMac } = this.#host;
-    const addresses = this.#exposed.map(({ cidr }) => withoutPrefix(cidr));
+    const addresses = this.#exposed.flatMap(({ cidr, former }) =>
+      former === true ? [] : [withoutPrefix(cidr)],
+    );
     const slots = [...endpoints.ownLive()].map(({ key }) => key).filter(isBridgeSlot);
     const entries: (Entry | undefined)[] = [];
     for (let i = 0; i * MAX_ADDRESSES < addresses.length; i++) {
@@ -315,6 +363,12 @@ export class Desk {
 
   /** The answer, or undefined while there is still hope. */
   #attempt(request: Waiting, expired: boolean, now: Instant, out: Effect[]): Reply | undefined {
+    if (this.#host.isLeaving())
+      return refusal(
+        "no-ring",
+        "this host is leaving the cluster (weave reset)",
+        "launch it again: weave launch",
+      );
     if (request.kind === "allocate" && this.#book.find(request.key) !== undefined) {
       const message = `${holderOf(request.key)} already has an address here`;
       return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
@@ -502,6 +556,7 @@ export class Desk {
 
   /** Those the bridge does not have yet. */
   #newGateways(gateways: readonly string[]): readonly string[] {
+    if (gateways.length === 0) return [];
     const there = new Set(this.exposed.map(({ cidr }) => cidr));
     return gateways.filter((gateway) => !there.has(gateway));
   }
@@ -576,13 +631,13 @@ export class Desk {
     this.#book.remove(record);
     this.#full = undefined;
     const ops: StoreOp[] = [releaseOp(record)];
-    const there = new Set(this.exposed.map(({ cidr }) => cidr));
-    const gone = (record.gateways ?? []).filter((gateway) => !there.has(gateway));
+    const gone = this.#newGateways(record.gateways ?? []);
     for (const cidr of [...record.addresses, ...gone]) {
       const place = this.#locate(cidr);
       if (place === undefined) continue;
       place.pool.space.free(place.offset, now);
       ops.push(freedOp(place.address, now));
+      if (record.former === true) this.#host.formerGone(place.index, place.offset);
     }
     out.push(persist(ops, false));
     const entry = this.#host.endpoints.remove(record.slot);

@@ -56,8 +56,8 @@ export class Holders {
 
   /** Another container with this MAC. One that follows from an address is as unique as the address. */
   ofMac(mac: string, asker: AllocationRecord): string | undefined {
-    for (const other of this.#book.all())
-      if (other.mac === mac && holderOf(other) !== holderOf(asker)) return holderOf(other);
+    const other = this.#book.findByMac(mac);
+    if (other !== undefined && holderOf(other) !== holderOf(asker)) return holderOf(other);
     if (asker.addresses.some((address) => macForAddress(bare(address)) === mac)) return undefined;
     for (const [, endpoint] of this.#host.foreignEndpoints())
       if (endpoint.mac === mac) return this.#elsewhere(endpoint);

@@ -156,6 +156,13 @@ export class Gossip {
     link.sumsDue = now;
   }
 
+  /** Whether nothing waits to be sent, nor is on its way out. */
+  isFlushed(): boolean {
+    for (const link of this.#links.values())
+      if (link.busy || link.dirty.size > 0 || link.dirtyRanges.size > 0) return false;
+    return true;
+  }
+
   /** Whether some neighbour has told us all it knew when we met. */
   isSynced(): boolean {
     for (const link of this.#links.values()) if (link.synced) return true;

@@ -5,7 +5,7 @@ import { NAME_PATTERN } from "../crdt/origin-map.ts";
 import { type Configuration, MAX_LINEAGE, MAX_VOTERS } from "./configuration.ts";
 
 /** Founders of one ring: as many as a seed list may name. */
-const MAX_FOUNDERS = 1024;
+export const MAX_FOUNDERS = 1024;
 /** Peers a configuration may name: eight times what the product is measured with, 160 KB. */
 const MAX_REMAINING = 8192;
 /** Peers removed by one command. */

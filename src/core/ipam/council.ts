@@ -20,6 +20,7 @@ import {
   founded,
   isMember,
   isStale,
+  isVoter,
   joining,
   quorum,
   relation,
@@ -27,6 +28,7 @@ import {
   revoting,
   type Voter,
 } from "./configuration.ts";
+import { MAX_FOUNDERS } from "./configuration-wire.ts";
 import { Founding } from "./founding.ts";
 
 /** An operator's answer; below the 10 s the command line waits. */
@@ -79,6 +81,9 @@ export interface Entered {
 
 /** Told when the configuration is without this host, or that its voters did not decide so. */
 export type LeaveDone = (decided: boolean, out: Effect[]) => void;
+
+/** Nobody's request. */
+const LEAVING = -1;
 
 /** A decision somebody here waits for. */
 type Want = { readonly id: number; readonly since: Instant } & (
@@ -173,6 +178,16 @@ export class Council {
     return voters - this.missingVoters().length >= quorum(voters);
   }
 
+  /** The others of the cluster by name, reachable or not. */
+  others(): readonly string[] {
+    return this.#members().filter((name) => name !== this.#host.self.name);
+  }
+
+  isVoter(): boolean {
+    const { name, incarnation } = this.#host.self;
+    return this.#configuration !== undefined && isVoter(this.#configuration, name, incarnation);
+  }
+
   /** How the founding stands, for who waits for it. */
   founding(): ReturnType<Founding["progress"]> {
     return this.#founding.progress();
@@ -264,9 +279,9 @@ export class Council {
   }
 
   /** This host is to leave; its ranges are the heir's already. */
-  leave(id: number, heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
+  leave(heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
     this.#leaving = true;
-    this.#want({ id, since: now, kind: "leave", heir, done }, out);
+    this.#want({ id: LEAVING, since: now, kind: "leave", heir, done }, out);
   }
 
   cancel(id: number): void {
@@ -292,7 +307,7 @@ export class Council {
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
-          this.#ballot?.propose((all) => founded(this.#freshId(), all), now),
+          this.#ballot?.propose((all) => founded(this.#freshId(), all.slice(0, MAX_FOUNDERS)), now),
           now,
           out,
         );

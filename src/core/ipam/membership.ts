@@ -21,6 +21,18 @@ export interface Foreign {
   readonly since: Instant;
 }
 
+/** An address held here that a host which began anew has in use as well. */
+export interface Contested {
+  readonly address: string;
+  readonly holder: string;
+  readonly by: string;
+  readonly since: Instant;
+  readonly last: Instant;
+}
+
+/** Who lost an address asks for it each minute (reclaim.ts): silence means that its container is gone. */
+const CONTESTED_SHOWN_MS = 150_000;
+
 export class Membership {
   readonly #self: string;
   readonly #pools: readonly Pool[];
@@ -28,6 +40,7 @@ export class Membership {
   readonly #gossip: Gossip;
   readonly #council: Council;
   readonly #foreign = new Map<string, Foreign>();
+  readonly #contested = new Map<string, Contested>();
   /** What each neighbour said last of where it belongs. */
   readonly #said = new Map<ConnId, Era | undefined>();
 
@@ -107,6 +120,7 @@ export class Membership {
     // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
     this.ringChanged(universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
     const [gift] = fresh;
+    if (ask.held === true && gift === undefined) this.#contest(pool, start, from, now, out);
     if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
     return { k: "answer", ...era, universe, id, ...(gift === undefined ? {} : { gift: rangeToWire(gift) }) };
   }
@@ -143,6 +157,20 @@ export class Membership {
   neighbourLeft(link: Link): void {
     this.#said.delete(link.conn);
     if (link.peer !== undefined) this.#foreign.delete(link.peer.name);
+  }
+
+  /** Addresses held here that others have in use from before they began anew. */
+  contested(now: Instant): readonly Contested[] {
+    return [...this.#contested.values()].filter(({ last }) => now - last < CONTESTED_SHOWN_MS);
+  }
+
+  #contest(pool: Pool, offset: number, by: string, now: Instant, out: Effect[]): void {
+    const holder = pool.space.holderOf(offset);
+    if (holder === undefined) return;
+    const address = pool.universe.addressAt(offset);
+    const before = this.#contested.get(address);
+    if (before === undefined) out.push(event("lost", "warn", { address, holder, by }));
+    this.#contested.set(address, { address, holder, by, since: before?.since ?? now, last: now });
   }
 
   #judge(link: Link, now: Instant, out: Effect[]): void {
