@@ -19,7 +19,6 @@ import { Takeover, type Taking } from "./ipam/takeover.ts";
 import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEERS, parsePeerRecord } from "./mesh/peer-record.ts";
-import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
 import { configurationOps, forgetOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
 import { type Reply, type Request, refusal } from "./requests.ts";
@@ -63,8 +62,6 @@ export class Cluster {
   readonly #reclaim: Reclaim;
   /** The request to leave. */
   #leaveId = 0;
-  /** The topology the council has seen. */
-  #seen: Topology | undefined;
   /** The configuration came from another peer since the start. */
   #joinedNow = false;
   /** Last configuration of a cluster this host moved over from. */
@@ -209,11 +206,13 @@ export class Cluster {
     this.council.start(now, out);
   }
 
+  /** Somebody came, went, or said something else of itself. */
+  topologyChanged(now: Instant): void {
+    this.council.topologyChanged(now);
+  }
+
   /** What is due. Called after every input. */
   tick(now: Instant, out: Effect[]): void {
-    const topology = this.#parts.neighbourhood.topology();
-    if (topology !== this.#seen) this.council.topologyChanged(now);
-    this.#seen = topology;
     this.council.tick(now, out);
     if (this.council.ended) return;
     this.#takeover.tick(now, out);

@@ -63,6 +63,7 @@ export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
   readonly #stored: StoredState;
+  readonly #decode: typeof decodeFrame;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
@@ -81,8 +82,10 @@ export class Node {
   /** This host has left: it says nothing of itself any more. */
   #withdrawn = false;
 
-  constructor(config: NodeConfig, stored: StoredState, random: Random) {
+  /** `decode`: for a simulated world, where one text reaches very many nodes. */
+  constructor(config: NodeConfig, stored: StoredState, random: Random, decode = decodeFrame) {
     this.config = config;
+    this.#decode = decode;
     this.#stored = stored;
     this.bridgeMac = macForName(config.name);
     this.#underlay = config.underlay.address;
@@ -101,6 +104,7 @@ export class Node {
       era: () => this.#cluster.council.gossipEra(),
     });
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
+    this.#neighbourhood.restore();
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
       endpoints: this.#channel(ENDPOINTS),
       bridgeMac: this.bridgeMac,
@@ -139,7 +143,7 @@ export class Node {
         regained: (former, now, out) => this.#desk.regained(former, now, out),
         withdraw: (now, out) => this.#withdraw(now, out),
         recordsChanged: () => {
-          this.#neighbourhood.recordsChanged();
+          this.#neighbourhood.restore();
           this.#endpoints = undefined;
         },
       },
@@ -221,6 +225,7 @@ export class Node {
     const all = [
       this.#mesh.nextDeadline(),
       this.#gossip.nextDeadline(),
+      this.#neighbourhood.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
       this.#cluster.nextDeadline(),
@@ -325,7 +330,7 @@ export class Node {
     const link = this.#mesh.link(conn);
     if (link === undefined) return; // closed by us a moment ago
     this.#mesh.heard(link, now);
-    const frame = decodeFrame(text);
+    const frame = this.#decode(text);
     if (frame === "unknown") return; // of a newer version
     if ("refused" in frame) {
       out.push(
@@ -376,22 +381,27 @@ export class Node {
       case "digest":
         this.#gossip.digest(conn, frame, now, out);
         break;
+      case "buckets":
+        this.#gossip.buckets(conn, frame, out);
+        break;
+      case "have":
+        this.#gossip.have(conn, frame, now);
+        break;
+      case "want":
+        this.#gossip.want(conn, frame, out);
+        break;
       case "push":
         this.#pushed(conn, frame, now, out);
         break;
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
-        const fresh = this.#cluster.membership.heardRing(frame.universe, frame, ranges, conn, now, out);
-        this.#gossip.judge(conn, fresh, frame.repair === true, out);
-        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, now);
+        this.#cluster.membership.heardRing(frame.universe, frame, ranges, conn, now, out);
+        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, frame.parts, now, out);
         break;
       }
       case "prune":
-        this.#gossip.pruned(conn);
-        break;
       case "graft":
-        this.#gossip.grafted(conn);
-        break;
+        break; // of protocol 1, where trees were found by trial
       case "to":
         if (frame.to === this.config.name)
           this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
@@ -422,7 +432,6 @@ export class Node {
       if (frame.channel === PEERS) this.#echoes.push(now);
       out.push(event("spoke-again", "info", { channel: frame.channel, key }));
     }
-    this.#gossip.judge(conn, fresh.length > 0, frame.repair === true, out);
   }
 
   /** Since when somebody else speaks in our name, or undefined. */
@@ -436,7 +445,7 @@ export class Node {
       const data = { peer: link.peer.name, nickname: link.peer.nickname, address: link.remoteAddress };
       if (type === "established") {
         out.push(event("connected", "info", data));
-        this.#gossip.linkUp(link.conn, false, now);
+        this.#gossip.linkUp(link.conn, false, now, this.config.name < link.peer.name);
         this.#cluster.membership.neighbourIs(link, eraOf(link.peer), now, out);
         if (this.#cluster.isBehind(link.peer)) {
           this.#cluster.tell(link, now, out);
@@ -450,6 +459,16 @@ export class Node {
       }
     }
     if (changes.length > 0) this.#publishSelf(now, out);
+  }
+
+  /** A link both ends do not speak of yet stays as it is: the tree knows nothing of it. */
+  #followTree(): void {
+    const { tree } = this.#neighbourhood;
+    const { name } = this.config;
+    for (const { conn, peer } of this.#mesh.links()) {
+      const isKnown = this.peers().get(peer.name)?.links.includes(name) === true;
+      if (tree !== undefined && isKnown) this.#gossip.setEager(conn, tree.has(peer.name));
+    }
   }
 
   /** The address a first connection leaves from is the one the others can reach. */
@@ -483,13 +502,16 @@ export class Node {
   /** What follows every input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
+    if (this.#neighbourhood.tick(now)) {
+      this.#followTree();
+      this.#cluster.topologyChanged(now);
+    }
     this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
     if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
     for (const pool of this.#pools) pool.tick(now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
-    this.#neighbourhood.note(now);
     this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
     if (
@@ -519,13 +541,13 @@ export class Node {
       ),
     );
     this.#gossip.changed(channel, fresh, from, now);
-    if (channel === PEERS) this.#neighbourhood.recordsChanged();
+    if (channel === PEERS) this.#neighbourhood.recordsChanged(fresh, now);
     if (channel === ENDPOINTS) this.#endpoints = undefined;
     if (channel === PEERS || channel === ENDPOINTS) out.push({ type: "datapath" });
   }
 
   #publishSelf(now: Instant, out: Effect[]): void {
-    this.#neighbourhood.linksChanged();
+    this.#neighbourhood.linksChanged(now);
     if (this.#withdrawn) return;
     const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
     const { joined, candidate } = this.#cluster.council;
@@ -566,8 +588,7 @@ export class Node {
 
   /** Hand a message to the neighbour nearest its addressee. False when there is no way. */
   #forward(frame: FrameOf<"to">, out: Effect[]): boolean {
-    const hop = this.topology().nextHop.get(frame.to);
-    const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
+    const link = this.#neighbourhood.linkTowards(frame.to);
     if (link === undefined || this.#cluster.membership.foreign.has(link.peer.name)) return false;
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
     return true;

@@ -17,6 +17,7 @@ import { z } from "zod";
 import { MAX_UNIVERSE_BITS } from "./address/universe.ts";
 import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
+import { rangeToWire } from "./gossip/frames.ts";
 import type { Vote } from "./ipam/acceptor.ts";
 import { type Configuration, founded } from "./ipam/configuration.ts";
 import {
@@ -232,7 +233,7 @@ export const identityOps = (peerName: string, nickname: string, incarnation: str
 export const ringOp = (index: number, universe: string, { ranges }: Ring): StoreOp => ({
   type: "put",
   key: `ring/${index}`,
-  value: { universe, ranges: ranges.map((r) => [r.start, r.end, r.version, r.owner, r.made]) },
+  value: { universe, ranges: ranges.map(rangeToWire) },
 });
 export const noRingOp = (index: number): StoreOp => ({ type: "del", key: `ring/${index}` });
 

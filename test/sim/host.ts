@@ -118,6 +118,7 @@ export class Host {
       },
       stored,
       seededRandom(random.below(2 ** 32)),
+      this.#world.reader.decode,
     );
     this.#fuse = Number.POSITIVE_INFINITY;
     this.#endpoint = network.endpoint(address);

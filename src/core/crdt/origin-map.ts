@@ -28,12 +28,34 @@ export const MAX_VALUE_CHARS = 16_384;
 const MAX_ORIGINS = 8_192;
 const MAX_KEYS_PER_ORIGIN = 262_144;
 
+/** Origins are compared in so many groups, by a hash of their names: two maps that differ in one origin find it by one group. */
+export const BUCKETS = 64;
+
+export const bucketOf = (origin: string): number => fingerprint(origin) % BUCKETS;
+
 interface Held {
   readonly entry: Entry;
   readonly mark: Fingerprint;
+  /** Length of the value's text. */
+  readonly chars: number;
+}
+
+/** Worked out once for an entry, though it is looked at before it is taken in. */
+const heldBefore = new WeakMap<Entry, Held>();
+
+function heldOf(entry: Entry): Held {
+  let held = heldBefore.get(entry);
+  if (held === undefined) {
+    const text = textOf(entry.value);
+    const mark = fingerprint(`${entry.origin}\0${entry.key}\0${entry.version}\0${text}`);
+    held = { entry, mark, chars: text.length };
+    heldBefore.set(entry, held);
+  }
+  return held;
 }
 
 interface OriginState {
+  readonly bucket: number;
   readonly entries: Map<string, Held>;
   version: number;
   fingerprint: Fingerprint;
@@ -51,6 +73,7 @@ export class OriginMap {
   readonly #self: string;
   readonly #origins = new Map<string, OriginState>();
   #fingerprint: Fingerprint = EMPTY_FINGERPRINT;
+  readonly #buckets: Fingerprint[] = new Array<Fingerprint>(BUCKETS).fill(EMPTY_FINGERPRINT);
 
   constructor(self: string) {
     this.#self = self;
@@ -101,6 +124,10 @@ export class OriginMap {
     return [...this.#origins.keys()];
   }
 
+  get originCount(): number {
+    return this.#origins.size;
+  }
+
   /** Entries of one origin above a version, tombstones included, in version order. */
   entriesSince(origin: string, version: number): readonly Entry[] {
     const out: Entry[] = [];
@@ -134,12 +161,22 @@ export class OriginMap {
     return this.#fingerprint;
   }
 
-  digest(): readonly OriginDigest[] {
-    return [...this.#origins].map(([origin, state]) => ({
-      origin,
-      version: state.version,
-      fingerprint: state.fingerprint,
-    }));
+  /** Fingerprint of each bucket. */
+  bucketSums(): readonly Fingerprint[] {
+    return this.#buckets;
+  }
+
+  /** Of every origin, or of those in some buckets. */
+  digest(buckets?: ReadonlySet<number>): readonly OriginDigest[] {
+    const digests: OriginDigest[] = [];
+    for (const [origin, { bucket, version, fingerprint }] of this.#origins)
+      if (buckets?.has(bucket) !== false) digests.push({ origin, version, fingerprint });
+    return digests;
+  }
+
+  /** Highest version held of an origin; 0 without any. */
+  versionOf(origin: string): number {
+    return this.#origins.get(origin)?.version ?? 0;
   }
 
   digestOf(origin: string): OriginDigest {
@@ -184,15 +221,17 @@ export class OriginMap {
   #store(entry: Entry): Entry {
     let state = this.#origins.get(entry.origin);
     if (state === undefined) {
-      state = { entries: new Map(), version: 0, fingerprint: EMPTY_FINGERPRINT };
+      const bucket = bucketOf(entry.origin);
+      state = { bucket, entries: new Map(), version: 0, fingerprint: EMPTY_FINGERPRINT };
       this.#origins.set(entry.origin, state);
     }
-    const mark = fingerprint(`${entry.origin}\0${entry.key}\0${entry.version}\0${textOf(entry.value)}`);
-    const change = xor(mark, state.entries.get(entry.key)?.mark ?? EMPTY_FINGERPRINT);
-    state.entries.set(entry.key, { entry, mark });
+    const held = heldOf(entry);
+    const change = xor(held.mark, state.entries.get(entry.key)?.mark ?? EMPTY_FINGERPRINT);
+    state.entries.set(entry.key, held);
     state.version = Math.max(state.version, entry.version);
     state.fingerprint = xor(state.fingerprint, change);
     this.#fingerprint = xor(this.#fingerprint, change);
+    this.#buckets[state.bucket] = xor(this.#buckets[state.bucket] ?? EMPTY_FINGERPRINT, change);
     return entry;
   }
 
@@ -204,13 +243,16 @@ export class OriginMap {
       Number.isSafeInteger(entry.version) &&
       entry.version > 0 &&
       entry.version < Number.MAX_SAFE_INTEGER / 2 && // room for re-issues above it
-      textOf(entry.value).length <= MAX_VALUE_CHARS &&
+      heldOf(entry).chars <= MAX_VALUE_CHARS &&
       (state === undefined
         ? this.#origins.size < MAX_ORIGINS
         : state.entries.has(entry.key) || state.entries.size < MAX_KEYS_PER_ORIGIN)
     );
   }
 }
+
+/** Length of the text of an entry's value. */
+export const charsOf = (entry: Entry): number => heldOf(entry).chars;
 
 /** JSON.parse keeps the order of keys, so a value relayed by others has the text its origin gave it. */
 const textOf = (value: Json): string => JSON.stringify(value);

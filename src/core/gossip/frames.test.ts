@@ -41,7 +41,9 @@ describe("golden frames", () => {
   it("cover every kind of frame and of unicast body", () => {
     const kinds = new Set(Object.values(golden).map((frame) => frame.t));
     expect([...kinds].sort()).toEqual(
-      ["config", "digest", "graft", "hello", "ping", "pong", "prune", "push", "ring", "sums", "to"].sort(),
+      ["buckets", "config", "digest", "graft", "have", "hello", "ping", "pong", "prune", "push"]
+        .concat(["ring", "sums", "to", "want"])
+        .sort(),
     );
     for (const [name, { t, body }] of Object.entries(golden)) {
       if (t === "to") expect(decodeBody(body), name).toEqual(body);

@@ -1,7 +1,7 @@
 // Every frame peers exchange, as schemas: parsed once on arrival, bounded, unknown fields let through. docs/wire.md
 // describes them for people; frames.golden.json keeps one of each for ever.
 import { z } from "zod";
-import { type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
+import { BUCKETS, type Entry, type Json, MAX_NAME_CHARS, NAME_PATTERN } from "../crdt/origin-map.ts";
 import { configurationSchema } from "../ipam/configuration-wire.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
 
@@ -22,6 +22,10 @@ const MAX_ROUND = 2 ** 40;
 const name = z.string().regex(NAME_PATTERN);
 const channel = z.string().regex(CHANNEL_PATTERN);
 const count = z.int().min(0);
+const bucket = z
+  .int()
+  .min(0)
+  .max(BUCKETS - 1);
 const json: z.ZodType<Json> = z.json();
 
 /** [origin, key, version, value] */
@@ -74,6 +78,26 @@ const frame = z.discriminatedUnion("t", [
     channel,
     origins: z.array(z.tuple([name, count, count])).max(MAX_ITEMS_PER_FRAME),
     answer: z.boolean().optional(),
+    /** Only origins of these buckets are listed, and all of them: of another one in them the sender knows nothing. */
+    buckets: z.array(bucket).max(BUCKETS).optional(),
+  }),
+  /** Fingerprint of each bucket of origins, or of each part of a ring, in order. Answered for those that differ. */
+  z.looseObject({
+    t: z.literal("buckets"),
+    channel: z.string().max(64),
+    sums: z.array(count).length(BUCKETS),
+  }),
+  /** "I hold these origins up to these versions", instead of the entries: [origin, highest version]. */
+  z.looseObject({
+    t: z.literal("have"),
+    channel,
+    origins: z.array(z.tuple([name, z.int().min(1)])).max(MAX_ITEMS_PER_FRAME),
+  }),
+  /** "Send me what you hold above these versions": [origin, version]. */
+  z.looseObject({
+    t: z.literal("want"),
+    channel,
+    origins: z.array(z.tuple([name, count])).max(MAX_ITEMS_PER_FRAME),
   }),
   /** Entries of a channel. `repair`: answer to a digest, so duplicates in it say nothing about the tree. */
   z.looseObject({
@@ -82,7 +106,10 @@ const frame = z.discriminatedUnion("t", [
     entries: z.array(entry).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
   }),
-  /** Ranges of one universe's ring. They count between peers of one epoch only. */
+  /**
+   * Ranges of one universe's ring. They count between peers of one epoch only. `repair`: all of it, or all of some parts,
+   * because fingerprints differ.
+   */
   z.looseObject({
     t: z.literal("ring"),
     universe,
@@ -90,6 +117,8 @@ const frame = z.discriminatedUnion("t", [
     epoch,
     ranges: z.array(ownedRange).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
+    /** These parts of the ring differed: send what you have of them. */
+    parts: z.array(bucket).max(BUCKETS).optional(),
   }),
   /**
    * What was decided last: on adoption to every neighbour, and the answer to whoever is behind or of another cluster.
@@ -209,28 +238,57 @@ export function encodeFrame(value: Frame): string {
   return JSON.stringify(value);
 }
 
-export const entryToWire = (e: Entry): [string, string, number, Json] => [
-  e.origin,
-  e.key,
-  e.version,
-  e.value,
-];
-export const entryFromWire = ([origin, key, version, value]: [string, string, number, Json]): Entry => ({
-  origin,
-  key,
-  version,
-  value,
-});
-export const rangeToWire = (r: OwnedRange): z.infer<typeof ownedRange> => [
-  r.start,
-  r.end,
-  r.version,
-  r.owner,
-  r.made,
-];
-export const rangeFromWire = ([start, end, version, owner, made]: z.infer<
-  typeof ownedRange
->): OwnedRange => ({ start, end, version, owner, made });
+type WireEntry = z.infer<typeof entry>;
+
+/** The wire form of each entry: it goes out as it came, over every link. */
+const wireEntries = new WeakMap<Entry, WireEntry>();
+const entriesOnWire = new WeakMap<object, Entry>();
+
+export function entryToWire(e: Entry): WireEntry {
+  let wire = wireEntries.get(e);
+  if (wire === undefined) {
+    wire = [e.origin, e.key, e.version, e.value];
+    wireEntries.set(e, wire);
+  }
+  return wire;
+}
+
+export function entryFromWire(wire: WireEntry): Entry {
+  let held = entriesOnWire.get(wire);
+  if (held === undefined) {
+    const [origin, key, version, value] = wire;
+    held = { origin, key, version, value };
+    entriesOnWire.set(wire, held);
+    wireEntries.set(held, wire);
+  }
+  return held;
+}
+
+/** The wire form of each range: a ring is written whole again and again, and is mostly as before. */
+const wireRanges = new WeakMap<OwnedRange, z.infer<typeof ownedRange>>();
+
+export function rangeToWire(r: OwnedRange): z.infer<typeof ownedRange> {
+  let wire = wireRanges.get(r);
+  if (wire === undefined) {
+    wire = [r.start, r.end, r.version, r.owner, r.made];
+    wireRanges.set(r, wire);
+  }
+  return wire;
+}
+
+/** One range for one text of it, however often that comes. */
+const rangesOnWire = new WeakMap<object, OwnedRange>();
+
+export function rangeFromWire(wire: z.infer<typeof ownedRange>): OwnedRange {
+  let range = rangesOnWire.get(wire);
+  if (range === undefined) {
+    const [start, end, version, owner, made] = wire;
+    range = { start, end, version, owner, made };
+    rangesOnWire.set(wire, range);
+    wireRanges.set(range, wire);
+  }
+  return range;
+}
 
 /** Ranges of several universes in one message. */
 export interface RangeOf extends OwnedRange {

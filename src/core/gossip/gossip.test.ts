@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ConnId, MAX_FRAME_CHARS } from "../connection.ts";
-import { type Entry, type Json, MAX_VALUE_CHARS, OriginMap } from "../crdt/origin-map.ts";
+import { BUCKETS, type Entry, type Json, MAX_VALUE_CHARS, OriginMap } from "../crdt/origin-map.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { type OwnedRange, Ring } from "../ipam/ring.ts";
 import { seededRandom } from "../random.ts";
@@ -51,26 +51,27 @@ class Peer {
       case "digest":
         gossip.digest(conn, frame, now, this.#out);
         break;
+      case "buckets":
+        gossip.buckets(conn, frame, this.#out);
+        break;
+      case "have":
+        gossip.have(conn, frame, now);
+        break;
+      case "want":
+        gossip.want(conn, frame, this.#out);
+        break;
       case "push": {
         const { fresh } = this.map(frame.channel).merge(gossip.push(conn, frame));
         gossip.changed(frame.channel, fresh, conn, now);
-        gossip.judge(conn, fresh.length > 0, frame.repair === true, this.#out);
         break;
       }
       case "ring": {
         this.ring ??= new Ring(1 << 20);
         const fresh = this.ring.merge(frame.ranges.map(rangeFromWire));
         gossip.ringChanged(frame.universe, fresh, conn, now);
-        gossip.judge(conn, fresh.length > 0, frame.repair === true, this.#out);
-        if (frame.repair === true) gossip.ringArrived(conn, frame.universe, now);
+        if (frame.repair === true) gossip.ringArrived(conn, frame.universe, frame.parts, now, this.#out);
         break;
       }
-      case "prune":
-        gossip.pruned(conn);
-        break;
-      case "graft":
-        gossip.grafted(conn);
-        break;
       default:
         throw new Error(`${frame.t} is not gossip`);
     }
@@ -99,7 +100,8 @@ class Net {
   /** The connection's number, the same on both sides. */
   join(a: Peer, b: Peer): ConnId {
     const conn = this.#ends.push([a, b]) - 1;
-    for (const peer of [a, b]) peer.gossip.linkUp(conn, false, this.now);
+    a.gossip.linkUp(conn, false, this.now, true);
+    b.gossip.linkUp(conn, false, this.now, false);
     return conn;
   }
 
@@ -247,84 +249,108 @@ describe("a busy link", () => {
   });
 });
 
-describe("the tree", () => {
-  /** Alice, bob and carol, each joined with each, in step; the connection of alice and carol. */
-  function triangle(): ConnId {
-    net.join(alice, bob);
-    net.join(bob, carol);
-    const direct = net.join(alice, carol);
-    net.run(1_000);
-    return direct;
-  }
+describe("a lazy link", () => {
+  const lazy = (conn: ConnId): void => {
+    for (const peer of [alice, bob]) peer.gossip.setEager(conn, false);
+  };
 
-  it("prunes a link that brought nothing new, and then tells it fingerprints only", () => {
-    triangle();
-    alice.say("0", 1, net.now);
-    net.run(50);
-    expect(net.took().filter((line) => line.endsWith("prune"))).not.toEqual([]);
-    same(alice, bob, carol);
-    net.run(SUMS_INTERVAL_MS);
-    net.took();
-    alice.say("0", 2, net.now);
-    net.run(50);
-    expect(net.took().filter((line) => line.includes("push"))).toHaveLength(2); // one per peer that lacked it
-    same(alice, bob, carol);
-  });
-
-  it("a pruned link is told of a change by fingerprints, a little later, once", () => {
+  it("is told which versions there are, a little later, once for all of them", () => {
     const conn = inStep();
-    alice.gossip.pruned(conn);
-    for (let i = 0; i < 5; i++) alice.say("0", i, net.now + i);
+    lazy(conn);
+    for (let i = 0; i < 5; i++) alice.say(`${i % 2}`, i, net.now + i);
     expect(alice.sends(net.now + 10)).toEqual([]);
     expect(alice.gossip.nextDeadline()).toBe(net.now + LAZY_DELAY_MS);
-    expect(kinds(alice.sends(net.now + LAZY_DELAY_MS))).toEqual(["sums"]);
+    const sends = alice.sends(net.now + LAZY_DELAY_MS);
+    expect(sends.map(({ frame }) => frame)).toEqual([
+      { t: "have", channel: CHANNEL, origins: [["alice", 5]] },
+    ]);
   });
 
-  it("a repair that brings nothing prunes nothing, and neither does a delta twice", () => {
+  it("brings what did not come another way, and only that", () => {
     const conn = inStep();
-    bob.gossip.judge(conn, false, true, []);
-    expect(bob.gossip.isEager(conn)).toBe(true);
-    const out: Effect[] = [];
-    for (let i = 0; i < 2; i++) bob.gossip.judge(conn, false, false, out);
-    expect(bob.gossip.isEager(conn)).toBe(false);
-    expect(out).toHaveLength(1);
-  });
-
-  it("grafts a lazy link over which a missed change was found", () => {
-    const conn = inStep();
-    for (const peer of [alice, bob]) peer.gossip.pruned(conn);
-    alice.say("0", 1, net.now);
-    net.run(LAZY_DELAY_MS + MISMATCH_PATIENCE_MS);
-    expect(net.took()).toContain("bob: graft");
-    expect([alice.gossip.isEager(conn), bob.gossip.isEager(conn)]).toEqual([true, true]);
-    same(alice, bob);
-    alice.say("0", 2, net.now);
+    alice.say("0", "known", net.now);
     net.run(1);
-    expect(net.took()).toEqual(["alice: push 1"]);
+    lazy(conn);
+    net.took();
+    alice.say("1", "missed", net.now);
+    net.run(LAZY_DELAY_MS + MISMATCH_PATIENCE_MS);
+    expect(net.took()).toEqual(["alice: have", "alice: push repair 1", "bob: want"]);
+    same(alice, bob);
   });
 
-  it("does not graft for a change that arrives another way in time", () => {
+  it("is not asked for what comes another way in time", () => {
     const conn = inStep();
-    for (const peer of [alice, bob]) peer.gossip.pruned(conn);
+    lazy(conn);
     alice.say("0", 1, net.now);
     net.run(LAZY_DELAY_MS);
     bob.map().merge(alice.map().entriesSince("alice", 0));
     net.run(MISMATCH_PATIENCE_MS + 100);
-    expect(net.took().filter((line) => !line.endsWith("sums"))).toEqual([]);
-    expect(bob.gossip.isEager(conn)).toBe(false);
+    expect(net.took().filter((line) => !line.endsWith("sums"))).toEqual(["alice: have"]);
   });
 
-  it("that lost a branch compares with everybody at once, over every link", () => {
-    const direct = triangle();
-    alice.gossip.pruned(direct);
-    carol.gossip.pruned(direct);
+  it("is told nothing the other side has told meanwhile", () => {
+    const conn = inStep();
+    lazy(conn);
+    alice.say("0", 1, net.now);
+    const entries = alice.map().entriesSince("alice", 0);
+    bob.map().merge(entries);
+    bob.gossip.changed(CHANNEL, entries, undefined, net.now + 10);
+    net.run(LAZY_DELAY_MS + 100);
+    expect(net.took().filter((line) => !line.endsWith("sums"))).toEqual(["alice: have"]);
+  });
+
+  it("brings a change of the ring as it is, which is as short as its announcement", () => {
+    alice.ring = Ring.found(1 << 20, ["alice"]);
+    const conn = inStep();
+    same(alice, bob);
+    lazy(conn);
+    net.took();
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "carol", 1);
+    alice.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(LAZY_DELAY_MS);
+    expect(net.took()).toContain("alice: ring");
+    expect(bob.ring?.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it("of several that announce one version, one is asked, and the next when that one does not answer", () => {
+    const first = net.join(alice, bob);
+    const second = net.join(carol, bob);
+    net.run(LAZY_DELAY_MS);
+    for (const [peer, conn] of [
+      [alice, first],
+      [carol, second],
+      [bob, first],
+      [bob, second],
+    ] as const)
+      peer.gossip.setEager(conn, false);
+    net.took();
+    alice.say("0", 1, net.now);
+    const entries = alice.map().entriesSince("alice", 0);
+    carol.map().merge(entries);
+    carol.gossip.changed(CHANNEL, entries, undefined, net.now);
+    net.loses = (frame, from) => frame.t === "push" && from === alice;
+    net.run(LAZY_DELAY_MS + MISMATCH_PATIENCE_MS);
+    expect(net.took().filter((line) => line === "bob: want")).toHaveLength(1);
+    net.run(2 * MISMATCH_PATIENCE_MS);
+    expect(net.took().filter((line) => line === "bob: want")).toHaveLength(1);
+    same(alice, bob);
+  });
+});
+
+describe("a branch that broke", () => {
+  it("with a change on it is made good by the other links at once", () => {
+    const direct = net.join(alice, carol);
+    const branch = net.join(alice, bob);
+    net.join(bob, carol);
+    net.run(LAZY_DELAY_MS);
+    alice.gossip.setEager(direct, false);
+    carol.gossip.setEager(direct, false);
     net.loses = (frame) => frame.t === "push"; // the branch dies with a change on it
     alice.say("0", 1, net.now);
     net.run(1);
     net.loses = () => false;
-    net.cut(0);
-    expect(alice.gossip.isEager(direct)).toBe(true);
-    net.run(MISMATCH_PATIENCE_MS + 1);
+    net.cut(branch);
+    net.run(2 * MISMATCH_PATIENCE_MS + LAZY_DELAY_MS);
     same(alice, carol, bob);
   });
 });
@@ -345,6 +371,66 @@ describe("repair", () => {
     const repairs = net.took().filter((line) => line.includes("push"));
     expect(new Set(repairs)).toEqual(new Set(["alice: push repair 1"]));
     expect(repairs.length).toBeLessThanOrEqual(2);
+  });
+
+  it("among very many origins: by groups, and only what differs is sent again", () => {
+    const many = Array.from({ length: 1_000 }, (_, i) => ({
+      origin: `p${i}`,
+      key: "self",
+      version: 1,
+      value: "as before",
+    }));
+    for (const peer of [alice, bob]) peer.map().restore(many);
+    const conn = inStep();
+    const lost: Entry = { origin: "p7", key: "self", version: 2, value: "lost on its way" };
+    const other: Entry = { origin: "p8", key: "self", version: 2, value: "lost on its way back" };
+    alice.map().merge([lost]);
+    bob.map().merge([other]);
+    let chars = 0;
+    net.loses = (frame) => {
+      chars += JSON.stringify(frame).length;
+      return false;
+    };
+    net.run(SUMS_INTERVAL_MS + 3 * MISMATCH_PATIENCE_MS + LAZY_DELAY_MS);
+    same(alice, bob);
+    expect(net.took().filter((line) => !line.endsWith("sums"))).toEqual(
+      [
+        "alice: buckets",
+        "alice: digest",
+        "alice: push repair 1",
+        "bob: digest",
+        "bob: digest",
+        "bob: push repair 1",
+      ].sort(),
+    );
+    expect(chars).toBeLessThan(5_000);
+    expect(alice.gossip.isEager(conn)).toBe(true);
+  });
+
+  it("of a range lost among very many: by parts of the ring", () => {
+    const rangesOf = (version: number): OwnedRange[] =>
+      Array.from({ length: 1_000 }, (_, i) => ({
+        start: 16 * i,
+        end: 16 * i + 16,
+        version,
+        owner: `p${i}`,
+        made: 1,
+      }));
+    alice.ring = new Ring(1 << 20);
+    bob.ring = new Ring(1 << 20);
+    for (const { ring } of [alice, bob]) ring?.merge(rangesOf(1));
+    inStep();
+    alice.ring.merge([{ start: 32, end: 48, version: 2, owner: "carol", made: 1 }]);
+    bob.ring.merge([{ start: 64, end: 80, version: 2, owner: "carol", made: 1 }]);
+    let most = 0;
+    net.loses = (frame) => {
+      most = Math.max(most, JSON.stringify(frame).length);
+      return false;
+    };
+    net.run(SUMS_INTERVAL_MS + 3 * MISMATCH_PATIENCE_MS + LAZY_DELAY_MS);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+    expect(alice.ring.ownerOf(64)).toBe("carol");
+    expect(most).toBeLessThan(40_000);
   });
 
   it("of changes lost both ways, in one exchange", () => {
@@ -551,7 +637,7 @@ describe("frames stay small", () => {
     alice.map().merge(entries);
     alice.gossip.linkUp(1, false, 0);
     alice.sends(0);
-    alice.hear(1, { t: "sums", sums: {}, ...era }, 1);
+    alice.hear(1, { t: "buckets", channel: CHANNEL, sums: new Array<number>(BUCKETS).fill(0) }, 1);
     const [digest] = alice.sends(1).flatMap(({ frame }) => (frame.t === "digest" ? [frame] : []));
     expect(digest?.origins).toHaveLength(MAX_ITEMS_PER_FRAME);
   });

@@ -1,9 +1,11 @@
-// How changes reach everybody. Changes travel along eager links as deltas; a link whose deltas brought nothing new is
-// pruned to lazy and gets only fingerprints, so that the eager links become a spanning tree (the idea of Plumtree:
-// Leitao, Pereira, Rodrigues 2007). While a link is busy, changes merge in its dirty set instead of queueing. Whatever is
-// lost is found by comparing fingerprints and repaired origin by origin. Owns link states; the data belong to Node.
+// How changes reach everybody. Changes travel at once along eager links, which are a tree (mesh/topology.ts); over the other
+// links peers tell a little later which versions there are, and whoever did not get one asks for it (as in Plumtree: Leitao,
+// Pereira, Rodrigues 2007, whose trees are found by trial). While a link is busy, changes merge in its dirty set instead of
+// queueing. Whatever is lost all the same is found by comparing fingerprints, of everything, then of groups of origins,
+// then of origins: what is sent depends on what differs, not on how many peers there are. Owns link states; the data
+// belong to Node.
 import type { ConnId } from "../connection.ts";
-import { type Entry, OriginMap } from "../crdt/origin-map.ts";
+import { BUCKETS, charsOf, type Entry, type OriginDigest, OriginMap } from "../crdt/origin-map.ts";
 import type { Effect, Instant } from "../effects.ts";
 import type { Fingerprint } from "../hash.ts";
 import { combine, type OwnedRange, type Ring } from "../ipam/ring.ts";
@@ -17,12 +19,13 @@ import {
   MAX_ITEMS_PER_FRAME,
   rangeToWire,
 } from "./frames.ts";
+import { partSums, withinParts } from "./ring-parts.ts";
 
 /** Every link compares fingerprints at least this often: what finds a lost change when nothing else happens. */
 export const SUMS_INTERVAL_MS = 10_000;
-/** A lazy link is told of a change this much later, once for all changes of that time. */
+/** A lazy link is told of a version this much later, once for all changes of that time. */
 export const LAZY_DELAY_MS = 400;
-/** Fingerprints that still differ after this are no longer "a change on its way" but a missed one. */
+/** A version, or a difference, that was told this long ago is no longer "on its way" but missed. */
 export const MISMATCH_PATIENCE_MS = 400;
 /** Text of one push: large enough to be few, small enough that a heartbeat behind it is not late on a slow link. */
 const PUSH_CHARS = 64 * 1024;
@@ -39,11 +42,22 @@ interface LinkState {
   /** channel -> "origin\0key" -> where to find the entry when it is sent. */
   readonly dirty: Map<string, Map<string, { origin: string; key: string }>>;
   readonly dirtyRanges: Map<number, readonly OwnedRange[]>;
+  /** Lazy: channel -> origins whose versions are to be told, and ranges, which are told as they are. */
+  readonly news: Map<string, Set<string>>;
+  readonly newsRanges: Map<number, readonly OwnedRange[]>;
+  newsDue: Instant | undefined;
+  /** "channel\0origin" -> a version they have and we had not when they told. */
+  readonly missing: Map<string, { channel: string; origin: string; version: number }>;
+  missingSince: Instant | undefined;
+  /** Of two sides that both see a difference this one asks first, so that not everything goes twice. */
+  readonly asksFirst: boolean;
   sumsDue: Instant;
   theirs: ReadonlyMap<string, number>;
   /** The other side is of our epoch: rings can be compared. */
   sameEra: boolean;
   mismatchSince: Instant | undefined;
+  /** Channels we asked about and have no answer for. */
+  readonly asked: Set<string>;
   /** Channels whose first comparison is not finished. */
   readonly awaiting: Set<string>;
   synced: boolean;
@@ -68,12 +82,15 @@ export interface GossipEra {
 export class Gossip {
   readonly #data: GossipData;
   readonly #links = new Map<ConnId, LinkState>();
+  /** "channel\0origin" -> when somebody was asked for what we miss of it. */
+  readonly #asked = new Map<string, Instant>();
 
   constructor(data: GossipData) {
     this.#data = data;
   }
 
-  linkUp(conn: ConnId, suspended: boolean, now: Instant): void {
+  /** `asksFirst`: true on one side of the link, false on the other. */
+  linkUp(conn: ConnId, suspended: boolean, now: Instant, asksFirst = true): void {
     this.#links.set(conn, {
       conn,
       eager: true,
@@ -81,18 +98,25 @@ export class Gossip {
       busy: false,
       dirty: new Map(),
       dirtyRanges: new Map(),
+      news: new Map(),
+      newsRanges: new Map(),
+      newsDue: undefined,
+      missing: new Map(),
+      missingSince: undefined,
+      asksFirst,
       sumsDue: now,
       theirs: new Map(),
       sameEra: false,
       mismatchSince: undefined,
+      asked: new Set(),
       awaiting: new Set(),
       synced: false,
     });
   }
 
-  /** A branch of the tree broke: the lazy links take over, and compare at once. */
+  /** A branch of the tree broke: what was on it is missed here or there. */
   linkDown(conn: ConnId, now: Instant): void {
-    if (this.#links.get(conn)?.eager === true) this.#compareAll(now);
+    if (this.#links.get(conn)?.eager === true) for (const link of this.#links.values()) link.sumsDue = now;
     this.#links.delete(conn);
   }
 
@@ -100,6 +124,7 @@ export class Gossip {
   eraChanged(now: Instant): void {
     for (const link of this.#links.values()) {
       link.dirtyRanges.clear();
+      link.newsRanges.clear();
       link.sumsDue = now;
     }
   }
@@ -109,7 +134,7 @@ export class Gossip {
     const link = this.#links.get(conn);
     if (link === undefined) return;
     this.#data.rings().forEach((ring, universe) => {
-      if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, true, out);
+      if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, {}, out);
     });
   }
 
@@ -118,8 +143,15 @@ export class Gossip {
     const link = this.#links.get(conn);
     if (link === undefined || link.suspended === suspended) return;
     link.suspended = suspended;
-    link.dirty.clear();
-    link.dirtyRanges.clear();
+    for (const waiting of [
+      link.dirty,
+      link.dirtyRanges,
+      link.news,
+      link.newsRanges,
+      link.missing,
+      link.asked,
+    ])
+      waiting.clear();
     link.synced = false;
     link.sumsDue = now;
   }
@@ -148,7 +180,10 @@ export class Gossip {
       const news = link.conn === from ? entries.filter((e) => e.origin === this.#data.self) : entries;
       if (news.length === 0) continue;
       if (!link.eager) {
-        link.sumsDue = Math.min(link.sumsDue, now + LAZY_DELAY_MS);
+        const origins = link.news.get(channel) ?? new Set<string>();
+        link.news.set(channel, origins);
+        for (const { origin } of news) origins.add(origin);
+        link.newsDue ??= now + LAZY_DELAY_MS;
         continue;
       }
       const keys = link.dirty.get(channel) ?? new Map<string, { origin: string; key: string }>();
@@ -161,9 +196,9 @@ export class Gossip {
     if (ranges.length === 0) return;
     for (const link of this.#links.values()) {
       if (link.suspended || link.conn === from) continue;
-      if (link.eager)
-        link.dirtyRanges.set(universe, combine(link.dirtyRanges.get(universe) ?? [], ranges).merged);
-      else link.sumsDue = Math.min(link.sumsDue, now + LAZY_DELAY_MS);
+      const waiting = link.eager ? link.dirtyRanges : link.newsRanges;
+      waiting.set(universe, combine(waiting.get(universe) ?? [], ranges).merged);
+      if (!link.eager) link.newsDue ??= now + LAZY_DELAY_MS;
     }
   }
 
@@ -178,22 +213,10 @@ export class Gossip {
     return link === undefined || link.suspended ? [] : frame.entries.map(entryFromWire);
   }
 
-  /** After a delta was merged: if it brought nothing, this link is not on our tree. */
-  judge(conn: ConnId, brought: boolean, repair: boolean, out: Effect[]): void {
+  /** Whether this link is part of the tree. What waits on it goes the way it was to go. */
+  setEager(conn: ConnId, eager: boolean): void {
     const link = this.#links.get(conn);
-    if (link === undefined || brought || repair || !link.eager || link.suspended) return;
-    link.eager = false;
-    this.#send(link, { t: "prune" }, false, out);
-  }
-
-  pruned(conn: ConnId): void {
-    const link = this.#links.get(conn);
-    if (link !== undefined) link.eager = false;
-  }
-
-  grafted(conn: ConnId): void {
-    const link = this.#links.get(conn);
-    if (link !== undefined) link.eager = true;
+    if (link !== undefined) link.eager = eager;
   }
 
   /** Their fingerprints. */
@@ -213,47 +236,111 @@ export class Gossip {
     if (differing.length === 0) {
       link.mismatchSince = undefined;
       link.synced = !link.suspended;
-    } else if (first) this.#compare(link, differing, now, out);
+    } else if (first) this.#compare(link, differing, link.asksFirst, now, out);
     else link.mismatchSince ??= now;
   }
 
-  /** Their digest of a channel: send what they lack, and answer with ours so that they can do the same. */
-  digest(conn: ConnId, frame: FrameOf<"digest">, now: Instant, out: Effect[]): void {
+  /** They hold origins up to these versions. What we miss may be on its way by another link. */
+  have(conn: ConnId, { channel, origins }: FrameOf<"have">, now: Instant): void {
     const link = this.#links.get(conn);
-    if (link === undefined || link.suspended) return;
-    const map = this.channel(frame.channel);
-    if (map === undefined) return;
-    const theirs = new Map(frame.origins.map(([origin, version, sum]) => [origin, { version, sum }]));
-    const differing: string[] = [];
-    const missing: Entry[] = [];
-    for (const { origin, version, fingerprint: sum } of map.digest()) {
-      const other = theirs.get(origin);
-      if (other?.sum === sum) continue;
-      // An answer lists only the origins that differ: silence about the rest means they are equal.
-      if (other === undefined && frame.answer === true) continue;
-      differing.push(origin);
-      if (other === undefined || version >= other.version) {
-        missing.push(
-          ...map.entriesSince(origin, other === undefined || version === other.version ? 0 : other.version),
-        );
-      }
-    }
-    for (const origin of theirs.keys()) if (map.digestOf(origin).version === 0) differing.push(origin);
-    this.#repair(link, frame.channel, missing, out);
-    if (frame.answer === true) this.#finished(link, frame.channel, now);
-    else {
-      const origins = differing.map((origin): [string, number, number] => {
-        const own = map.digestOf(origin);
-        return [origin, own.version, own.fingerprint];
-      });
-      this.#send(link, { t: "digest", channel: frame.channel, origins, answer: true }, false, out);
+    const map = this.channel(channel);
+    if (link === undefined || link.suspended || map === undefined) return;
+    for (const [origin, version] of origins) {
+      const ours = map.versionOf(origin);
+      if (ours <= version) link.news.get(channel)?.delete(origin);
+      if (ours >= version) continue;
+      link.missing.set(`${channel}\0${origin}`, { channel, origin, version });
+      link.missingSince ??= now;
     }
   }
 
-  /** A ring arrived from there as a repair. */
-  ringArrived(conn: ConnId, universe: number, now: Instant): void {
+  /** They miss what origins said above these versions. */
+  want(conn: ConnId, { channel, origins }: FrameOf<"want">, out: Effect[]): void {
     const link = this.#links.get(conn);
-    if (link !== undefined) this.#finished(link, ringChannel(universe), now);
+    const map = this.channel(channel);
+    if (link === undefined || link.suspended || map === undefined) return;
+    const entries = origins.flatMap(([origin, version]) => map.entriesSince(origin, version));
+    this.#repair(link, channel, entries, out);
+  }
+
+  /** Their fingerprints of groups of origins, or of parts of a ring: answer for those that differ. */
+  buckets(conn: ConnId, { channel, sums }: FrameOf<"buckets">, out: Effect[]): void {
+    const link = this.#links.get(conn);
+    if (link === undefined || link.suspended || link.asked.has(channel)) return;
+    link.mismatchSince = undefined;
+    const differing = (ours: readonly Fingerprint[]): number[] =>
+      ours.flatMap((sum, i) => (sum === sums[i] ? [] : [i]));
+    const universe = universeOf(channel);
+    if (universe !== undefined) {
+      const ring = this.#data.rings()[universe];
+      if (ring === undefined) return;
+      const parts = differing(partSums(ring));
+      this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), { parts }, out);
+      return;
+    }
+    const map = this.channel(channel);
+    if (map === undefined) return;
+    const buckets = differing(map.bucketSums());
+    if (buckets.length === 0)
+      this.#send(link, { t: "digest", channel, origins: [], answer: true }, false, out);
+    else {
+      link.asked.add(channel);
+      const origins = map.digest(new Set(buckets)).map(digestToWire);
+      this.#send(link, { t: "digest", channel, buckets, origins }, false, out);
+    }
+  }
+
+  /**
+   * Their digest of a channel: send what they lack, and answer with ours of what they may know better, so that they can
+   * do the same. Each side ends with an answer from the other, behind everything it was to get.
+   */
+  digest(conn: ConnId, frame: FrameOf<"digest">, now: Instant, out: Effect[]): void {
+    const link = this.#links.get(conn);
+    if (link === undefined || link.suspended) return;
+    const { channel } = frame;
+    const map = this.channel(channel);
+    if (map === undefined) return;
+    link.mismatchSince = undefined;
+    const missing: Entry[] = [];
+    const better: [string, number, number][] = [];
+    for (const [origin, version, sum] of frame.origins) {
+      const own = map.digestOf(origin);
+      if (own.fingerprint === sum) continue;
+      if (version >= own.version) better.push(digestToWire(own));
+      if (own.version >= version)
+        missing.push(...map.entriesSince(origin, own.version === version ? 0 : version));
+    }
+    if (frame.answer === true) {
+      this.#repair(link, channel, missing, out);
+      this.#finished(link, channel, now);
+      if (frame.origins.length > 0)
+        this.#send(link, { t: "digest", channel, origins: [], answer: true }, false, out);
+      return;
+    }
+    // Of what it does not list the other side knows nothing.
+    const listed = new Set(frame.origins.map(([origin]) => origin));
+    for (const { origin } of map.digest(frame.buckets === undefined ? undefined : new Set(frame.buckets)))
+      if (!listed.has(origin)) missing.push(...map.entriesSince(origin, 0));
+    this.#repair(link, channel, missing, out);
+    this.#send(link, { t: "digest", channel, origins: better, answer: true }, false, out);
+    if (better.length === 0) this.#finished(link, channel, now);
+  }
+
+  /** A ring, or what they have of `parts` of it, arrived from there as a repair. */
+  ringArrived(
+    conn: ConnId,
+    universe: number,
+    parts: readonly number[] | undefined,
+    now: Instant,
+    out: Effect[],
+  ): void {
+    const link = this.#links.get(conn);
+    if (link === undefined) return;
+    link.mismatchSince = undefined;
+    this.#finished(link, ringChannel(universe), now);
+    const ring = this.#data.rings()[universe];
+    if (parts === undefined || parts.length === 0 || ring === undefined || link.suspended) return;
+    this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), {}, out);
   }
 
   /** The map of a channel; an unknown one is kept and relayed without being understood, up to a number. */
@@ -266,24 +353,13 @@ export class Gossip {
     return map;
   }
 
-  /** Compare with everybody now: the cluster or the tree changed. */
-  #compareAll(now: Instant): void {
-    for (const link of this.#links.values()) {
-      link.eager = true;
-      link.sumsDue = now;
-    }
-  }
-
   tick(now: Instant, out: Effect[]): void {
     for (const link of this.#links.values()) {
-      if (link.mismatchSince !== undefined && now - link.mismatchSince >= MISMATCH_PATIENCE_MS) {
+      if (link.missingSince !== undefined && now - link.missingSince >= MISMATCH_PATIENCE_MS)
+        this.#ask(link, now, out);
+      if (link.mismatchSince !== undefined && now - link.mismatchSince >= patience(link)) {
         link.mismatchSince = undefined;
-        const differing = this.#differing(link);
-        if (differing.length > 0) {
-          if (!link.eager) this.#send(link, { t: "graft" }, false, out);
-          link.eager = true;
-          this.#compare(link, differing, now, out);
-        }
+        this.#compare(link, this.#differing(link), true, now, out);
       }
       this.#flush(link, now, out);
     }
@@ -299,7 +375,9 @@ export class Gossip {
     for (const link of this.#links.values()) {
       const due = Math.min(
         link.sumsDue,
-        link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + MISMATCH_PATIENCE_MS,
+        link.newsDue ?? link.sumsDue,
+        link.missingSince === undefined ? link.sumsDue : link.missingSince + MISMATCH_PATIENCE_MS,
+        link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + patience(link),
       );
       next = next === undefined ? due : Math.min(next, due);
     }
@@ -308,6 +386,7 @@ export class Gossip {
 
   #flush(link: LinkState, now: Instant, out: Effect[]): void {
     if (!link.busy && !link.suspended) this.#sendDelta(link, out);
+    if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
     if (now >= link.sumsDue) {
       link.sumsDue = now + SUMS_INTERVAL_MS;
       const sums = Object.fromEntries(this.#sums());
@@ -319,7 +398,7 @@ export class Gossip {
     for (const [universe, ranges] of link.dirtyRanges) {
       link.dirtyRanges.delete(universe);
       if (this.#data.rings()[universe] === undefined) continue;
-      this.#sendRanges(link, universe, ranges, false, out);
+      this.#sendRanges(link, universe, ranges, "change", out);
       return;
     }
     for (const [channel, keys] of link.dirty) {
@@ -332,7 +411,7 @@ export class Gossip {
         const entry = map?.entry(origin, key);
         if (entry === undefined) continue;
         batch.push(entry);
-        chars += JSON.stringify(entry.value).length + 200;
+        chars += charsOf(entry) + 200;
       }
       if (keys.size === 0) link.dirty.delete(channel);
       if (batch.length === 0) continue;
@@ -341,27 +420,84 @@ export class Gossip {
     }
   }
 
-  #compare(link: LinkState, differing: readonly string[], now: Instant, out: Effect[]): void {
+  #sendNews(link: LinkState, out: Effect[]): void {
+    link.newsDue = undefined;
+    for (const [universe, ranges] of link.newsRanges) {
+      const ring = this.#data.rings()[universe];
+      if (ring !== undefined) this.#sendRanges(link, universe, ranges, "news", out);
+    }
+    link.newsRanges.clear();
+    for (const [channel, names] of link.news) {
+      const map = this.#data.channels.get(channel);
+      const origins = [...names].map((origin): [string, number] => [origin, map?.versionOf(origin) ?? 0]);
+      for (let i = 0; i < origins.length; i += MAX_ITEMS_PER_FRAME) {
+        const some = origins.slice(i, i + MAX_ITEMS_PER_FRAME);
+        this.#send(link, { t: "have", channel, origins: some }, false, out);
+      }
+    }
+    link.news.clear();
+  }
+
+  /** Ask for what we heard of and did not get. */
+  #ask(link: LinkState, now: Instant, out: Effect[]): void {
+    const wanted = new Map<string, [string, number][]>();
+    link.missingSince = undefined;
+    for (const [id, { channel, origin, version }] of link.missing) {
+      const ours = this.channel(channel)?.versionOf(origin) ?? 0;
+      if (ours < version && now - (this.#asked.get(id) ?? 0) < MISMATCH_PATIENCE_MS) {
+        link.missingSince = now; // another one was asked a moment ago
+        continue;
+      }
+      link.missing.delete(id);
+      if (ours >= version) continue;
+      this.#asked.set(id, now);
+      const origins = wanted.get(channel) ?? [];
+      wanted.set(channel, origins);
+      origins.push([origin, ours]);
+    }
+    if (link.missing.size === 0)
+      for (const [id, at] of this.#asked) if (now - at > MISMATCH_PATIENCE_MS) this.#asked.delete(id);
+    for (const [channel, origins] of wanted) {
+      for (let i = 0; i < origins.length; i += MAX_ITEMS_PER_FRAME) {
+        const some = origins.slice(i, i + MAX_ITEMS_PER_FRAME);
+        this.#send(link, { t: "want", channel, origins: some }, false, out);
+      }
+    }
+  }
+
+  /** What is small goes whole, from both sides at once; of what is large the one side asks group by group. */
+  #compare(link: LinkState, differing: readonly string[], asks: boolean, now: Instant, out: Effect[]): void {
     for (const name of differing) {
       link.awaiting.add(name);
       const universe = universeOf(name);
       if (universe !== undefined) {
         const ring = this.#data.rings()[universe];
+        const known = (link.theirs.get(name) ?? 0) !== 0;
         // With no ring here there is nothing to send; with none there, nothing to wait for.
-        if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, true, out);
-        if ((link.theirs.get(name) ?? 0) === 0) this.#finished(link, name, now);
+        if (ring !== undefined && known && !link.suspended && ring.ranges.length > BUCKETS) {
+          if (asks) this.#askBuckets(link, name, partSums(ring), out);
+        } else if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, {}, out);
+        if (!known) this.#finished(link, name, now);
       } else if (!link.suspended) {
-        const origins = (this.channel(name)?.digest() ?? []).map((d): [string, number, number] => [
-          d.origin,
-          d.version,
-          d.fingerprint,
-        ]);
-        this.#send(link, { t: "digest", channel: name, origins }, false, out);
+        const map = this.channel(name);
+        if (map !== undefined && map.originCount > BUCKETS) {
+          if (asks) this.#askBuckets(link, name, map.bucketSums(), out);
+        } else {
+          link.asked.add(name);
+          const origins = (map?.digest() ?? []).map(digestToWire);
+          this.#send(link, { t: "digest", channel: name, origins }, false, out);
+        }
       }
     }
   }
 
+  #askBuckets(link: LinkState, channel: string, sums: readonly Fingerprint[], out: Effect[]): void {
+    link.asked.add(channel);
+    this.#send(link, { t: "buckets", channel, sums: [...sums] }, false, out);
+  }
+
   #finished(link: LinkState, channel: string, now: Instant): void {
+    link.asked.delete(channel);
     if (!link.awaiting.delete(channel) || link.awaiting.size > 0 || link.suspended) return;
     link.synced = true;
     link.sumsDue = Math.min(link.sumsDue, now + LAZY_DELAY_MS);
@@ -378,7 +514,7 @@ export class Gossip {
     };
     for (const entry of entries) {
       batch.push(entry);
-      chars += JSON.stringify(entry.value).length + 200;
+      chars += charsOf(entry) + 200;
       if (batch.length >= MAX_ITEMS_PER_FRAME || chars > PUSH_CHARS) ship();
     }
     ship();
@@ -388,7 +524,8 @@ export class Gossip {
     link: LinkState,
     universe: number,
     ranges: readonly OwnedRange[],
-    repair: boolean,
+    /** A change waits for conn-sent, news on a lazy link does not; the others are repairs. */
+    as: "change" | "news" | { readonly parts?: number[] },
     out: Effect[],
   ): void {
     const era = this.#data.era();
@@ -397,10 +534,14 @@ export class Gossip {
     for (let i = 0; i === 0 || i < ranges.length; i += MAX_ITEMS_PER_FRAME) {
       const wire = ranges.slice(i, i + MAX_ITEMS_PER_FRAME).map(rangeToWire);
       const last = i + MAX_ITEMS_PER_FRAME >= ranges.length;
+      const repair =
+        typeof as === "string"
+          ? {}
+          : { repair: true, ...(last && as.parts !== undefined ? { parts: as.parts } : {}) };
       this.#send(
         link,
-        { t: "ring", universe, cluster, epoch, ranges: wire, ...(repair ? { repair } : {}) },
-        last && !repair,
+        { t: "ring", universe, cluster, epoch, ranges: wire, ...repair },
+        last && as === "change",
         out,
       );
     }
@@ -429,6 +570,15 @@ export class Gossip {
     out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack });
   }
 }
+
+/** A side that is not to ask first waits to be asked. */
+const patience = (link: LinkState): number => MISMATCH_PATIENCE_MS * (link.asksFirst ? 1 : 3);
+
+const digestToWire = ({ origin, version, fingerprint: sum }: OriginDigest): [string, number, number] => [
+  origin,
+  version,
+  sum,
+];
 
 const ringChannel = (universe: number): string => `ring/${universe}`;
 

@@ -220,7 +220,7 @@ function append(list: OwnedRange[], like: OwnedRange, start: number, end: number
   const continues =
     last?.end === start && last.owner === owner && last.version === version && last.made === made;
   if (continues) list[list.length - 1] = { ...last, end };
-  else list.push({ start, end, owner, version, made });
+  else list.push(start === like.start && end === like.end ? like : { start, end, owner, version, made });
 }
 
 /** Halves of [start, end) to halves of the owners, so that pieces are aligned blocks; the surplus of owners gets nothing. */

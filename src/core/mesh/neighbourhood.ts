@@ -1,18 +1,27 @@
-// Who there is and who can be reached: the peers channel and our own links, seen together. Views are worked out when asked
-// for and kept until something they rest on changes.
-import type { OriginMap } from "../crdt/origin-map.ts";
+// Who there is and who can be reached: the peers channel and our own links, seen together. What others say of their links
+// is looked at a little later, once for all changes of that time; our own links, and a way that is not found, at once.
+import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
-import type { Mesh } from "./mesh.ts";
+import type { EstablishedLink, Mesh } from "./mesh.ts";
 import { PEER_KEY, type PeerRecord, parsePeerRecord } from "./peer-record.ts";
-import { explore, type Topology } from "./topology.ts";
+import { explore, type Topology, treeNeighbours } from "./topology.ts";
+
+/** After the first change: where one connection came or went, its other end says so in the same moment. */
+export const SETTLE_MS = 200;
+/** Between two looks at all connections, for each peer: a look costs a microsecond for each of them, and a bit. */
+export const LOOK_PAUSE_MS = 2;
 
 export class Neighbourhood {
   readonly #self: string;
   readonly #channel: OriginMap;
   readonly #mesh: Mesh;
-  #records: ReadonlyMap<string, PeerRecord> | undefined;
+  readonly #records = new Map<string, PeerRecord>();
   #topology: Topology | undefined;
-  #noted: Topology | undefined;
+  /** Others have said something since it was worked out. */
+  #stale = false;
+  #tree: ReadonlySet<string> | undefined;
+  #lookDue: Instant | undefined;
+  #looked: Instant = Number.NEGATIVE_INFINITY;
   readonly #unreachable = new Map<string, Instant>();
 
   constructor(self: string, channel: OriginMap, mesh: Mesh) {
@@ -23,24 +32,30 @@ export class Neighbourhood {
 
   /** Every peer known, self included, reachable or not. */
   records(): ReadonlyMap<string, PeerRecord> {
-    if (this.#records === undefined) {
-      const records = new Map<string, PeerRecord>();
-      for (const { origin, key, value } of this.#channel.live()) {
-        const record = key === PEER_KEY ? parsePeerRecord(value) : undefined;
-        if (record !== undefined) records.set(origin, record);
-      }
-      this.#records = records;
-    }
     return this.#records;
   }
 
+  /** As of the last look, or of the last change of our own links. */
   topology(): Topology {
     if (this.#topology === undefined) {
-      const said = new Map([...this.records()].map(([name, record]) => [name, record.links]));
-      const neighbours = this.#mesh.links().map((link) => link.peer.name);
-      this.#topology = explore(this.#self, neighbours, said);
+      this.#topology = explore(this.#self, this.#neighbours(), this.#connections());
+      this.#stale = false;
     }
     return this.#topology;
+  }
+
+  /** The link that leads to a peer, by the newest there is to know if need be; undefined when there is no way. */
+  linkTowards(name: string): EstablishedLink | undefined {
+    const hop = this.topology().nextHop.get(name);
+    const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
+    if (link !== undefined || !this.#stale) return link;
+    this.#topology = undefined;
+    return this.linkTowards(name);
+  }
+
+  /** Neighbours that changes are passed on to at once; undefined before the first look. */
+  get tree(): ReadonlySet<string> | undefined {
+    return this.#tree;
   }
 
   /** Peers known and not reachable, since when. */
@@ -50,30 +65,69 @@ export class Neighbourhood {
 
   /** Name for people: nickname and name. */
   label(name: string): string {
-    const nickname = this.records().get(name)?.nickname;
+    const nickname = this.#records.get(name)?.nickname;
     return nickname === undefined || nickname === name ? name : `${nickname} (${name})`;
   }
 
-  recordsChanged(): void {
-    this.#records = undefined;
+  /** Read the whole channel anew: at the start. */
+  restore(): void {
+    this.#records.clear();
+    for (const { origin, key } of this.#channel.live()) this.#read(origin, key);
     this.#topology = undefined;
   }
 
-  linksChanged(): void {
-    this.#topology = undefined;
+  /** These entries of the channel changed. */
+  recordsChanged(entries: readonly Entry[], now: Instant): void {
+    for (const { origin, key } of entries) this.#read(origin, key);
+    this.#stale = true;
+    this.#look(now);
   }
 
-  /** Note who came and went, if anything changed since the last time. */
-  note(now: Instant): void {
-    const topology = this.topology();
-    if (topology === this.#noted) return;
-    this.#noted = topology;
+  linksChanged(now: Instant): void {
+    this.#topology = undefined;
+    this.#look(now);
+  }
+
+  #look(now: Instant): void {
+    this.#lookDue ??= Math.max(now + SETTLE_MS, this.#looked + LOOK_PAUSE_MS * this.#records.size);
+  }
+
+  nextDeadline(): Instant | undefined {
+    return this.#lookDue;
+  }
+
+  /** Look who came and went, if that is due. True when it was, and the tree may be another. */
+  tick(now: Instant): boolean {
+    if (this.#lookDue === undefined || now < this.#lookDue) return false;
+    this.#lookDue = undefined;
+    this.#looked = now;
+    if (this.#stale) this.#topology = undefined;
+    const { reachable } = this.topology();
     for (const name of this.#unreachable.keys()) {
-      if (topology.reachable.has(name) || !this.records().has(name)) this.#unreachable.delete(name);
+      if (reachable.has(name) || !this.#records.has(name)) this.#unreachable.delete(name);
     }
-    for (const name of this.records().keys()) {
-      const gone = name !== this.#self && !topology.reachable.has(name);
+    for (const name of this.#records.keys()) {
+      const gone = name !== this.#self && !reachable.has(name);
       if (gone && !this.#unreachable.has(name)) this.#unreachable.set(name, now);
     }
+    this.#tree = treeNeighbours(this.#self, reachable, this.#connections());
+    return true;
+  }
+
+  #neighbours(): readonly string[] {
+    return this.#mesh.links().map((link) => link.peer.name);
+  }
+
+  #connections(): ReadonlyMap<string, readonly string[]> {
+    const said = new Map<string, readonly string[]>();
+    for (const [name, { links }] of this.#records) said.set(name, links);
+    return said;
+  }
+
+  #read(origin: string, key: string): void {
+    if (key !== PEER_KEY) return;
+    const record = parsePeerRecord(this.#channel.get(origin, key));
+    if (record === undefined) this.#records.delete(origin);
+    else this.#records.set(origin, record);
   }
 }

@@ -31,7 +31,14 @@ const record = z.looseObject({
 
 export type PeerRecord = z.infer<typeof record>;
 
+/** What each value was parsed to. */
+const parsedBefore = new WeakMap<object, PeerRecord | undefined>();
+
 /** A value of the peers channel, or undefined when it is not one (it is still relayed). */
 export function parsePeerRecord(value: unknown): PeerRecord | undefined {
-  return record.safeParse(value).data;
+  if (typeof value !== "object" || value === null) return undefined;
+  if (parsedBefore.has(value)) return parsedBefore.get(value);
+  const parsed = record.safeParse(value).data;
+  parsedBefore.set(value, parsed);
+  return parsed;
 }
