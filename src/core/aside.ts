@@ -19,6 +19,8 @@ export interface NewIdentity {
   readonly base?: string;
   /** It founds nothing, whatever `--ipalloc-init` says: the others have a cluster, and it is to join it. */
   readonly newcomer?: true;
+  /** The ranges it had are not those it has from now on. */
+  readonly otherRanges?: true;
 }
 
 /** What a host remembers of having begun anew. */
@@ -47,7 +49,7 @@ const FORGOTTEN: ReadonlySet<string> = new Set([
  */
 export function asideOps(
   records: ReadonlyMap<string, unknown>,
-  { name, nickname, incarnation, base, newcomer }: NewIdentity,
+  { name, nickname, incarnation, base, newcomer, otherRanges }: NewIdentity,
   expect?: string,
 ): StoreOp[] {
   const ops: StoreOp[] = [];
@@ -55,7 +57,7 @@ export function asideOps(
     const [kind = ""] = key.split("/");
     if (key === "configuration" && joins.safeParse(value).success)
       ops.push({ type: "put", key: "left", value });
-    if (FORGOTTEN.has(kind)) ops.push({ type: "del", key });
+    if (FORGOTTEN.has(kind) || (kind === "ranges" && otherRanges === true)) ops.push({ type: "del", key });
     else if (kind === "allocation") ops.push({ type: "put", key, value: former(value) });
     else if (kind === "exposed" && Array.isArray(value))
       ops.push({ type: "put", key, value: value.map(former) });

@@ -62,8 +62,6 @@ export class Cluster {
   readonly #reclaim: Reclaim;
   /** The request to leave. */
   #leaveId = 0;
-  /** The configuration came from another peer since the start. */
-  #joinedNow = false;
   /** Last configuration of a cluster this host moved over from. */
   readonly #left: Configuration | undefined;
 
@@ -155,11 +153,6 @@ export class Cluster {
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
   }
 
-  /** The configuration came from another peer since the start. */
-  get joinedNow(): boolean {
-    return this.#joinedNow;
-  }
-
   /** What of a universe waits for the heir. */
   taking(universe: number): Taking | undefined {
     return this.#takeover.waiting(universe);
@@ -245,7 +238,6 @@ export class Cluster {
       if (newcomer && founders !== undefined) pool.found(founders);
       pool.enter(epoch, this.council.isStale);
     }
-    this.#joinedNow ||= newcomer && !(founders?.length === 1 && founders[0] === this.#parts.config.name);
     const rings = this.#parts.pools.flatMap((_, index) => {
       const records = this.membership.ringRecords(index);
       return records.length === 0 && afresh ? [noRingOp(index)] : records;

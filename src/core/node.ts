@@ -48,6 +48,7 @@ import {
   type Exposure,
   entryOp,
   identityOps,
+  rangesOp,
   type StoredState,
   targetsOp,
 } from "./records.ts";
@@ -125,7 +126,6 @@ export class Node {
       ],
       formerGone: (universe, offset) => this.#cluster.formerGone(universe, offset),
       isLeaving: () => this.#cluster.isLeaving,
-      mayAllocate: () => !this.#cluster.joinedNow || this.#gossip.isSynced(),
     });
     this.#cluster = new Cluster(
       {
@@ -170,6 +170,8 @@ export class Node {
       const identity = identityOps(name, nickname, incarnation);
       out.push(persist(decided === undefined ? identity : [...identity, decided], true));
     }
+    const ranges = this.config.universes.map((universe) => universe.text);
+    if (this.#stored.ranges?.join() !== ranges.join()) out.push(persist([rangesOp(ranges)], true));
     const targets = this.config.targets ?? this.#stored.targets ?? [];
     if (this.config.targets !== undefined) out.push(persist([targetsOp(targets)], false));
     this.#mesh.setTargets(targets, true, now);
@@ -509,7 +511,8 @@ export class Node {
     this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
     if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
-    for (const pool of this.#pools) pool.tick(now);
+    const { reachable } = this.topology();
+    for (const pool of this.#pools) pool.tick(reachable, now);
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
     this.#gossip.tick(now, out);

@@ -12,6 +12,7 @@ import {
   exposedOp,
   freedOp,
   identityOps,
+  rangesOp,
   readState,
   releaseOp,
   reusedOp,
@@ -89,6 +90,7 @@ describe("readState", () => {
       nickname: undefined,
       incarnation: undefined,
       targets: undefined,
+      ranges: undefined,
       configuration: undefined,
       vote: undefined,
       left: undefined,
@@ -106,6 +108,7 @@ describe("readState", () => {
       ...identityOps("alice", "host-a", "disk"),
       targetsOp(["192.0.2.2:6783", "bob"]),
       ringOp(0, "10.32.0.0/24", ring),
+      rangesOp(["10.32.0.0/24", "fd00::/80"]),
       ...configurationOps(configuration, 2),
       voteOp(vote),
       doubtfulOp("10.32.0.77"),
@@ -123,6 +126,7 @@ describe("readState", () => {
       name: "alice",
       nickname: "host-a",
       incarnation: "disk",
+      ranges: ["10.32.0.0/24", "fd00::/80"],
       configuration: { configuration, joined: 2 },
       vote,
       left: undefined,
@@ -171,7 +175,8 @@ describe("readState", () => {
 
   it("of schema 1 the cluster was in its rings", () => {
     const record = { universe: "10.32.0.0/24", founding, ranges: [[0, 256, 3, "bob"]] };
-    const { configuration: read, rings } = readState(new Map<string, unknown>([["ring/0", record]]));
+    const { configuration: read, rings, ranges } = readState(new Map<string, unknown>([["ring/0", record]]));
+    expect(ranges).toEqual(["10.32.0.0/24"]);
     expect(rings.get(0)?.ranges).toEqual([{ start: 0, end: 256, version: 3, owner: "bob", made: 1 }]);
     const voters = ["alice", "bob"].map((name) => ({ name, incarnation: "" }));
     const founders = founding.founders;

@@ -4,6 +4,7 @@
 //   schema                               { version }
 //   identity                             { name, nickname, incarnation }
 //   targets                              [ "host:port", ... ]
+//   ranges                               [ CIDR, ... ]: what the ranges are, even before there is a ring
 //   configuration                        { configuration, joined }: what was decided last, fsynced
 //   left                                 the last configuration of the cluster this host moved over from with all others
 //   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
@@ -107,6 +108,8 @@ export interface StoredState {
   /** Random number of this directory; undefined in a new one. */
   readonly incarnation: string | undefined;
   readonly targets: readonly string[] | undefined;
+  /** CIDRs of all ranges. Directories of before have them in their rings alone. */
+  readonly ranges: readonly string[] | undefined;
   /** What was decided last, and the epoch this peer came in with. */
   readonly configuration: { readonly configuration: Configuration; readonly joined: number } | undefined;
   readonly vote: Vote | undefined;
@@ -195,6 +198,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     incarnation: identity?.incarnation,
     targets: one("targets", z.array(z.string())),
     exposed: one("exposed", z.array(exposure)) ?? [],
+    ranges: one("ranges", z.array(z.string()).min(1).max(8)) ?? rangesIn(rings),
     configuration,
     left: left && configurationFromWire(left.configuration),
     vote: vote && {
@@ -216,6 +220,11 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     freed: freed.sort((a, b) => a.at - b.at),
     entries,
   };
+}
+
+function rangesIn(rings: StoredState["rings"]): readonly string[] | undefined {
+  const sorted = [...rings].sort(([a], [b]) => a - b).map(([, { universe }]) => universe);
+  return sorted.length === 0 ? undefined : sorted;
 }
 
 function damaged(key: string, why: string): WeaveError {
@@ -270,6 +279,12 @@ export const trustedOp = (address: string): StoreOp => ({ type: "del", key: `dou
 export const forgetOp = (channel: string, origin: string, key: string): StoreOp => ({
   type: "del",
   key: `entry/${channel}/${origin}/${key}`,
+});
+
+export const rangesOp = (ranges: readonly string[]): StoreOp => ({
+  type: "put",
+  key: "ranges",
+  value: [...ranges],
 });
 
 export const targetsOp = (targets: readonly string[]): StoreOp => ({

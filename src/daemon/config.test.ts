@@ -13,6 +13,7 @@ const stored = (name?: string, ...ranges: string[]): StoredState => ({
   ...readState(new Map()),
   name,
   rings: new Map(ranges.map((universe, i) => [i, { universe, founding, ranges: [] }])),
+  ...(ranges.length === 0 ? {} : { ranges }),
 });
 
 const host: HostFacts = {

@@ -231,7 +231,7 @@ function chooseRanges(
   options: LaunchOptions,
   stored: StoredState,
 ): { readonly universes: readonly Universe[]; readonly otherRange?: string } {
-  const kept = [...stored.rings].sort(([a], [b]) => a - b).map(([, { universe }]) => universe);
+  const kept = stored.ranges ?? [];
   const texts = options.range?.split(",") ?? (kept.length > 0 ? kept : [DEFAULT_RANGE]);
   // In one order on every host, whatever order they were given in.
   const universes = texts.map(parseRange).sort((a, b) => a.network.family - b.network.family);

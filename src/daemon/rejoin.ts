@@ -43,5 +43,5 @@ function identityAfter(
   const { name = fresh, nickname = name } = readState(records);
   const next = nextName(name, anewOf(records).base, { fresh, digits });
   if (reason !== "range") return { ...next, nickname, incarnation, newcomer: true };
-  return { name: next.base ?? next.name, nickname, incarnation };
+  return { name: next.base ?? next.name, nickname, incarnation, otherRanges: true };
 }

@@ -59,8 +59,6 @@ export interface DeskHost extends HoldersHost {
   isLeaving(): boolean;
   /** A container that kept an address from before this host began anew is gone. */
   formerGone(universe: number, offset: number): void;
-  /** False between joining a cluster and having heard what it knows of us: an address of ours may live on unknown to us. */
-  mayAllocate(): boolean;
 }
 
 /** The requests that concern addresses. */
@@ -388,7 +386,6 @@ export class Desk {
       const { message, hint } = this.#host.whyNoRing();
       return expired ? refusal("no-ring", message, hint) : undefined;
     }
-    if (needsRing && !this.#host.mayAllocate() && !expired) return undefined;
     const taken: Taken[] = [];
     let outcome =
       manual.length > 0

@@ -9,7 +9,7 @@ import { chooseFragment, type Run, runsOf } from "./tidying.ts";
 /** A donor that does not answer in this time is passed over. Two round trips through a few relays take far less. */
 export const ASK_TIMEOUT_MS = 2_000;
 /** A donor that had nothing is not asked again for this long. */
-export const DENIAL_MS = 5_000;
+export const DENIAL_MS = 1_000;
 /** Fragments are looked for so often: nothing depends on it. */
 export const TIDY_PAUSE_MS = 10_000;
 /** After one was given the next may be asked for so soon: each gift is gossip. */
@@ -19,6 +19,7 @@ export const TIDY_DENIAL_MS = 600_000;
 
 interface Ask {
   readonly id: number;
+  readonly donor: string;
   /** Key of the denial it may earn. */
   readonly what: string;
   readonly deadline: Instant;
@@ -182,6 +183,7 @@ export class Pool {
     if (donor === undefined) return "nobody";
     this.#ask = {
       id: this.#nextAsk++,
+      donor,
       what: asked(donor, subnet, evenIfYoung),
       deadline: now + ASK_TIMEOUT_MS,
     };
@@ -224,11 +226,12 @@ export class Pool {
     this.#ask = undefined;
   }
 
-  /** Pass over a donor that does not answer. True when that happened. */
-  tick(now: Instant): boolean {
-    if (this.#ask === undefined || now < this.#ask.deadline) return false;
-    this.answered(this.#ask.id, false, now);
-    return true;
+  /** Pass over a donor that does not answer; one that cannot be reached any more may be asked again when it can. */
+  tick(reachable: ReadonlySet<string>, now: Instant): void {
+    const ask = this.#ask;
+    if (ask === undefined) return;
+    if (!reachable.has(ask.donor)) this.#ask = undefined;
+    else if (now >= ask.deadline) this.answered(ask.id, false, now);
   }
 
   nextDeadline(): Instant | undefined {

@@ -69,10 +69,11 @@ export class Neighbourhood {
     return nickname === undefined || nickname === name ? name : `${nickname} (${name})`;
   }
 
-  /** Read the whole channel anew: at the start. */
+  /** Read the whole channel anew: at the start, and when peers were forgotten. */
   restore(): void {
     this.#records.clear();
     for (const { origin, key } of this.#channel.live()) this.#read(origin, key);
+    for (const name of this.#unreachable.keys()) if (!this.#records.has(name)) this.#unreachable.delete(name);
     this.#topology = undefined;
   }
 
