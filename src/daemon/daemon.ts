@@ -4,6 +4,7 @@
 
 import { type Anew, anewOf } from "../core/aside.ts";
 import type { NodeConfig } from "../core/config.ts";
+import type { DatapathState } from "../core/datapath/state.ts";
 import type { CoreEvent } from "../core/effects.ts";
 import { Node } from "../core/node.ts";
 import type { Random } from "../core/random.ts";
@@ -15,11 +16,14 @@ import type { Kernel } from "../ports/kernel.ts";
 import type { Transport } from "../ports/transport.ts";
 import { createAttachments } from "./attachments.ts";
 import { DatapathFollower } from "./follower.ts";
+import { withFormer } from "./keep.ts";
 import { type AsidePorts, setAside } from "./rejoin.ts";
 import { type Rejoin, Runner } from "./runner.ts";
 
 /** A host that is turned away again and again begins anew no more often than this. */
 const REJOIN_PAUSE_MS = 5_000;
+/** So long after a rejoin the kernel holds also what the former node knew (keep.ts). */
+const REJOIN_KEEP_MS = 30_000;
 
 export interface DaemonPorts extends AsidePorts {
   /** Called again after each rejoin, when the former transport is shut down. */
@@ -47,6 +51,8 @@ export class Daemon {
   /** Ends the pause before that. */
   #hurry: (() => void) | undefined;
   #rejoinedAt = Number.NEGATIVE_INFINITY;
+  /** What the former node wanted, and until when it counts. */
+  #former: { readonly state: DatapathState; readonly timer: NodeJS.Timeout } | undefined;
   #stopped = false;
 
   /** Resolves when the kernel holds the datapath for the first time. Throws what that met, or the transport. */
@@ -67,7 +73,7 @@ export class Daemon {
   private constructor(config: NodeConfig, stored: StoredState, ports: DaemonPorts) {
     this.#ports = ports;
     this.#node = new Node(config, stored, ports.random);
-    this.follower = new DatapathFollower(ports.kernel, () => this.#node.datapath(), ports.log);
+    this.follower = new DatapathFollower(ports.kernel, () => this.#wanted(), ports.log);
     this.attachments = createAttachments(this, this.follower, ports.kernel);
   }
 
@@ -86,6 +92,7 @@ export class Daemon {
   /** Nothing is taken in any more, the kernel is left as it is, the store is closed. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#former?.timer);
     this.#runner?.stop();
     this.#hurry?.();
     while (this.#rejoining !== undefined) await this.#rejoining;
@@ -133,9 +140,25 @@ export class Daemon {
     const { records } = await setAside(order, this.#ports);
     const stored = readState(records);
     const config = await this.#ports.reconfigure(stored, anewOf(records));
+    this.#keep(this.#wanted());
     this.#node = new Node(config, stored, this.#ports.random);
     this.#rejoinedAt = performance.now();
     await this.#run();
+  }
+
+  /** What the kernel is to hold. */
+  #wanted(): DatapathState {
+    const now = this.#node.datapath();
+    return this.#former === undefined ? now : withFormer(now, this.#former.state);
+  }
+
+  #keep(state: DatapathState): void {
+    clearTimeout(this.#former?.timer);
+    const timer = setTimeout(() => {
+      this.#former = undefined;
+      this.follower.changed();
+    }, REJOIN_KEEP_MS);
+    this.#former = { state, timer };
   }
 
   async #pause(ms: number): Promise<void> {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { createMemoryDisk, createMemoryStore } from "../adapters/store-memory.ts";
-import { anewOf } from "../core/aside.ts";
-import type { RejoinReason } from "../core/effects.ts";
-import { readState } from "../core/records.ts";
-import type { StoreOp } from "../core/store-op.ts";
-import { setAside } from "./rejoin.ts";
+import { createMemoryDisk, createMemoryStore } from "../../src/adapters/store-memory.ts";
+import { anewOf } from "../../src/core/aside.ts";
+import type { RejoinReason } from "../../src/core/effects.ts";
+import { readState } from "../../src/core/records.ts";
+import type { StoreOp } from "../../src/core/store-op.ts";
+import { setAside } from "../../src/daemon/rejoin.ts";
 
 const FRESH = "7a:00:00:00:00:01";
 const silent = { debug() {}, info() {}, warn() {}, error() {} };

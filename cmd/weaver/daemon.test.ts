@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createMemoryDisk, createMemoryStore, type MemoryStore } from "../adapters/store-memory.ts";
-import { createMemoryNetwork } from "../adapters/transport-memory.ts";
-import { Universe } from "../core/address/universe.ts";
-import { anewOf } from "../core/aside.ts";
-import type { NodeConfig } from "../core/config.ts";
-import type { Effect } from "../core/effects.ts";
-import { Node } from "../core/node.ts";
-import { seededRandom } from "../core/random.ts";
-import { readState } from "../core/records.ts";
-import { createMemoryKernel, type MemoryKernel } from "../kernel/memory/memory-kernel.ts";
-import { Daemon } from "./daemon.ts";
+import { createMemoryDisk, createMemoryStore, type MemoryStore } from "../../src/adapters/store-memory.ts";
+import { createMemoryNetwork } from "../../src/adapters/transport-memory.ts";
+import { Universe } from "../../src/core/address/universe.ts";
+import { anewOf } from "../../src/core/aside.ts";
+import type { NodeConfig } from "../../src/core/config.ts";
+import type { Effect } from "../../src/core/effects.ts";
+import { Node } from "../../src/core/node.ts";
+import { seededRandom } from "../../src/core/random.ts";
+import { readState } from "../../src/core/records.ts";
+import { Daemon } from "../../src/daemon/daemon.ts";
+import { createMemoryKernel, type MemoryKernel } from "../../src/kernel/memory/memory-kernel.ts";
 
 const KEY = { network: "weave", containerId: "c1", ifname: "eth0" };
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
