@@ -97,6 +97,8 @@ export class Council {
   #ended = false;
   /** Left by decision: a configuration without this host is no surprise. */
   #leaving = false;
+  /** Who was removed since this daemon runs, with the nickname: to remove them again is no error. */
+  readonly #former = new Map<string, string>();
 
   constructor(host: CouncilHost, stored: StoredState) {
     this.#host = host;
@@ -342,8 +344,12 @@ export class Council {
   #enter(c: Configuration, afresh: boolean, now: Instant, out: Effect[]): void {
     const before = this.#configuration;
     if (before === undefined || afresh) this.#joined = c.epoch;
+    const members = afresh ? [] : this.#members();
     this.#configuration = c;
     this.#split = undefined;
+    for (const name of members)
+      if (!this.#isMemberByName(name))
+        this.#former.set(name, this.#host.records().get(name)?.nickname ?? name);
     this.#host.entered({ configuration: c, joined: this.#joined, before, afresh }, now, out);
     const data = { cluster: c.cluster, epoch: c.epoch, voters: c.voters.map((v) => v.name).join() };
     if (before !== undefined) out.push(event("adopted", "info", data));
@@ -583,7 +589,8 @@ export class Council {
     const names: string[] = [];
     for (const text of texts) {
       const called = [...records].filter(([, { nickname }]) => nickname === text).map(([name]) => name);
-      const found = known.has(text) ? [text] : called;
+      const living = known.has(text) ? [text] : called;
+      const found = living.length > 0 ? living : this.#removedAs(text);
       if (found.length > 1) {
         const message = `${found.length} peers are called ${text}: ${found.join(", ")}`;
         return refusal("ambiguous-peer", message, "give the name instead");
@@ -598,6 +605,13 @@ export class Council {
       names.push(name);
     }
     return { names };
+  }
+
+  /** Of those who are gone: the one of that name, or the last of that nickname. */
+  #removedAs(text: string): readonly string[] {
+    if (this.#former.has(text)) return [text];
+    const called = [...this.#former].filter(([, nickname]) => nickname === text);
+    return called.slice(-1).map(([name]) => name);
   }
 
   #tellFounded(out: Effect[]): void {
