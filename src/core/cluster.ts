@@ -3,6 +3,7 @@
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
+import { EXPOSE } from "./endpoints/bridge.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
@@ -46,6 +47,7 @@ export interface ClusterParts {
   /** In use here from before this host began anew. */
   readonly formers: readonly FormerAddress[];
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
+  lost(former: FormerAddress): void;
   /** Peers were forgotten. */
   recordsChanged(): void;
 }
@@ -146,8 +148,11 @@ export class Cluster {
         if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
       },
       regained: (former, now, out) => parts.regained(former, now, out),
-      lost: ({ address, holder }, by, out) =>
-        out.push(event("lost", "warn", { address, holder, by: neighbourhood.label(by) })),
+      lost: (former, by, out) => {
+        const { address, holder } = former;
+        out.push(event("lost", "warn", { address, holder, by: neighbourhood.label(by) }));
+        parts.lost(former);
+      },
     });
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
@@ -159,7 +164,8 @@ export class Cluster {
   }
 
   lost(): readonly FormerLost[] {
-    return this.#reclaim.lost();
+    // The bridge keeps such an address for its containers, and has or gets another: nothing to act upon.
+    return this.#reclaim.lost().filter(({ holder }) => holder !== EXPOSE);
   }
 
   /** The container that had a former address is gone. */
@@ -268,6 +274,8 @@ export class Cluster {
     for (const [channel, map] of this.#parts.channels)
       for (const origin of gone)
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
+    for (const origin of gone)
+      this.council.noteGone(origin, this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin);
     if (gone.size === 0) return;
     this.#parts.recordsChanged();
   }

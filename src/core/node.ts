@@ -22,7 +22,7 @@ import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachmen
 import { toAttachment } from "./endpoints/book.ts";
 import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
-import { masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
+import { addressesOf, masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
 import {
   decodeBody,
   decodeFrame,
@@ -90,7 +90,7 @@ export class Node {
     this.config = config;
     this.#decode = decode;
     this.#stored = stored;
-    this.bridgeMac = macForName(config.name);
+    this.bridgeMac = stored.bridgeMac ?? macForName(config.name);
     this.#underlay = config.underlay.address;
     for (const channel of [PEERS, ENDPOINTS]) this.#channels.set(channel, new OriginMap(config.name));
     this.#mesh = new Mesh(
@@ -143,6 +143,7 @@ export class Node {
         publishSelf: (now, out) => this.#publishSelf(now, out),
         doubt: (addresses, out) => this.#desk.doubt(addresses, out),
         formers: this.#desk.formers(),
+        lost: (former) => this.#desk.lost(former),
         regained: (former, now, out) => this.#desk.regained(former, now, out),
         withdraw: (now, out) => this.#withdraw(now, out),
         recordsChanged: () => {
@@ -255,6 +256,7 @@ export class Node {
       ports: [...this.#desk.book.all()].flatMap(({ hostIfname: name, hairpin = true }) =>
         name === undefined ? [] : [{ name, hairpin }],
       ),
+      here: addressesOf(this.#desk.book.all()),
       portMaps: portMapsOf(this.#desk.book.all()),
       ...masqueradeOf(this.#desk.book.all()),
       exposed: this.#desk.exposed,

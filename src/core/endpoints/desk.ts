@@ -209,6 +209,11 @@ export class Desk {
     return this.#formers.all();
   }
 
+  /** Such an address is another host's. */
+  lost({ address, holder }: FormerAddress): void {
+    if (holder === EXPOSE) this.#bridge.lose(address);
+  }
+
   /** Such an address is ours by right again. What has all of its addresses back is announced. */
   regained(former: FormerAddress, now: Instant, out: Effect[]): void {
     if (this.#doubtful.delete(former.address)) out.push(persist([trustedOp(former.address)], false));
