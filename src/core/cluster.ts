@@ -247,8 +247,8 @@ export class Cluster {
   }
 
   /** Another configuration holds: ranges, gossip, links and what others know of us follow. */
-  #entered({ configuration, joined, before, afresh }: Entered, now: Instant, out: Effect[]): void {
-    const { epoch, founders } = configuration;
+  #entered({ configuration, joined, before, founders, afresh }: Entered, now: Instant, out: Effect[]): void {
+    const { epoch } = configuration;
     const newcomer = before === undefined || afresh;
     for (const pool of this.#parts.pools) {
       if (afresh) pool.drop();
@@ -463,6 +463,11 @@ export class Cluster {
     if (init.kind === "observer")
       return {
         message: `nobody has founded a cluster yet, and this host is an observer${away}`,
+        hint: "look at: weave status connections",
+      };
+    if (init.kind === "seed")
+      return {
+        message: `this host is not in the list seed=${init.names.join()}, and none of these answers yet${away}`,
         hint: "look at: weave status connections",
       };
     const { there, expected, needed } = this.council.founding();
