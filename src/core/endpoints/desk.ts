@@ -58,7 +58,7 @@ export interface DeskHost extends HoldersHost, AnnouncerHost, ReservationHost {
   arrivingUntil(): Instant | undefined;
   /** This host goes: it gives out nothing any more, and asks for nothing. */
   isLeaving(): boolean;
-  /** A container that kept an address from before this host began anew is gone. */
+  /** A container is gone; the right to its address may have been asked for. */
   formerGone(universe: number, offset: number): void;
 }
 
@@ -204,7 +204,7 @@ export class Desk {
     });
   }
 
-  /** Addresses in use here from before this host began anew, which it has no right to yet. */
+  /** Addresses in use here that this host has no right to. */
   formers(): readonly FormerAddress[] {
     return this.#formers.all();
   }
@@ -374,7 +374,7 @@ export class Desk {
       if (place === undefined) continue;
       place.pool.space.free(place.offset, now);
       ops.push(freedOp(place.address, now));
-      if (record.former === true) this.#host.formerGone(place.index, place.offset);
+      this.#host.formerGone(place.index, place.offset);
     }
     out.push(persist(ops, false));
     this.#announcer.withdraw(record.slot, now, out); // adjacent persists are one batch
