@@ -7,15 +7,15 @@
 // Exit code 1: a target was missed; 2: the bench could not be run. Needs root.
 
 import { existsSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { compileCaller, stopCallers } from "./caller.mjs";
 import { refuse } from "./commands.mjs";
-import { isMet, percentile, renderTable } from "./figures.mjs";
+import { percentile } from "./figures.mjs";
 import { leftovers } from "./leftovers.mjs";
 import { alone, manyAtATime, oneAtATime, pairs, storm } from "./measure.mjs";
 import { makeContainers, makeDirectory, removeEverything } from "./place.mjs";
+import { figure, report } from "./report.mjs";
 import { makeReference, makeWeave, REFERENCE_PLUGINS } from "./sides.mjs";
 
 /** How much is done. The issue's figures are those of `full`. */
@@ -99,28 +99,6 @@ async function bench(extent, say) {
   return figures;
 }
 
-function figure(name, unit, [ours, reference], target) {
-  return {
-    name,
-    unit,
-    ours,
-    ...(reference === undefined ? {} : { reference }),
-    ...(target === undefined ? {} : { target }),
-  };
-}
-
-/** What figures depend on, for whoever compares two runs. */
-function machine() {
-  const [cpu] = cpus();
-  return {
-    cpu: cpu?.model ?? "unknown",
-    cpus: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
-    node: process.version,
-  };
-}
-
 async function main() {
   const { values } = parseArgs({ options: { quick: { type: "boolean" }, json: { type: "boolean" } } });
   if (process.getuid?.() !== 0) throw new Error("the bench makes network namespaces; run it as root");
@@ -135,20 +113,7 @@ async function main() {
   };
   const extent = values.quick === true ? extents.quick : extents.full;
   const figures = await bench(extent, say);
-  const missed = figures.filter((figure) => isMet(figure) === false);
-  const { cpu, cpus: count, memoryGiB, kernel, node } = machine();
-  if (values.json === true) {
-    console.log(
-      JSON.stringify({ machine: machine(), figures: figures.map((f) => ({ ...f, met: isMet(f) })) }),
-    );
-  } else {
-    console.log(`\n${count} x ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, Node ${node}\n`);
-    for (const line of renderTable(figures)) console.log(line);
-    const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
-    const verdict = missed.length === 0 ? "every target is met" : `${missed.length} targets are MISSED`;
-    console.log(`\n${verdict} (${seconds} s)`);
-  }
-  return missed.length === 0 ? 0 : 1;
+  return report(figures, { json: values.json === true, startedAt });
 }
 
 let ending;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { macForName } from "./address/mac.ts";
 import { anewOf, asideOps, nextName } from "./aside.ts";
 import { readState } from "./records.ts";
 import type { StoreOp } from "./store-op.ts";
@@ -49,6 +50,7 @@ describe("a state set aside", () => {
       schema: { version: expect.any(Number) },
       identity: { name: "alice-3f2a", nickname: "host1", incarnation: "new" },
       base: "alice",
+      mac: macForName("alice"),
       newcomer: true,
       expect: "living",
       targets: ["192.0.2.2"],

@@ -6,6 +6,7 @@
 // their owners one by one before they are announced again. Name and incarnation are new, so that nobody takes this host
 // for the one that was removed.
 import { z } from "zod";
+import { macForName } from "./address/mac.ts";
 import { MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { identityOps } from "./records.ts";
 import type { StoreOp } from "./store-op.ts";
@@ -62,12 +63,17 @@ export function asideOps(
     else if (kind === "exposed" && Array.isArray(value))
       ops.push({ type: "put", key, value: value.map(former) });
   }
+  const before = identity.safeParse(records.get("identity")).data?.name;
+  if (before !== undefined && !records.has("mac"))
+    ops.push({ type: "put", key: "mac", value: macForName(before) });
   ops.push(...identityOps(name, nickname, incarnation));
   if (base !== undefined) ops.push({ type: "put", key: "base", value: base });
   if (newcomer !== undefined) ops.push({ type: "put", key: "newcomer", value: newcomer });
   if (expect !== undefined) ops.push({ type: "put", key: "expect", value: expect });
   return ops;
 }
+
+const identity = z.object({ name: z.string() });
 
 /** A cluster that gave itself up: its hosts that were away are told so when they come by. */
 const joins = z.object({ configuration: z.object({ joins: z.string() }) });

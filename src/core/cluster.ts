@@ -3,6 +3,7 @@
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
+import { EXPOSE } from "./endpoints/bridge.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
@@ -43,9 +44,10 @@ export interface ClusterParts {
   doubt(addresses: readonly string[], out: Effect[]): void;
   /** Take back what others know of this host. */
   withdraw(now: Instant, out: Effect[]): void;
-  /** In use here from before this host began anew. */
-  readonly formers: readonly FormerAddress[];
+  /** In use here without a right: from before this host began anew, or given away by now. */
+  formers(): readonly FormerAddress[];
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
+  lost(former: FormerAddress): void;
   /** Peers were forgotten. */
   recordsChanged(): void;
 }
@@ -89,7 +91,14 @@ export class Cluster {
       },
       stored,
     );
-    this.membership = new Membership(config.name, pools, mesh, gossip, this.council);
+    this.membership = new Membership(
+      config.name,
+      pools,
+      mesh,
+      gossip,
+      this.council,
+      (universe, ranges, out) => parts.doubt(this.#inUseElsewhere(universe, ranges), out),
+    );
     const heard = (universe: number, ranges: readonly OwnedRange[], now: Instant, out: Effect[]): void => {
       const { era } = this.council;
       if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
@@ -132,11 +141,14 @@ export class Cluster {
         withdraw: (now, out) => parts.withdraw(now, out),
         isFlushed: () => gossip.isFlushed(),
         left: (left, out) => out.push(reply(this.#leaveId, { ok: true, left })),
-        stays: (why, peers, out) => out.push(reply(this.#leaveId, this.#stays(why, peers))),
+        stays: (why, peers, out) => {
+          out.push(reply(this.#leaveId, this.#stays(why, peers)));
+          this.#reclaim.add(parts.formers()); // what was given away is another's, containers or not
+        },
       },
       random,
     );
-    this.#reclaim = new Reclaim(parts.formers, {
+    this.#reclaim = new Reclaim({
       self: config.name,
       pools,
       reachable: () => neighbourhood.topology().reachable,
@@ -146,11 +158,15 @@ export class Cluster {
         if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
       },
       regained: (former, now, out) => parts.regained(former, now, out),
-      lost: ({ address, holder }, by, out) =>
-        out.push(event("lost", "warn", { address, holder, by: neighbourhood.label(by) })),
+      lost: (former, by, out) => {
+        const { address, holder } = former;
+        out.push(event("lost", "warn", { address, holder, by: neighbourhood.label(by) }));
+        parts.lost(former);
+      },
     });
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
+    this.#reclaim.add(parts.formers());
   }
 
   /** What of a universe waits for the heir. */
@@ -159,7 +175,8 @@ export class Cluster {
   }
 
   lost(): readonly FormerLost[] {
-    return this.#reclaim.lost();
+    // The bridge keeps such an address for its containers, and has or gets another: nothing to act upon.
+    return this.#reclaim.lost().filter(({ holder }) => holder !== EXPOSE);
   }
 
   /** The container that had a former address is gone. */
@@ -268,6 +285,8 @@ export class Cluster {
     for (const [channel, map] of this.#parts.channels)
       for (const origin of gone)
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
+    for (const origin of gone)
+      this.council.noteGone(origin, this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin);
     if (gone.size === 0) return;
     this.#parts.recordsChanged();
   }
@@ -326,6 +345,19 @@ export class Cluster {
   #addressesOf(peer: string): readonly string[] {
     const entries = this.#parts.channels.get(ENDPOINTS)?.entriesSince(peer, 0) ?? [];
     return entries.flatMap(({ value }) => parseEndpoint(value)?.addresses ?? []);
+  }
+
+  /** What other peers have in use of some ranges, as far as this host has heard: a donor that leaves gives that, too. */
+  #inUseElsewhere(universe: number, ranges: readonly OwnedRange[]): readonly string[] {
+    const space = this.#parts.pools[universe]?.universe;
+    const isInside = (address: string): boolean => {
+      const offset = space?.offsetOf(address);
+      return offset !== undefined && ranges.some(({ start, end }) => offset >= start && offset < end);
+    };
+    const others = [...(this.#parts.channels.get(ENDPOINTS)?.live() ?? [])].filter(
+      ({ origin }) => origin !== this.#parts.config.name,
+    );
+    return others.flatMap(({ value }) => parseEndpoint(value)?.addresses.filter(isInside) ?? []);
   }
 
   #stays(why: Stays, peers: readonly string[]): Reply {

@@ -3,6 +3,7 @@
 //
 //   schema                               { version }
 //   identity                             { name, nickname, incarnation }
+//   mac                                  of the bridge, where it is not the one of the name (aside.ts)
 //   targets                              [ "host:port", ... ]
 //   ranges                               [ CIDR, ... ]: what the ranges are, even before there is a ring
 //   configuration                        { configuration, joined }: what was decided last, fsynced
@@ -108,6 +109,8 @@ export interface StoredState {
   /** Random number of this directory; undefined in a new one. */
   readonly incarnation: string | undefined;
   readonly targets: readonly string[] | undefined;
+  /** The bridge keeps its MAC when the host begins anew: containers know it as their gateway's. */
+  readonly bridgeMac: string | undefined;
   /** CIDRs of all ranges. Directories of before have them in their rings alone. */
   readonly ranges: readonly string[] | undefined;
   /** What was decided last, and the epoch this peer came in with. */
@@ -198,6 +201,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     incarnation: identity?.incarnation,
     targets: one("targets", z.array(z.string())),
     exposed: one("exposed", z.array(exposure)) ?? [],
+    bridgeMac: one("mac", z.string()),
     ranges: one("ranges", z.array(z.string()).min(1).max(8)) ?? rangesIn(rings),
     configuration,
     left: left && configurationFromWire(left.configuration),

@@ -16,6 +16,7 @@ const wish = (bridgeName: string): DatapathState =>
     mtu: 1450,
     universes: [],
     ports: [],
+    here: new Map(),
     portMaps: [],
     masquerade: [],
     exempt: [],

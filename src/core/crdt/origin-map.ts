@@ -31,7 +31,7 @@ const MAX_KEYS_PER_ORIGIN = 262_144;
 /** Origins are compared in so many groups, by a hash of their names: two maps that differ in one origin find it by one group. */
 export const BUCKETS = 64;
 
-export const bucketOf = (origin: string): number => fingerprint(origin) % BUCKETS;
+const bucketOf = (origin: string): number => fingerprint(origin) % BUCKETS;
 
 interface Held {
   readonly entry: Entry;

@@ -38,6 +38,7 @@ const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
     ["carol", peer("192.0.2.3")],
   ]),
   endpoints: new Map(),
+  here: new Map(),
   prune: true,
   ...changes,
 });
@@ -52,6 +53,7 @@ describe("plan", () => {
           ["10.32.0.5", endpoint("alice", "02:a0:0a:20:00:05")],
           ["10.40.0.1", endpoint("bob", "02:a0:0a:28:00:01")],
         ]),
+        here: new Map([["10.32.0.5", "02:a0:0a:20:00:05"]]),
       }),
     );
     expect(state).toEqual({
@@ -105,12 +107,20 @@ describe("plan", () => {
       input({
         endpoints: new Map([
           ["10.40.0.1", endpoint("bob", mac)], // before our own is seen
-          ["10.32.0.5", endpoint("alice", "02:a0:0a:20:00:05")],
           ["10.40.0.2", endpoint("bob", "02:a0:0a:28:00:02")],
         ]),
+        here: new Map([["10.32.0.5", "02:a0:0a:20:00:05"]]), // announced or not
       }),
     );
     expect(state.forwarding).toEqual([{ mac: "02:a0:0a:28:00:02", vtep: "192.0.2.2" }]);
+  });
+
+  it("an address that a container here has stays here, whoever announces it", () => {
+    const here = new Map([["10.32.0.5", "02:a0:0a:20:00:05"]]);
+    const endpoints = new Map([["10.32.0.5", endpoint("bob", "02:bb:00:00:00:01")]]);
+    const state = plan(input({ here, endpoints }));
+    expect(state.neighbours).toEqual([{ address: "10.32.0.5", mac: "02:a0:0a:20:00:05" }]);
+    expect(state.routes).toEqual([]);
   });
 
   it("several addresses of one MAC are one forwarding entry and a neighbour each", () => {

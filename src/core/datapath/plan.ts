@@ -21,6 +21,8 @@ export interface PlanInput {
   /** What our own underlay allows; the plan takes the least over the peers. */
   readonly mtu: number;
   readonly universes: readonly string[];
+  /** Address (without prefix) to MAC of every container here, announced or not. */
+  readonly here: ReadonlyMap<string, string>;
   /** Host ends of local containers. */
   readonly ports: readonly PortState[];
   readonly portMaps: readonly PortMap[];
@@ -48,8 +50,7 @@ export function plan(input: PlanInput): DatapathState {
   const others = othersOf(input);
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));
   const own = new Set(input.exposed.map(({ cidr }) => cidr.split("/")[0]));
-  const localMacs = new Set([input.bridgeMac]);
-  for (const { peer, mac } of input.endpoints.values()) if (peer === input.self) localMacs.add(mac);
+  const localMacs = new Set([input.bridgeMac, ...input.here.values()]);
   const forwarding = new Map<string, string>();
   const routes: string[] = [];
   // Hosts must stay reachable, whatever somebody claims to have a container at.
@@ -57,13 +58,15 @@ export function plan(input: PlanInput): DatapathState {
   const led = [...input.universes, ...input.exposed.map(({ cidr }) => cidr)].flatMap(
     (c) => parseCidr(c) ?? [],
   );
-  const neighbours: { address: string; mac: string }[] = [];
+  // Our own containers are served here, whoever else has their addresses.
+  const neighbours = [...input.here].map(([address, mac]) => ({ address, mac }));
   for (const [address, endpoint] of input.endpoints) {
     const vtep = vteps.get(endpoint.peer);
     if (endpoint.peer !== input.self && vtep === undefined) continue; // its peer record has not arrived yet
     // A peer's claim to a MAC of ours must not carry our containers' frames away.
     if (vtep !== undefined && !localMacs.has(endpoint.mac)) forwarding.set(endpoint.mac, vtep);
-    if (!own.has(address)) neighbours.push({ address, mac: endpoint.mac });
+    if (own.has(address) || input.here.has(address)) continue;
+    if (vtep !== undefined) neighbours.push({ address, mac: endpoint.mac });
     if (vtep !== undefined && !isLed(address, led) && !underlays.has(address)) routes.push(address);
   }
   return {

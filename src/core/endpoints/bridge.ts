@@ -13,6 +13,8 @@ export class Bridge {
   readonly #places: Places;
   readonly #book: Book;
   #exposed: readonly Exposure[];
+  /** Without prefix: addresses from before this host began anew that another host has. They stay for the containers here. */
+  readonly #lost = new Set<string>();
 
   constructor(places: Places, book: Book, stored: readonly Exposure[]) {
     this.#places = places;
@@ -45,6 +47,7 @@ export class Bridge {
   exposedIn(wish: string | undefined): readonly string[] {
     return this.#exposed
       .map(({ cidr }) => cidr)
+      .filter((cidr) => !this.#lost.has(withoutPrefix(cidr)))
       .filter((cidr) => {
         const place = this.#places.locate(cidr);
         if (place === undefined) return false;
@@ -70,8 +73,14 @@ export class Bridge {
     out.push(persist([exposedOp(this.#exposed)], false));
   }
 
+  /** Another host has an address (without prefix) of before: it serves the containers here, and no new ones. */
+  lose(address: string): void {
+    this.#lost.add(address);
+  }
+
   /** An address (without prefix) from before this host began anew is its own by right again. */
   regain(address: string, out: Effect[]): void {
+    this.#lost.delete(address);
     this.#exposed = this.#exposed.map(({ former, ...exposure }) =>
       former === true && withoutPrefix(exposure.cidr) !== address ? { ...exposure, former } : exposure,
     );

@@ -52,6 +52,14 @@ export function masqueradeOf(records: Iterable<AllocationRecord>): {
   return { masquerade: [...subnets.masquerade], exempt: [...subnets.exempt] };
 }
 
+/** Address (without prefix) to MAC of every container, announced or not. */
+export function addressesOf(records: Iterable<AllocationRecord>): ReadonlyMap<string, string> {
+  const here = new Map<string, string>();
+  for (const { addresses, mac } of records)
+    if (mac !== undefined) for (const cidr of addresses) here.set(cidr.split("/")[0] ?? cidr, mac);
+  return here;
+}
+
 /** The gateways other plugins chose for attachments, with prefix, no duplicates. */
 export function gatewaysOf(records: Iterable<AllocationRecord>): readonly string[] {
   return [...new Set([...records].flatMap(({ gateways }) => gateways ?? []))];

@@ -1,6 +1,6 @@
 // What no owner can settle alone: the founding, who is gone, who decides next. Keeps the newest configuration, runs the
 // ballot for the one after it, and answers who asked for a decision. What follows from a configuration for rings, gossip and links is
-// its host's business (`entered`). Rules R1 to R4 of docs/decisions/0008-plan.md; words: docs/ipam.md.
+// its host's business (`entered`). Rules R1 to R4 of docs/ipam.md.
 //
 //   none --founded, or heard--> epoch 1 --decided, or heard--> epoch 2 ...     not named any more --> rejoin
 import { type Effect, event, type Instant, persist, type RejoinReason, reply } from "../effects.ts";
@@ -75,7 +75,7 @@ const LEAVING = -1;
 
 /** A decision somebody here waits for. */
 type Want = { readonly id: number; readonly since: Instant } & (
-  | { readonly kind: "remove"; readonly gone: readonly string[] }
+  | { readonly kind: "remove"; readonly gone: readonly string[]; readonly before: readonly string[] }
   | { readonly kind: "leave"; readonly heir: string; readonly done: LeaveDone }
   | { readonly kind: "join"; readonly cluster: string }
 );
@@ -91,6 +91,8 @@ export class Council {
   /** As on disk. */
   #vote: Vote | undefined;
   #wants: readonly Want[] = [];
+  /** Peers seen removed since the start, with what they were called: who asks for it again is told that it is done. */
+  readonly #gone = new Map<string, string>();
   /** When to look whether the voters are still the right ones. */
   #review: Instant | undefined;
   #split: { readonly epoch: number; readonly since: Instant } | undefined;
@@ -210,7 +212,7 @@ export class Council {
     const ours = this.#configuration;
     if (ours === undefined) {
       // A cluster that gives itself up is nobody's to join.
-      if (theirs.joins !== undefined || !this.isWelcome(theirs.cluster)) return "foreign";
+      if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
       this.#adopt(theirs, now, out);
       return "newer";
     }
@@ -231,6 +233,11 @@ export class Council {
   /** Whether this host would give its cluster up: nobody ever used it, or it is alone in it with nothing in use. */
   yields(now: Instant): boolean {
     return this.#isUnused() || this.#host.isAbandoned(now);
+  }
+
+  /** The cluster to join, or one that continues it. */
+  #isExpected({ cluster, lineage = [] }: Configuration): boolean {
+    return this.isWelcome(cluster) || lineage.some((former) => this.isWelcome(former.cluster));
   }
 
   /** Whether a cluster may be joined. */
@@ -258,7 +265,10 @@ export class Council {
     const gone = this.#resolve(peers);
     if ("ok" in gone) out.push(reply(id, gone));
     else if (force) this.#force(id, gone.names, now, out);
-    else this.#want({ id, since: now, kind: "remove", gone: gone.names }, out);
+    else {
+      const before = gone.names.filter((name) => !this.#isMemberByName(name));
+      this.#want({ id, since: now, kind: "remove", gone: gone.names, before }, out);
+    }
   }
 
   /** Get it decided that this cluster moves over to another. Answers the request. */
@@ -270,6 +280,11 @@ export class Council {
   leave(heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
     this.#leaving = true;
     this.#want({ id: LEAVING, since: now, kind: "leave", heir, done }, out);
+  }
+
+  /** A peer is forgotten that belongs to the cluster no more. */
+  noteGone(name: string, nickname: string): void {
+    this.#gone.set(name, nickname);
   }
 
   cancel(id: number): void {
@@ -291,7 +306,7 @@ export class Council {
     if (recounted && this.#ballot?.state === "idle") this.#newBallot(now);
     if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
     for (const want of this.#wants)
-      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
+      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true, now), out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
@@ -370,7 +385,7 @@ export class Council {
   /** Our cluster was never used, theirs was, or comes first. */
   #giveWay(theirs: Configuration, now: Instant, out: Effect[]): void {
     const from = this.#configuration?.cluster ?? "";
-    if (!this.isWelcome(theirs.cluster)) return;
+    if (!this.#isExpected(theirs)) return;
     if (theirs.remaining?.names.includes(this.#host.self.name) === true) {
       this.rejoin("name-taken", out);
       return;
@@ -426,10 +441,11 @@ export class Council {
       if (!this.#isFulfilled(want)) continue;
       this.cancel(want.id);
       if (want.kind === "leave") want.done(true, out);
-      else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone)));
+      else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone, want.before)));
     }
     if (this.#wants.length === 0 || this.#ended) return;
-    if (!this.hasQuorum()) for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false), out);
+    if (!this.hasQuorum())
+      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false, now), out);
     const [want] = this.#wants;
     if (want === undefined) return;
     this.#run(
@@ -455,7 +471,8 @@ export class Council {
     return !gone.some((name) => this.#isMemberByName(name));
   }
 
-  #done(gone: readonly string[]): Reply {
+  /** `before`: those of them that were gone already when it was asked. */
+  #done(gone: readonly string[], before: readonly string[]): Reply {
     const c = this.#configuration;
     if (c === undefined) throw new Error("no decision to tell of");
     const ours = c.remaining?.heir === this.#host.self.name;
@@ -463,8 +480,8 @@ export class Council {
       cluster: c.cluster,
       epoch: c.remaining?.since ?? c.epoch,
       ...(c.remaining === undefined ? {} : { heir: c.remaining.heir }),
-      removed: ours ? gone : [],
-      already: ours ? [] : gone,
+      removed: ours ? gone.filter((name) => !before.includes(name)) : [],
+      already: ours ? before : gone,
     };
     return { ok: true, decision };
   }
@@ -476,9 +493,14 @@ export class Council {
     else out.push(reply(want.id, why));
   }
 
-  #noQuorum(late: boolean): Reply {
+  #noQuorum(late: boolean, now: Instant): Reply {
     const voters = this.#configuration?.voters ?? [];
-    const missing = this.missingVoters().map((name) => this.#host.label(name));
+    const away = this.#host.unreachable();
+    const missing = this.missingVoters().map((name) => {
+      const since = away.get(name);
+      const ago = since === undefined ? "" : ` (for ${Math.round((now - since) / 1000)} s)`;
+      return `${this.#host.label(name)}${ago}`;
+    });
     const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;
     const who = missing.length === 0 ? "" : `; not reachable: ${missing.join(", ")}`;
     const message = late
@@ -503,7 +525,7 @@ export class Council {
     const voters = elect([], living, members.filter((name) => !removed.includes(name)).length);
     const value = forced(c, { cluster: this.#freshId(), by: self.name, removed, members, voters, at: now });
     this.#adopt(value, now, out);
-    out.push(reply(id, this.#done(removed)));
+    out.push(reply(id, this.#done(removed, [])));
   }
 
   /** Voters that are missing for long give way, free seats are filled. Never just dropped: a minority would decide alone. */
@@ -583,7 +605,9 @@ export class Council {
     const names: string[] = [];
     for (const text of texts) {
       const called = [...records].filter(([, { nickname }]) => nickname === text).map(([name]) => name);
-      const found = known.has(text) ? [text] : called;
+      const gone = [...this.#gone].filter(([name, nickname]) => name === text || nickname === text);
+      const living = known.has(text) ? [text] : called;
+      const found = living.length > 0 ? living : gone.slice(-1).map(([name]) => name);
       if (found.length > 1) {
         const message = `${found.length} peers are called ${text}: ${found.join(", ")}`;
         return refusal("ambiguous-peer", message, "give the name instead");

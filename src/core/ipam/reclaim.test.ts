@@ -33,7 +33,7 @@ class Alice {
       address: universe.addressAt(offset),
       holder: `container ${offset}`,
     }));
-    this.reclaim = new Reclaim(former, {
+    this.reclaim = new Reclaim({
       self: "alice",
       pools: [this.pool],
       reachable: () => this.reachable,
@@ -42,6 +42,7 @@ class Alice {
       regained: ({ address }) => this.log.push(`regained ${address}`),
       lost: ({ address }, by) => this.log.push(`lost ${address} to ${by}`),
     });
+    this.reclaim.add(former);
   }
 
   joins(): this {

@@ -7,9 +7,9 @@ import { PEER_KEY, type PeerRecord, parsePeerRecord } from "./peer-record.ts";
 import { explore, type Topology, treeNeighbours } from "./topology.ts";
 
 /** After the first change: where one connection came or went, its other end says so in the same moment. */
-export const SETTLE_MS = 200;
+const SETTLE_MS = 200;
 /** Between two looks at all connections, for each peer: a look costs a microsecond for each of them, and a bit. */
-export const LOOK_PAUSE_MS = 2;
+const LOOK_PAUSE_MS = 2;
 
 export class Neighbourhood {
   readonly #self: string;

@@ -11,7 +11,7 @@ export interface Topology {
 export type Connections = ReadonlyMap<string, readonly string[]>;
 
 /** So many neighbours a peer passes a change on to, where the connections allow it: no hub pays for all. */
-export const TREE_FANOUT = 8;
+const TREE_FANOUT = 8;
 
 /** `links`: what each other peer says it is connected to; `neighbours`: our own live links, which need no second word. */
 export function explore(self: string, neighbours: readonly string[], links: Connections): Topology {
