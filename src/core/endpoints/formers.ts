@@ -35,13 +35,21 @@ export class Formers {
     return held.flatMap(({ cidr, holder }) => {
       const place = this.#places.locate(cidr);
       if (place === undefined) return [];
-      return [{ universe: place.index, offset: place.offset, address: place.address, holder }];
+      return [
+        {
+          universe: place.index,
+          offset: place.offset,
+          address: place.address,
+          holder,
+          isBridge: holder === EXPOSE,
+        },
+      ];
     });
   }
 
   /** Such an address is ours by right again. What has all of its addresses back is announced. */
-  regained({ address, holder }: FormerAddress, now: Instant, out: Effect[]): void {
-    if (holder === EXPOSE) {
+  regained({ address, holder, isBridge }: FormerAddress, now: Instant, out: Effect[]): void {
+    if (isBridge) {
       this.#bridge.regain(address, out);
       this.#announcer.bridge(now, out);
       return;
