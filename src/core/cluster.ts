@@ -43,8 +43,8 @@ export interface ClusterParts {
   doubt(addresses: readonly string[], out: Effect[]): void;
   /** Take back what others know of this host. */
   withdraw(now: Instant, out: Effect[]): void;
-  /** In use here from before this host began anew. */
-  readonly formers: readonly FormerAddress[];
+  /** In use here without a right: from before this host began anew, or given away by now. */
+  formers(): readonly FormerAddress[];
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
   lost(former: FormerAddress): void;
   /** Peers were forgotten. */
@@ -90,7 +90,14 @@ export class Cluster {
       },
       stored,
     );
-    this.membership = new Membership(config.name, pools, mesh, gossip, this.council);
+    this.membership = new Membership(
+      config.name,
+      pools,
+      mesh,
+      gossip,
+      this.council,
+      (universe, ranges, out) => parts.doubt(this.#inUseElsewhere(universe, ranges), out),
+    );
     const heard = (universe: number, ranges: readonly OwnedRange[], now: Instant, out: Effect[]): void => {
       const { era } = this.council;
       if (era !== undefined) this.membership.heardRing(universe, era, ranges, undefined, now, out);
@@ -133,11 +140,14 @@ export class Cluster {
         withdraw: (now, out) => parts.withdraw(now, out),
         isFlushed: () => gossip.isFlushed(),
         left: (left, out) => out.push(reply(this.#leaveId, { ok: true, left })),
-        stays: (why, peers, out) => out.push(reply(this.#leaveId, this.#stays(why, peers))),
+        stays: (why, peers, out) => {
+          out.push(reply(this.#leaveId, this.#stays(why, peers)));
+          this.#reclaim.add(parts.formers()); // what was given away is another's, containers or not
+        },
       },
       random,
     );
-    this.#reclaim = new Reclaim(parts.formers, {
+    this.#reclaim = new Reclaim({
       self: config.name,
       pools,
       reachable: () => neighbourhood.topology().reachable,
@@ -155,6 +165,7 @@ export class Cluster {
     });
     for (const [index, { ranges }] of stored.rings) pools[index]?.restore(ranges);
     for (const pool of pools) pool.enter(this.council.era?.epoch ?? 1, this.council.isStale);
+    this.#reclaim.add(parts.formers());
   }
 
   /** What of a universe waits for the heir. */
@@ -333,6 +344,19 @@ export class Cluster {
   #addressesOf(peer: string): readonly string[] {
     const entries = this.#parts.channels.get(ENDPOINTS)?.entriesSince(peer, 0) ?? [];
     return entries.flatMap(({ value }) => parseEndpoint(value)?.addresses ?? []);
+  }
+
+  /** What other peers have in use of some ranges, as far as this host has heard: a donor that leaves gives that, too. */
+  #inUseElsewhere(universe: number, ranges: readonly OwnedRange[]): readonly string[] {
+    const space = this.#parts.pools[universe]?.universe;
+    const isInside = (address: string): boolean => {
+      const offset = space?.offsetOf(address);
+      return offset !== undefined && ranges.some(({ start, end }) => offset >= start && offset < end);
+    };
+    const others = [...(this.#parts.channels.get(ENDPOINTS)?.live() ?? [])].filter(
+      ({ origin }) => origin !== this.#parts.config.name,
+    );
+    return others.flatMap(({ value }) => parseEndpoint(value)?.addresses.filter(isInside) ?? []);
   }
 
   #stays(why: Stays, peers: readonly string[]): Reply {

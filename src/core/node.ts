@@ -20,7 +20,7 @@ import type { DatapathState } from "./datapath/state.ts";
 import { type Effect, event, type Input, type Instant, persist, reply } from "./effects.ts";
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
 import { toAttachment } from "./endpoints/book.ts";
-import { Desk } from "./endpoints/desk.ts";
+import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
 import { addressesOf, masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
 import {
@@ -80,6 +80,8 @@ export class Node {
   /** As it was told others. */
   #candidate: number | undefined;
   #synced = false;
+  /** Until then, and until it is synced, a host that was just started cannot say who is reachable. */
+  #arrivingUntil: Instant | undefined;
   /** This host has left: it says nothing of itself any more. */
   #withdrawn = false;
 
@@ -125,6 +127,7 @@ export class Node {
         { protocol: "udp", hostPort: config.vxlanPort, containerPort: config.vxlanPort },
       ],
       formerGone: (universe, offset) => this.#cluster.formerGone(universe, offset),
+      arrivingUntil: () => this.#arrivingUntil,
       isLeaving: () => this.#cluster.isLeaving,
     });
     this.#cluster = new Cluster(
@@ -139,7 +142,7 @@ export class Node {
         send: (to, body, out) => this.#send(to, body, out),
         publishSelf: (now, out) => this.#publishSelf(now, out),
         doubt: (addresses, out) => this.#desk.doubt(addresses, out),
-        formers: this.#desk.formers(),
+        formers: () => this.#desk.formers(),
         lost: (former) => this.#desk.lost(former),
         regained: (former, now, out) => this.#desk.regained(former, now, out),
         withdraw: (now, out) => this.#withdraw(now, out),
@@ -160,6 +163,7 @@ export class Node {
   start(now: Instant): readonly Effect[] {
     const out: Effect[] = [];
     this.#startedAt = now;
+    this.#arrivingUntil = now + RING_PATIENCE_MS;
     const { name, nickname, incarnation } = this.config;
     if (this.#stored.incarnation === undefined || this.#stored.nickname !== nickname) {
       const { configuration } = this.#stored;
@@ -515,9 +519,6 @@ export class Node {
     if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
     const { reachable } = this.topology();
     for (const pool of this.#pools) pool.tick(reachable, now);
-    this.#desk.stockUp(now, out);
-    this.#desk.serve(now, out);
-    this.#gossip.tick(now, out);
     // A host that knows of nobody has nothing to wait for.
     if (
       !this.#synced &&
@@ -526,6 +527,10 @@ export class Node {
       this.#synced = true;
       out.push({ type: "datapath" });
     }
+    if (this.#synced || now >= (this.#arrivingUntil ?? now)) this.#arrivingUntil = undefined;
+    this.#desk.stockUp(now, out);
+    this.#desk.serve(now, out);
+    this.#gossip.tick(now, out);
   }
 
   // --- spreading ---

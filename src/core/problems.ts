@@ -174,7 +174,8 @@ function* ofPeers({ facts, settlingIn, label }: Scene): Generator<Problem> {
 }
 
 function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
-  const { mesh, unreachable } = facts;
+  const { mesh, unreachable, council } = facts;
+  const wasRemoved = (peer: string): boolean => !node.peers().has(peer) && !council.isMember(peer, 0);
   for (const target of mesh.targets()) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
     if (REFUSALS.has(target.failure.code)) {
@@ -184,6 +185,7 @@ function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
     if (settlingIn && node.cluster !== undefined) continue;
     if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer)))
       continue; // told above
+    if (target.peer !== undefined && wasRemoved(target.peer)) continue; // dialled still: it may live, and must hear of it
     yield ofTarget(target, "target-unreachable", `does not answer: ${target.failure.message}`);
   }
 }

@@ -33,12 +33,16 @@ import { changesHost } from "./publish.ts";
 import {
   type AddressRequest,
   askForSpace,
+  type Outcome,
   Reservation,
   type ReservationHost,
   type ReservationParts,
 } from "./reservation.ts";
 
-/** An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. */
+/**
+ * An allocation waits this long for a ring to appear before it is refused; a joining host's first ADD comes early. So does that
+ * of one that was restarted and has nothing left of its own: it waits as long for the connections to come back.
+ */
 export const RING_PATIENCE_MS = 4_000;
 /** And this long for donors, each of which has ASK_TIMEOUT_MS. Below the 10 s the CNI forwarder gives an ADD. */
 export const ASK_PATIENCE_MS = 8_000;
@@ -50,9 +54,11 @@ export const FULL_SHOWN_MS = 300_000;
 export interface DeskHost extends HoldersHost, AnnouncerHost, ReservationHost {
   ringChanged(universe: number, fresh: readonly OwnedRange[], now: Instant, out: Effect[]): void;
   whyNoRing(): { message: string; hint: string };
+  /** Just started: until then an owner that is not reachable may only not be connected yet. Undefined afterwards. */
+  arrivingUntil(): Instant | undefined;
   /** This host goes: it gives out nothing any more, and asks for nothing. */
   isLeaving(): boolean;
-  /** A container that kept an address from before this host began anew is gone. */
+  /** A container is gone; the right to its address may have been asked for. */
   formerGone(universe: number, offset: number): void;
 }
 
@@ -174,9 +180,9 @@ export class Desk {
   }
 
   nextDeadline(): Instant | undefined {
-    return this.#line.length === 0
-      ? undefined
-      : Math.min(...this.#line.map((w) => w.since)) + this.#patience();
+    if (this.#line.length === 0) return undefined;
+    const expiry = Math.min(...this.#line.map((w) => w.since)) + this.#patience();
+    return Math.min(expiry, this.#host.arrivingUntil() ?? expiry);
   }
 
   /**
@@ -198,7 +204,7 @@ export class Desk {
     });
   }
 
-  /** Addresses in use here from before this host began anew, which it has no right to yet. */
+  /** Addresses in use here that this host has no right to. */
   formers(): readonly FormerAddress[] {
     return this.#formers.all();
   }
@@ -292,7 +298,8 @@ export class Desk {
     }
     const reservation = new Reservation(this.#parts, request, now, out);
     let outcome = manual.length > 0 ? reservation.claim(manual, false) : reservation.takeAny(there);
-    if (reservation.ranOut) this.#full = { since: this.#full?.since ?? now, last: now };
+    if (isForWantOfPeers(outcome) && this.#host.arrivingUntil() !== undefined) outcome = "wait";
+    else if (reservation.ranOut) this.#full = { since: this.#full?.since ?? now, last: now };
     else if (manual.length === 0 && reservation.addresses.length > 0) this.#full = undefined;
     const gateways = request.kind === "allocate" ? this.#bridge.lacking(request.terms.gateways ?? []) : [];
     if (outcome === "done") outcome = reservation.claim(gateways, true);
@@ -367,7 +374,7 @@ export class Desk {
       if (place === undefined) continue;
       place.pool.space.free(place.offset, now);
       ops.push(freedOp(place.address, now));
-      if (record.former === true) this.#host.formerGone(place.index, place.offset);
+      this.#host.formerGone(place.index, place.offset);
     }
     out.push(persist(ops, false));
     this.#announcer.withdraw(record.slot, now, out); // adjacent persists are one batch
@@ -398,6 +405,12 @@ export class Desk {
     return this.#hasRings() ? ASK_PATIENCE_MS : RING_PATIENCE_MS;
   }
 }
+
+/** Refused for what another owner might give. */
+const isForWantOfPeers = (outcome: Outcome): boolean =>
+  typeof outcome === "object" &&
+  !outcome.ok &&
+  (outcome.code === "range-exhausted" || outcome.code === "address-elsewhere");
 
 /** The addresses a request names; empty: any will do. */
 const namedIn = (request: AddressRequest): readonly string[] =>

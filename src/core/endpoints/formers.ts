@@ -1,5 +1,6 @@
-// Addresses in use here from before this host began anew, which it has no right to yet (ipam/reclaim.ts asks for them): which
-// there are, and what becomes of a container whose addresses are back. Owns only the count of those that came back one by one.
+// Addresses in use here that this host has no right to (ipam/reclaim.ts asks for them): from before it began anew, or given
+// away when it was about to leave and then stayed. Which there are, and what becomes of a container whose addresses are back.
+// Owns only the count of those that came back one by one.
 import { type Effect, type Instant, persist } from "../effects.ts";
 import type { FormerAddress } from "../ipam/reclaim.ts";
 import { allocationOp } from "../records.ts";
@@ -26,24 +27,15 @@ export class Formers {
   all(): readonly FormerAddress[] {
     const held = [
       ...[...this.#book.all()].flatMap((record) =>
-        record.former === true ? record.addresses.map((cidr) => ({ cidr, holder: holderOf(record) })) : [],
+        record.addresses.map((cidr) => ({ cidr, former: record.former, holder: holderOf(record) })),
       ),
-      ...this.#bridge.exposed.flatMap(({ cidr, former }) =>
-        former === true ? [{ cidr, holder: EXPOSE }] : [],
-      ),
+      ...this.#bridge.exposed.map(({ cidr, former }) => ({ cidr, former, holder: EXPOSE })),
     ];
-    return held.flatMap(({ cidr, holder }) => {
+    return held.flatMap(({ cidr, former, holder }) => {
       const place = this.#places.locate(cidr);
-      if (place === undefined) return [];
-      return [
-        {
-          universe: place.index,
-          offset: place.offset,
-          address: place.address,
-          holder,
-          isBridge: holder === EXPOSE,
-        },
-      ];
+      if (place === undefined || (former !== true && !place.pool.isElsewhere(place.offset))) return [];
+      const { index: universe, offset, address } = place;
+      return [{ universe, offset, address, holder, isBridge: holder === EXPOSE }];
     });
   }
 
@@ -55,7 +47,7 @@ export class Formers {
       return;
     }
     const record = [...this.#book.all()].find((one) => holderOf(one) === holder);
-    if (record === undefined) return;
+    if (record?.former !== true) return; // it was announced all the time
     const back = (this.#regained.get(holder) ?? new Set<string>()).add(address);
     this.#regained.set(holder, back);
     const isBack = (cidr: string): boolean =>

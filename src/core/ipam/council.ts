@@ -1,6 +1,6 @@
 // What no owner can settle alone: the founding, who is gone, who decides next. Keeps the newest configuration, runs the
 // ballot for the one after it, and answers who asked for a decision. What follows from a configuration for rings, gossip and links is
-// its host's business (`entered`). Rules R1 to R4 of docs/decisions/0008-plan.md; words: docs/ipam.md.
+// its host's business (`entered`). Rules R1 to R4 of docs/ipam.md.
 //
 //   none --founded, or heard--> epoch 1 --decided, or heard--> epoch 2 ...     not named any more --> rejoin
 import { type Effect, event, type Instant, persist, type RejoinReason, reply } from "../effects.ts";

@@ -39,17 +39,27 @@ export class Membership {
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
   readonly #council: Council;
+  readonly #came: (universe: number, ranges: readonly OwnedRange[], out: Effect[]) => void;
   readonly #foreign = new Map<string, Foreign>();
   readonly #contested = new Map<string, Contested>();
   /** What each neighbour said last of where it belongs. */
   readonly #said = new Map<ConnId, Era | undefined>();
 
-  constructor(self: string, pools: readonly Pool[], mesh: Mesh, gossip: Gossip, council: Council) {
+  /** `came` is told of ranges that are ours from then on, however we heard of it. */
+  constructor(
+    self: string,
+    pools: readonly Pool[],
+    mesh: Mesh,
+    gossip: Gossip,
+    council: Council,
+    came: (universe: number, ranges: readonly OwnedRange[], out: Effect[]) => void,
+  ) {
     this.#self = self;
     this.#pools = pools;
     this.#mesh = mesh;
     this.#gossip = gossip;
     this.#council = council;
+    this.#came = came;
   }
 
   /** Neighbours of another cluster, by name. */
@@ -86,6 +96,7 @@ export class Membership {
     if (first) out.push(event("joined", "info", { cluster: era.cluster, universe }));
     if (received.length > 0) {
       out.push(event("received", "info", { addresses: sizeOf(received) }));
+      this.#came(universe, received, out);
       this.ringChanged(universe, pool.join(), undefined, now, out);
     }
     return true;

@@ -124,6 +124,12 @@ export class Pool {
     return "ok";
   }
 
+  /** Another peer owns it, so that what is held there is held without a right. */
+  isElsewhere(offset: number): boolean {
+    const owner = this.ring?.ownerOf(offset);
+    return owner !== undefined && owner !== this.#self;
+  }
+
   /** The first allocation marks the ring as used, everywhere and for ever. Returns the change, if it was the first. */
   seal(): readonly OwnedRange[] {
     return this.ring?.isPristine() === true ? this.ring.seal(this.#self) : [];

@@ -34,7 +34,7 @@ class Alice {
       holder: `container ${offset}`,
       isBridge: false,
     }));
-    this.reclaim = new Reclaim(former, {
+    this.reclaim = new Reclaim({
       self: "alice",
       pools: [this.pool],
       reachable: () => this.reachable,
@@ -43,6 +43,7 @@ class Alice {
       regained: ({ address }) => this.log.push(`regained ${address}`),
       lost: ({ address }, by) => this.log.push(`lost ${address} to ${by}`),
     });
+    this.reclaim.add(former);
   }
 
   joins(): this {

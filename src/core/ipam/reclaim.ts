@@ -1,6 +1,6 @@
-// The addresses of containers that were here before this host began anew (it was removed, or its cluster gave way): each is
-// asked of whoever owns it now. What is free comes back without a restart; what is not is named. Owns the list of those
-// addresses; who holds them, and what is published, is the desk's.
+// The addresses of containers here that this host has no right to: it began anew (it was removed, or its cluster gave way), or
+// gave all away to leave, and stayed. Each is asked of whoever owns it now. What is free comes back without a restart; what is
+// not is named. Owns the list of those addresses; who holds them, and what is published, is the desk's.
 //
 //   waiting --the owner is asked--> asked --given--> regained (not here any more)
 //      ^── no answer, or another owner ──┘ └─denied, twice by the same owner─> lost --each minute--> asked
@@ -74,9 +74,14 @@ export class Reclaim {
   /** What the last look was based on: these are new objects when they change. */
   #seen: readonly unknown[] | undefined;
 
-  constructor(former: readonly FormerAddress[], host: ReclaimHost) {
+  constructor(host: ReclaimHost) {
     this.#host = host;
-    for (const one of former) this.#entries.set(keyOf(one), { ...one });
+  }
+
+  /** Ask for these, too. */
+  add(formers: readonly FormerAddress[]): void {
+    for (const one of formers) if (!this.#entries.has(keyOf(one))) this.#entries.set(keyOf(one), { ...one });
+    this.#seen = undefined;
   }
 
   /** Addresses not regained yet. */
