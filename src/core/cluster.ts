@@ -3,7 +3,6 @@
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
-import { EXPOSE } from "./endpoints/bridge.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
@@ -176,7 +175,7 @@ export class Cluster {
 
   lost(): readonly FormerLost[] {
     // The bridge keeps such an address for its containers, and has or gets another: nothing to act upon.
-    return this.#reclaim.lost().filter(({ holder }) => holder !== EXPOSE);
+    return this.#reclaim.lost().filter(({ isBridge }) => !isBridge);
   }
 
   /** The container that had a former address is gone. */

@@ -134,8 +134,9 @@ function* ofAddresses({ node, now, facts, label }: Scene): Generator<Problem> {
     };
 }
 
-function* ofDecisions({ facts, settlingIn, label }: Scene): Generator<Problem> {
+function* ofDecisions({ node, facts, settlingIn, label }: Scene): Generator<Problem> {
   const { council, unreachable, startedAt, pools, taking } = facts;
+  const { reachable } = node.topology();
   const missing = council.missingVoters();
   if (!settlingIn && council.configuration !== undefined && !council.hasQuorum()) {
     const { epoch, voters } = council.configuration;
@@ -150,8 +151,8 @@ function* ofDecisions({ facts, settlingIn, label }: Scene): Generator<Problem> {
   }
   for (const [index] of pools.entries()) {
     const { addresses = 0, of = [], waitingFor = [] } = taking(index) ?? {};
-    const away = waitingFor.filter((name) => unreachable.has(name));
-    if (away.length === 0) continue; // it is under way
+    const away = waitingFor.filter((name) => !reachable.has(name));
+    if (away.length === 0 || settlingIn) continue; // it is under way
     yield {
       code: "taking",
       object: of.join(),

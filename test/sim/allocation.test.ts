@@ -1,7 +1,6 @@
 // What one allocation may meet: other owners, exhaustion, manual addresses, journalled releases, a lost disk.
 import { describe, expect, it } from "vitest";
-import { createMemoryDisk, createMemoryStore } from "../../src/adapters/store-memory.ts";
-import { Host } from "./host.ts";
+import { createMemoryStore } from "../../src/adapters/store-memory.ts";
 import { addressOf, World } from "./world.ts";
 
 const [A] = [addressOf(0)];
@@ -126,18 +125,26 @@ describe("allocation", () => {
     expect(alice.node?.find(key)).toBeUndefined();
   });
 
-  it("a peer whose disk is lost keeps its ranges and withdraws what it does not know of", async () => {
+  it("a peer whose disk is lost comes back under another name, and its former self is removed", async () => {
     const w = await started(pair("10.32.0.0/24"));
-    const bob = w.host("bob");
+    const [alice, bob] = [w.host("alice"), w.host("bob")];
     expect(await w.answer(bob.add("b"))).toBeUndefined();
     await w.run(1_000);
-    bob.kill();
-    const owned = JSON.stringify(w.host("alice").node?.facts().pools[0]?.ring?.rangesOf("bob"));
-    const again = new Host(bob.options, createMemoryDisk(), w);
-    await again.start();
+    const owners = () => new Set(alice.node?.facts().pools[0]?.ring?.ranges.map(({ owner }) => owner));
+    bob.loseDisk("bob", [A ?? ""]);
+    await bob.start();
     await w.run(30_000);
-    expect(JSON.stringify(again.node?.facts().pools[0]?.ring?.rangesOf("bob"))).toBe(owned);
-    expect([...(w.host("alice").node?.endpoints().byAddress.values() ?? [])]).toEqual([]);
+    expect(bob.peerName).toMatch(/^bob-[0-9a-f]{4}$/);
+    expect(owners()).toEqual(new Set(["alice", "bob", bob.peerName])); // nobody has said yet that bob is gone
+    const remove = { kind: "remove", peers: ["bob"], force: true } as const;
+    const reply = await w.answer(alice.runner?.request(remove) ?? Promise.reject(new Error("away")));
+    expect(reply).toMatchObject({ ok: true, decision: { heir: "alice", removed: ["bob"] } });
+    await w.run(30_000);
+    expect(owners()).toEqual(new Set(["alice", bob.peerName]));
+    expect([...(alice.node?.endpoints().byAddress.values() ?? [])]).toEqual([]);
+    expect(await w.answer(bob.add("again"))).toBeUndefined();
+    await w.settle();
+    await w.checkQuiet();
   });
 
   it("publishes after a restart what the allocations say, whatever the disk holds of endpoints", async () => {

@@ -1,25 +1,21 @@
 // One simulated host: a disk that survives, a daemon that may die at any port call, and containers that outlive it.
-// The core and the effect runner are the real ones.
+// The core, the effect runner and the routine for beginning anew are the real ones.
 
 import { createMemoryStore, type MemoryDisk, type MemoryStore } from "../../src/adapters/store-memory.ts";
 import type { MemoryEndpoint, MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { macForAddress } from "../../src/core/address/mac.ts";
 import { Universe } from "../../src/core/address/universe.ts";
-import { decodeBody } from "../../src/core/gossip/frames.ts";
+import { anewOf } from "../../src/core/aside.ts";
 import { Node } from "../../src/core/node.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
-import { readState } from "../../src/core/records.ts";
-import { Runner } from "../../src/daemon/runner.ts";
+import { readState, type StoredState } from "../../src/core/records.ts";
+import { setAside } from "../../src/daemon/rejoin.ts";
+import { type Rejoin, Runner } from "../../src/daemon/runner.ts";
 import type { AddressWish } from "../../src/ports/attachments.ts";
-import type { StoreOp } from "../../src/ports/store.ts";
 import type { Transport } from "../../src/ports/transport.ts";
+import { Eyes, type Onlookers, type Seen } from "./eyes.ts";
 import { type HostClock, type LineFaults, unruly } from "./faults.ts";
-import type { FrameReader } from "./frames.ts";
-import type { Measures } from "./measures.ts";
-import { piecesOf, type RingTuple } from "./ring-text.ts";
-import { type Bug, type DirectStore, sabotagedStore, sabotagedTransport } from "./sabotage.ts";
-import type { Schedule } from "./schedule.ts";
-import type { Witness } from "./witness.ts";
+import { type Bug, type DirectStore, sabotagedNode, sabotagedStore, sabotagedTransport } from "./sabotage.ts";
 
 export interface HostOptions {
   readonly name: string;
@@ -31,20 +27,16 @@ export interface HostOptions {
 }
 
 /** The world a host stands in. */
-export interface Surroundings {
+export interface Surroundings extends Onlookers {
   readonly network: MemoryNetwork;
-  readonly schedule: Schedule;
   readonly random: Random;
-  readonly witness: Witness;
-  readonly measures: Measures;
-  readonly reader: FrameReader;
   readonly lineFaults: LineFaults;
   /** A clock for a daemon that starts now. */
   clock(): HostClock;
   /** What is wrong with this host on purpose. */
-  bugOf(name: string): Bug | undefined;
-  /** Names of the hosts whose daemon runs. */
-  running(): Iterable<string>;
+  bugOf(id: string): Bug | undefined;
+  /** A disk like those of the others, without records. */
+  freshDisk(): MemoryDisk;
   note(text: string): void;
   /** Something that must not be was seen where it would be swallowed. */
   broken(error: unknown): void;
@@ -52,33 +44,56 @@ export interface Surroundings {
   onFrame(from: string, conn: number, text: string): void;
 }
 
-export class Host {
+/** A container that runs, with what it runs for. */
+interface Running {
+  readonly address: string;
+  /** Two clusters that were founded apart may hold one address twice. */
+  readonly cluster: string;
+  /** Its host has begun anew, and has not got the address back. */
+  readonly former?: true;
+}
+
+export class Host implements Seen {
   readonly options: HostOptions;
-  readonly disk: MemoryDisk;
   readonly #world: Surroundings;
-  /** container -> its address: what runs here, whether or not the daemon lives. */
-  readonly containers = new Map<string, string>();
-  /** container -> the cluster its address is of: two clusters that were founded apart may hold one address twice. */
-  readonly clusters = new Map<string, string>();
+  readonly #eyes: Eyes;
+  disk: MemoryDisk;
+  /** What runs here, whether or not the daemon lives. */
+  readonly #running = new Map<string, Running>();
   /** Containers a power loss ended, until the daemon runs again. */
   readonly #diedWithHost = new Set<string>();
-  /** The last fingerprints this host sent: when all are quiet, all say the same. */
-  lastSums = "";
   runner: Runner | undefined;
   clock: HostClock | undefined;
+  /** What the next first start is called and dials; a disk that is used says so itself. */
+  #called: string;
+  targets: readonly string[];
+  peerName: string;
+  incarnation = "";
+  /** Names it had on disks that are lost: they own what nobody can give any more. */
+  readonly lostNames: string[] = [];
+  /** Times it began anew. */
+  asides = 0;
   #endpoint: MemoryEndpoint | undefined;
   #store: MemoryStore | undefined;
   /** Port calls until the daemon dies in the middle of its effects. */
   #fuse = Number.POSITIVE_INFINITY;
   #boots = 0;
+  #disks = 1;
+  /** The daemon that lives, also while it begins anew. */
+  #process: object | undefined;
 
   constructor(options: HostOptions, disk: MemoryDisk, world: Surroundings) {
     this.options = options;
     this.disk = disk;
     this.#world = world;
+    this.#called = options.name;
+    this.peerName = options.name;
+    this.targets = options.targets;
+    this.#eyes = new Eyes(this, world);
   }
 
-  get name(): string {
+  /** What the world calls it, whatever its peers do. */
+  get id(): string {
     return this.options.name;
   }
 
@@ -86,27 +101,99 @@ export class Host {
     return this.runner?.node;
   }
 
+  /** Its daemon lives. */
+  get isUp(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /** container -> its address. */
+  get containers(): ReadonlyMap<string, string> {
+    return new Map([...this.#running].map(([container, { address }]) => [container, address]));
+  }
+
+  get containerCount(): number {
+    return this.#running.size;
+  }
+
+  /** Containers whose address this host has no right to any more, or not yet again. */
+  get formers(): ReadonlySet<string> {
+    return new Set([...this.#running].flatMap(([container, { former }]) => (former ? [container] : [])));
+  }
+
+  /** The last fingerprints this host sent. */
+  get lastSums(): string {
+    return this.#eyes.lastSums;
+  }
+
   async start(): Promise<void> {
+    const process = {};
+    this.#process = process;
+    this.#fuse = Number.POSITIVE_INFINITY;
+    this.#store = createMemoryStore(this.disk);
+    await this.#run(process, true);
+    // What weaver does before it serves anybody: interfaces of ADDs cut short go, with their addresses. And the runtime
+    // deletes what did not survive a reboot.
+    await this.#tidy((containerId) => this.#diedWithHost.has(containerId));
+    this.#diedWithHost.clear();
+  }
+
+  async #run(process: object, first: boolean): Promise<void> {
+    const { network, note } = this.#world;
+    const bug = this.#world.bugOf(this.id);
+    const inner = this.#store;
+    if (inner === undefined) throw new Error(`${this.id} has no store open`);
+    const store = sabotagedStore(bug, this.#watched(inner));
+    const records = await store.load();
+    if (this.#process !== process) return;
+    const node = this.#mind(records, readState(records), first);
+    sabotagedNode(bug, node);
+    this.#endpoint = network.endpoint(this.options.address);
+    this.clock = this.#world.clock();
+    const transport = sabotagedTransport(bug, node, this.#endpoint, this.#world.reader);
+    this.runner = new Runner(node, {
+      transport: this.#fused(transport),
+      store: this.#fusedStore(store),
+      clock: this.clock,
+      datapathChanged: () => {},
+      onEvent: (event) => note(`${this.id} ${event.kind} ${JSON.stringify(event.data)}`),
+      onRejoin: (order) => {
+        this.runner = undefined;
+        this.#beginAnew(process, order, store).catch(this.#world.broken);
+      },
+      onFatal: (error) => this.#world.broken(error),
+    });
+    note(`${this.id} starts as ${this.peerName}`);
+    this.#eyes.found();
+    await this.runner.start();
+  }
+
+  #mind(records: ReadonlyMap<string, unknown>, stored: StoredState, first: boolean): Node {
     const universe = Universe.parse(this.options.universe);
     if (typeof universe === "string") throw new Error(universe);
-    const { name, address, targets, seed } = this.options;
-    const { network, random, note } = this.#world;
-    const bug = this.#world.bugOf(name);
-    const inner = createMemoryStore(this.disk);
-    this.#store = inner;
-    const store = sabotagedStore(bug, inner);
-    const stored = readState(await store.load());
-    const node = new Node(
+    const { address, seed } = this.options;
+    const { random, reader } = this.#world;
+    const { newcomer, expect } = anewOf(records);
+    const name = stored.name ?? this.#called;
+    this.peerName = name;
+    this.incarnation = stored.incarnation ?? `${this.id}-disk-${random.below(2 ** 32)}`;
+    const init =
+      newcomer === true && stored.configuration === undefined
+        ? ({ kind: "observer" } as const)
+        : seed === undefined
+          ? ({ kind: "consensus" } as const)
+          : ({ kind: "seed", names: seed } as const);
+    return new Node(
       {
         name,
-        nickname: name,
+        nickname: this.#called,
         software: "sim",
-        uid: `${name}-at-${address}-boot-${this.#boots++}`,
+        uid: `${this.id}-at-${address}-boot-${this.#boots++}`,
         universes: [universe],
         defaultSubnets: [this.options.universe],
-        incarnation: stored.incarnation ?? `${name}-disk-${random.below(2 ** 32)}`,
-        init: seed === undefined ? { kind: "consensus" } : { kind: "seed", names: seed },
-        ...(stored.name === undefined ? { targets } : {}),
+        incarnation: this.incarnation,
+        init,
+        ...(expect === undefined ? {} : { expect }),
+        ...(stored.name === undefined && first ? { targets: this.targets } : {}),
         foundCommand: `weave stop && weave launch --ipalloc-init seed=${name}`,
         port: 6783,
         vni: 1,
@@ -118,53 +205,83 @@ export class Host {
       },
       stored,
       seededRandom(random.below(2 ** 32)),
-      this.#world.reader.decode,
+      reader.decode,
     );
-    this.#fuse = Number.POSITIVE_INFINITY;
-    this.#endpoint = network.endpoint(address);
-    this.clock = this.#world.clock();
-    this.runner = new Runner(node, {
-      transport: this.#fused(sabotagedTransport(bug, name, this.#endpoint, this.#world.reader)),
+  }
+
+  /** As src/daemon/daemon.ts does it: containers go on, and ask for their addresses under another name. */
+  async #beginAnew(process: object, order: Rejoin, store: DirectStore): Promise<void> {
+    const { note, random, witness } = this.#world;
+    this.asides++;
+    note(`${this.id} begins anew (${order.reason})`);
+    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+    await this.#endpoint?.shutdown();
+    if (this.#process !== process) return;
+    const before = this.peerName;
+    await setAside(order, {
       store: this.#fusedStore(store),
-      clock: this.clock,
-      datapathChanged: () => {},
-      onEvent: (event) => note(`${name} ${event.kind} ${JSON.stringify(event.data)}`),
-      onRejoin: ({ reason }) =>
-        this.#world.broken(new Error(`${name} begins anew (${reason}), which is not simulated yet`)),
-      onFatal: (error) => this.#world.broken(error),
+      keep: async () => "aside.json",
+      draw: () => ({
+        freshName: `${this.id}.${this.#disks}`,
+        digits: random
+          .below(2 ** 16)
+          .toString(16)
+          .padStart(4, "0"),
+        incarnation: `${this.id}-disk-${random.below(2 ** 32)}`,
+      }),
+      log,
     });
-    note(`${name} starts`);
-    this.#witnessDisk();
-    await this.runner.start();
-    // What weaver does before it serves anybody: interfaces of ADDs cut short go, with their addresses. And the runtime
-    // deletes what did not survive a reboot.
-    const gone = this.runner.node
-      .attachments()
-      .filter(({ committed, containerId }) => !committed || this.#diedWithHost.has(containerId));
-    this.#diedWithHost.clear();
+    if (this.#process !== process) return;
+    witness.diskLost(before);
+    await this.#run(process, false);
+    await this.#tidy(() => false);
+  }
+
+  /** Addresses that were given and not used go back. */
+  async #tidy(isGone: (container: string) => boolean): Promise<void> {
+    const gone = (this.node?.attachments() ?? []).filter(
+      ({ committed, containerId }) => !committed || isGone(containerId),
+    );
     for (const { containerId } of gone) await this.remove(containerId);
   }
 
   /** kill -9. Containers go on. */
   kill(): void {
+    this.#process = undefined;
     this.runner?.stop();
     this.runner = undefined;
     this.#store?.crash();
     this.#endpoint?.crash();
     this.#endpoint = undefined;
-    this.#world.measures.down(this.name, this.#world.schedule.now());
-    this.#world.note(`${this.name} killed`);
+    this.#world.measures.down(this.id, this.#world.schedule.now());
+    this.#world.note(`${this.id} killed`);
   }
 
   /** The host loses power: what was not synced to its disk is gone, and so are its containers. */
   powerLoss(): void {
     this.kill();
     this.disk.powerLoss();
-    for (const container of [...this.containers.keys()]) {
+    for (const container of [...this.#running.keys()]) {
       this.#diedWithHost.add(container);
       this.#gone(container);
     }
-    this.#world.note(`${this.name} lost power`);
+    this.#world.note(`${this.id} lost power`);
+  }
+
+  /** The host burns, and is set up again with an empty disk, to be launched with this name and these targets. */
+  loseDisk(called: string, targets: readonly string[]): void {
+    if (this.isUp) this.kill();
+    for (const container of [...this.#running.keys()]) this.#gone(container);
+    this.#diedWithHost.clear();
+    this.#world.witness.diskLost(this.peerName);
+    this.lostNames.push(this.peerName);
+    this.disk = this.#world.freshDisk();
+    this.#disks++;
+    this.#called = called;
+    this.peerName = called;
+    this.targets = targets;
+    this.#eyes.found();
+    this.#world.note(`${this.id} lost its disk, and is to be ${called}`);
   }
 
   /** Die at the n-th port call from now, in the middle of an effect list. */
@@ -180,18 +297,16 @@ export class Host {
   /** What the CNI plugin does for ADD. Returns why it was refused. */
   async add(container: string, wish: AddressWish = {}): Promise<string | undefined> {
     const key = { network: "weave", containerId: container, ifname: "eth0" };
-    const moment = { bootId: this.name, bootMs: this.#world.schedule.now() };
+    const moment = { bootId: this.id, bootMs: this.#world.schedule.now() };
     const { runner } = this;
     const allocated = await runner?.request({ kind: "allocate", key, moment, terms: {}, ...wish });
     const address = allocated?.ok === true ? allocated.attachment?.addresses[0] : undefined;
     if (address === undefined) return allocated?.ok === false ? allocated.code : "daemon away";
-    const cluster = runner?.node.cluster ?? "none";
-    this.containers.set(container, address);
-    this.clusters.set(container, cluster);
-    this.#world.witness.held(cluster, address, { host: this.name, container });
+    this.#runs(container, { address, cluster: this.#eyes.cluster });
     const mac = macForAddress(address.split("/")[0] ?? "");
     const facts = { netns: container, link: { mac, hostIfname: container, hairpin: true } };
-    await runner?.request({ kind: "commit", key, facts });
+    const committed = await runner?.request({ kind: "commit", key, facts });
+    if (committed?.ok === false && committed.code === "cancelled" && this.isUp) await this.remove(container);
     return undefined;
   }
 
@@ -200,24 +315,56 @@ export class Host {
     const { runner } = this;
     if (runner === undefined) return;
     this.#gone(container);
-    if (this.#world.bugOf(this.name) === "keeps-released") return;
+    if (this.#world.bugOf(this.id) === "keeps-released") return;
     await runner.request({
       kind: "release",
       key: { network: "weave", containerId: container, ifname: "eth0" },
     });
   }
 
-  #gone(container: string): void {
-    const address = this.containers.get(container);
-    if (address === undefined) return;
-    this.containers.delete(container);
-    const cluster = this.clusters.get(container) ?? "none";
-    this.clusters.delete(container);
-    this.#world.witness.released(cluster, address, { host: this.name, container });
+  #runs(container: string, running: Running): void {
+    const { address, cluster, former } = running;
+    this.#running.set(container, running);
+    const holder = { host: this.id, container, peer: this.peerName, ...(former ? { former } : {}) };
+    this.#world.witness.held(cluster, address, holder);
   }
 
+  #gone(container: string): void {
+    const running = this.#running.get(container);
+    if (running === undefined) return;
+    this.#running.delete(container);
+    this.#world.witness.released(running.cluster, running.address, { host: this.id, container });
+  }
+
+  // --- what its eyes saw ---
+
+  entitled(container: string): void {
+    const running = this.#running.get(container);
+    if (running?.former !== true) return;
+    this.#gone(container);
+    this.#runs(container, { address: running.address, cluster: this.#eyes.cluster });
+  }
+
+  /** The cluster goes on under another name, or was given up: whoever has an address, has it there. */
+  moved(cluster: string): void {
+    for (const [container, running] of [...this.#running]) {
+      if (running.former === true) continue;
+      this.#gone(container);
+      this.#runs(container, { ...running, cluster });
+    }
+  }
+
+  disowned(container: string): void {
+    const running = this.#running.get(container);
+    if (running === undefined || running.former === true) return;
+    this.#gone(container);
+    this.#runs(container, { ...running, former: true });
+  }
+
+  // --- its ports ---
+
   #burn(): boolean {
-    if (this.runner === undefined) return false;
+    if (!this.isUp) return false;
     if (--this.#fuse > 0) return true;
     this.kill();
     return false;
@@ -232,9 +379,9 @@ export class Host {
       dial: (dial, target) => this.#burn() && inner.dial(dial, target),
       send: (conn, text, options) => {
         if (!this.#burn()) return;
-        this.#witnessWords(text);
+        this.#eyes.says(text);
         measures.sent(text);
-        this.#world.onFrame(this.name, conn, text);
+        this.#world.onFrame(this.id, conn, text);
         inner.send(conn, text, options);
       },
       close: (conn, reason) => this.#burn() && inner.close(conn, reason),
@@ -243,69 +390,27 @@ export class Host {
   }
 
   #fusedStore(inner: DirectStore): DirectStore {
-    const write: DirectStore["write"] = (ops, options) => {
-      inner.write(ops, options);
-      this.#witnessWrite(ops);
-      return undefined;
-    };
     return {
       load: () => inner.load(),
       write: (ops, options) => {
         // Dying "at" a write is dying just before or just after it: a batch is atomic.
-        if (this.#fuse <= 1 && this.#world.random.below(2) === 0) write(ops, options);
-        return this.#burn() ? write(ops, options) : undefined;
+        if (this.#fuse <= 1 && this.#world.random.below(2) === 0) inner.write(ops, options);
+        return this.#burn() ? inner.write(ops, options) : undefined;
       },
       close: () => inner.close(),
     };
   }
 
-  // --- what the witness is told ---
-
-  /** What a restart finds. */
-  #witnessDisk(): void {
-    const ring = this.disk.record("ring/0");
-    if (ring !== undefined) this.#witnessRing(0, ring);
-  }
-
-  #witnessWrite(ops: readonly StoreOp[]): void {
-    const { measures, schedule } = this.#world;
-    for (const op of ops) {
-      if (op.type === "put" && op.key.startsWith("ring/"))
-        // What was really written, which a bug may have changed.
-        this.#witnessRing(Number(op.key.slice(5)), this.disk.record(op.key));
-      else if (op.key.startsWith("entry/")) {
-        const own = op.key.startsWith(`${this.name}/`, op.key.indexOf("/", 6) + 1);
-        measures.wrote(this.name, op, own, schedule.now(), () => this.#world.running());
-      }
-    }
-  }
-
-  #witnessRing(universe: number, value: unknown): void {
-    const stored = piecesOf(value);
-    if (stored !== undefined)
-      this.#world.witness.ringWritten(this.name, universe, stored.cluster ?? this.#cluster(), stored.pieces);
-  }
-
-  /** Persist before send: whatever a ring frame or a gift tells must be on the disk when it leaves. */
-  #witnessWords(text: string): void {
-    if (text.startsWith(`{"t":"sums"`)) this.lastSums = text;
-    const isUnicast = text.startsWith(`{"t":"to"`);
-    if (!isUnicast && !text.startsWith(`{"t":"ring"`)) return;
-    const frame = this.#world.reader.decode(text);
-    if (frame === "unknown" || "refused" in frame) return;
-    if (frame.t === "ring") this.#told(frame.universe, frame.cluster, frame.ranges);
-    if (frame.t !== "to" || frame.from !== this.name) return;
-    const answer = decodeBody(frame.body);
-    if (answer?.k === "answer" && answer.gift !== undefined)
-      this.#told(answer.universe, answer.cluster, [answer.gift]);
-  }
-
-  #told(universe: number, cluster: string, ranges: readonly RingTuple[]): void {
-    const told = piecesOf({ ranges });
-    if (told !== undefined) this.#world.witness.told(this.name, universe, cluster, told.pieces);
-  }
-
-  #cluster(): string {
-    return this.node?.cluster ?? "none";
+  /** What really reaches the disk is seen. */
+  #watched(inner: MemoryStore): DirectStore {
+    return {
+      load: () => inner.load(),
+      write: (ops, options) => {
+        inner.write(ops, options);
+        this.#eyes.wrote(ops);
+        return undefined;
+      },
+      close: () => inner.close(),
+    };
   }
 }

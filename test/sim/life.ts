@@ -107,8 +107,8 @@ export class Life {
   #operate(): void {
     const { world } = this;
     const host = world.pick(world.hosts);
-    if (host.runner === undefined) return;
-    const have = host.containers.size;
+    if (!host.isUp) return;
+    const have = host.containerCount;
     if (world.random.below(2 * CONTAINERS) >= have) world.add(host);
     else world.remove(host, world.pick([...host.containers.keys()]));
   }
@@ -116,7 +116,7 @@ export class Life {
   #crash(): void {
     const { world } = this;
     const host = world.pick(world.hosts);
-    if (host.runner === undefined) return;
+    if (!host.isUp) return;
     if (world.random.below(2) === 0) world.crash(host);
     else {
       world.measures.crashes++;
@@ -141,7 +141,7 @@ export class Life {
   /** Those that are down come back after a while. */
   async #launch(stepMs: number): Promise<void> {
     const { world } = this;
-    const down: Host[] = world.hosts.filter((host) => host.runner === undefined);
+    const down: Host[] = world.hosts.filter((host) => !host.isUp);
     for (const host of down)
       if (world.random.next() < stepMs / (15 * SECOND_MS)) {
         await host.start();

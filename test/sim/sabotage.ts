@@ -2,6 +2,7 @@
 // of one host: the product has no such switch.
 import type { MemoryStore } from "../../src/adapters/store-memory.ts";
 import { encodeFrame } from "../../src/core/gossip/frames.ts";
+import type { Node } from "../../src/core/node.ts";
 import type { StoreOp } from "../../src/ports/store.ts";
 import type { Transport } from "../../src/ports/transport.ts";
 import { passedOn } from "./faults.ts";
@@ -31,7 +32,7 @@ export type Bug = keyof typeof BUGS;
 /** A store that answers at once. */
 export type DirectStore = Omit<MemoryStore, "crash">;
 
-export function sabotagedStore(bug: Bug | undefined, inner: MemoryStore): DirectStore {
+export function sabotagedStore(bug: Bug | undefined, inner: DirectStore): DirectStore {
   const later: StoreOp[] = [];
   return {
     load: async () => {
@@ -61,10 +62,11 @@ const isGift = (ops: readonly StoreOp[]): boolean =>
 
 export function sabotagedTransport(
   bug: Bug | undefined,
-  name: string,
+  node: Node,
   inner: Transport,
   reader: FrameReader,
 ): Transport {
+  const { name } = node.config;
   switch (bug) {
     case "usurps":
       return {
@@ -114,3 +116,6 @@ function deafTo(inner: Transport, beginning: string): Transport {
       }),
   };
 }
+
+/** Between the core's own parts, where no port is. */
+export function sabotagedNode(_bug: Bug | undefined, _node: Node): void {}

@@ -36,7 +36,7 @@ export function summaryOf(
   const { measures, hosts, witness } = world;
   const cluster = hosts.find((h) => h.node !== undefined)?.node?.cluster ?? "none";
   const truth = witness.truth(cluster, 0);
-  const names = new Set(hosts.map((h) => h.name));
+  const names = new Set(hosts.map((h) => h.peerName));
   const owned = truth.filter((p) => names.has(p.owner)).reduce((sum, p) => sum + p.end - p.start, 0);
   const size = hosts[0]?.node?.config.universes[0]?.size ?? owned;
   const entries = new Map<string, number>();
@@ -70,7 +70,7 @@ export function summaryOf(
     gifts: witness.gifts,
     ringEntries: truth.length,
     mostRingEntriesOfOnePeer: Math.max(0, ...entries.values()),
-    containers: hosts.reduce((sum, h) => sum + h.containers.size, 0),
+    containers: hosts.reduce((sum, h) => sum + h.containerCount, 0),
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     ...(run.violation === undefined ? {} : { violation: run.violation.what }),
   };

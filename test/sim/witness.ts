@@ -5,31 +5,36 @@
 //   owners     an offset changes its owner, or the owner's version, by the owner's own hand only, or by a decision's
 //   told       nobody tells a range that is not on its disk
 
-/** Offsets [start, end) as a ring says it. The greatest (made, version) counts. */
-export interface Piece {
-  readonly start: number;
-  readonly end: number;
-  /** Epoch it was made in; 1 where a ring does not say. */
-  readonly made: number;
-  readonly version: number;
-  readonly owner: string;
-}
+import type { Piece, RingTuple } from "./piece.ts";
 
 /** Who may overrule an owner, and whom a decision has put out. Without decisions: nobody. */
 export interface Decisions {
-  /** The taker of what the removed leave, as far as this piece says to be made by that. */
-  isHeir(cluster: string, name: string, piece: Piece): boolean;
+  /** Whether `name`, as heir, may make `piece` of what was `known` before. */
+  mayTake(cluster: string, name: string, known: Piece | undefined, piece: Piece): boolean;
   /** A peer that is out, whether or not it knows. */
   isRemoved(cluster: string, name: string): boolean;
+  /** The cluster that this one was forced upon: what was true there is true here. */
+  continuedFrom(cluster: string): string | undefined;
 }
 
-const NO_DECISIONS: Decisions = { isHeir: () => false, isRemoved: () => false };
+const NO_DECISIONS: Decisions = {
+  mayTake: () => false,
+  isRemoved: () => false,
+  continuedFrom: () => undefined,
+};
 
 /** A container that runs: which host, which one. */
 export interface Holder {
   readonly host: string;
   readonly container: string;
+  /** The peer it has its right from. */
+  readonly peer: string;
+  /** It had one before its host began anew. */
+  readonly former?: true;
 }
+
+/** Ranges as a handover tells them. */
+type Handover = readonly (readonly [universe: number, ...range: RingTuple])[];
 
 export class Witness {
   readonly #fail: (what: string) => never;
@@ -46,6 +51,10 @@ export class Witness {
   asideDuplicates = 0;
   /** Changes of owner seen: gifts, and what heirs took. */
   gifts = 0;
+  /** Of these, what heirs took, in offsets. */
+  taken = 0;
+  /** "giver id" -> what is to be on the taker's disk when it says that it took it. */
+  readonly handovers = new Map<string, Handover>();
 
   constructor(
     fail: (what: string) => never,
@@ -67,8 +76,7 @@ export class Witness {
       return;
     }
     for (const other of holders) {
-      if (this.#decisions.isRemoved(cluster, other.host) || this.#decisions.isRemoved(cluster, holder.host))
-        this.asideDuplicates++;
+      if (this.#isAside(cluster, other) || this.#isAside(cluster, holder)) this.asideDuplicates++;
       else
         this.#fail(
           `${place} is held by ${other.host}/${other.container} and by ${holder.host}/${holder.container}`,
@@ -77,7 +85,17 @@ export class Witness {
     holders.push(holder);
   }
 
-  released(cluster: string, address: string, { host, container }: Holder): void {
+  /** Nothing is promised to who is out, and to what it had. */
+  #isAside(cluster: string, { peer, former }: Holder): boolean {
+    return former === true || this.#decisions.isRemoved(cluster, peer);
+  }
+
+  /** Who has an address by right, removed peers left out. */
+  holdersOf(cluster: string, address: string): readonly Holder[] {
+    return (this.#holders.get(`${cluster} ${address}`) ?? []).filter((one) => !this.#isAside(cluster, one));
+  }
+
+  released(cluster: string, address: string, { host, container }: Pick<Holder, "host" | "container">): void {
     const place = `${cluster} ${address}`;
     const left = this.#holders.get(place)?.filter((h) => h.host !== host || h.container !== container) ?? [];
     if (left.length === 0) this.#holders.delete(place);
@@ -104,11 +122,11 @@ export class Witness {
         let known = truth[i];
         while (known !== undefined && known.end <= at) known = truth[++i];
         if (known === undefined || known.start >= piece.end) {
-          this.#firstWord(name, piece, at, piece.end, news);
+          this.#firstWord(name, cluster, universe, piece, at, piece.end, news);
           break;
         }
         if (known.start > at) {
-          this.#firstWord(name, piece, at, known.start, news);
+          this.#firstWord(name, cluster, universe, piece, at, known.start, news);
           at = known.start;
           continue;
         }
@@ -118,7 +136,7 @@ export class Witness {
           if (clone) {
             if (order > 0) news.push({ ...piece, start: at, end });
           } else if (order > 0) {
-            this.#mayChange(name, cluster, known, piece, at, end);
+            this.#mayChange(name, cluster, universe, known, piece, at, end);
             news.push({ ...piece, start: at, end });
           } else if (order === 0)
             this.#fail(`${text(known, at, end)} and ${text(piece, at, end)}, told by ${name}: one version`);
@@ -138,23 +156,69 @@ export class Witness {
     return this.#truths.get(`${cluster} ${universe}`) ?? [];
   }
 
+  /** The disk of `name` says nothing of a universe any more. */
+  ringGone(name: string, universe: number): void {
+    this.#disks.delete(`${name} ${universe}`);
+  }
+
   /** The disk of `name` is lost, or set aside. */
   diskLost(name: string): void {
     for (const key of this.#disks.keys()) if (key.startsWith(`${name} `)) this.#disks.delete(key);
   }
 
-  #firstWord(name: string, piece: Piece, start: number, end: number, news: Piece[]): void {
-    // Only a founding says something of offsets nobody has spoken of, and a founding says version 1.
-    if (piece.version !== 1 && piece.owner !== name && !this.#clones.has(name))
+  #firstWord(
+    name: string,
+    cluster: string,
+    universe: number,
+    piece: Piece,
+    start: number,
+    end: number,
+    news: Piece[],
+  ): void {
+    // Only a founding says something of offsets nobody has spoken of, and a founding says version 1. Or an heir: what all
+    // who knew of it have taken along.
+    if (
+      piece.version !== 1 &&
+      piece.owner !== name &&
+      !this.#clones.has(name) &&
+      !this.#wasBefore(cluster, universe, piece, start, end)
+    )
       this.#fail(`${name} tells of ${text(piece, start, end)}, of which nobody knows`);
     news.push({ ...piece, start, end });
   }
 
-  #mayChange(name: string, cluster: string, known: Piece, piece: Piece, start: number, end: number): void {
+  #mayChange(
+    name: string,
+    cluster: string,
+    universe: number,
+    known: Piece,
+    piece: Piece,
+    start: number,
+    end: number,
+  ): void {
     if (known.owner !== piece.owner) this.gifts++;
-    if (known.owner === name) return;
-    if (piece.made > known.made && this.#decisions.isHeir(cluster, name, piece)) return;
+    if (known.owner === name && !this.#decisions.isRemoved(cluster, name)) return;
+    if (piece.made > known.made && this.#decisions.mayTake(cluster, name, known, piece)) {
+      this.taken += end - start;
+      return;
+    }
+    // Whoever is out may still give what was its own, among those who are out as well; it changes nothing for the others.
+    if (known.owner === name || this.#wasBefore(cluster, universe, piece, start, end)) return;
     this.#fail(`${name} made ${text(piece, start, end)} of ${text(known, start, end)}, which is not its own`);
+  }
+
+  /** In the cluster this one was forced upon this was said, or something that came after it. */
+  #wasBefore(cluster: string, universe: number, piece: Piece, start: number, end: number): boolean {
+    const before = this.#decisions.continuedFrom(cluster);
+    if (before === undefined) return false;
+    const truth = this.truth(before, universe);
+    for (let i = firstEndingAfter(truth, start), at = start; at < end; i++) {
+      const known = truth[i];
+      if (known === undefined || known.start > at || compare(piece, known) > 0)
+        return this.#wasBefore(before, universe, piece, start, end);
+      at = known.end;
+    }
+    return true;
   }
 
   // --- told ---

@@ -1,9 +1,10 @@
 // A simulated cluster, everything from one seed. The witness checks what must always hold, after every event and where
 // something changed; `settle` heals everything, and `checkQuiet` (quiet.ts) checks what must hold when all is quiet.
 
-import { createMemoryDisk } from "../../src/adapters/store-memory.ts";
+import { createMemoryDisk, type MemoryDisk } from "../../src/adapters/store-memory.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
+import { Decrees } from "./decrees.ts";
 import { HostClock, type LineFaults, NO_LINE_FAULTS } from "./faults.ts";
 import { FrameReader } from "./frames.ts";
 import { Host, type HostOptions, type Surroundings } from "./host.ts";
@@ -44,6 +45,7 @@ export class World implements Surroundings {
   readonly measures = new Measures();
   readonly reader = new FrameReader();
   readonly witness: Witness;
+  readonly decrees = new Decrees((what) => this.fail(what));
   readonly lineFaults: LineFaults;
   readonly options: WorldOptions;
   readonly #log: string[] = [];
@@ -62,16 +64,20 @@ export class World implements Surroundings {
         lossProbability: options.lossProbability ?? 0,
       },
     });
-    const { peers, universe, shareValues = false } = options;
+    const { peers, universe } = options;
     const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
     const names = chosen.map(({ name }) => name);
     const clones = new Set(names.filter((name, i) => names.indexOf(name) !== i));
-    this.witness = new Witness((what) => this.fail(what), clones);
+    this.witness = new Witness((what) => this.fail(what), clones, this.decrees);
     this.hosts = chosen.map((host, i) => {
       const whole = { ...host, address: addressOf(i), universe };
-      return new Host(whole, createMemoryDisk({ shareValues }), this);
+      return new Host(whole, this.freshDisk(), this);
     });
-    for (const host of this.hosts) if (!this.#byName.has(host.name)) this.#byName.set(host.name, host);
+    for (const host of this.hosts) if (!this.#byName.has(host.id)) this.#byName.set(host.id, host);
+  }
+
+  freshDisk(): MemoryDisk {
+    return createMemoryDisk({ shareValues: this.options.shareValues ?? false });
   }
 
   /** What was done and what it cost. */
@@ -79,7 +85,7 @@ export class World implements Surroundings {
     return this.measures;
   }
 
-  /** The host of that name. */
+  /** The host that was launched under that name, whatever it is called by now. */
   host(name: string): Host {
     const host = this.#byName.get(name);
     if (host === undefined) throw new Error(`no host ${name}`);
@@ -87,7 +93,7 @@ export class World implements Surroundings {
   }
 
   *running(): Generator<string> {
-    for (const host of this.hosts) if (host.runner !== undefined) yield host.name;
+    for (const host of this.hosts) if (host.isUp) yield host.id;
   }
 
   clock(): HostClock {
@@ -96,8 +102,8 @@ export class World implements Surroundings {
     return new HostClock(this.schedule, { rate, offset: this.random.below(2 * HOUR_MS) });
   }
 
-  bugOf(name: string): Bug | undefined {
-    return this.options.bug?.host === name ? this.options.bug.bug : undefined;
+  bugOf(id: string): Bug | undefined {
+    return this.options.bug?.host === id ? this.options.bug.bug : undefined;
   }
 
   readonly note = (text: string): void => {
@@ -158,7 +164,7 @@ export class World implements Surroundings {
 
   async startAll(withinMs = 100 * this.hosts.length): Promise<void> {
     for (const host of this.hosts) {
-      if (host.runner === undefined) await host.start();
+      if (!host.isUp) await host.start();
       this.throwPending();
       await this.run(this.random.below((2 * withinMs) / this.hosts.length));
     }
@@ -193,7 +199,7 @@ export class World implements Surroundings {
     this.throwPending();
     const host = this.pick(this.hosts);
     const dice = this.random.below(faults ? 100 : 60);
-    if (host.runner === undefined) {
+    if (!host.isUp) {
       if (dice < 50) await host.start();
     } else if (dice < 40) this.add(host);
     else if (dice < 60) {
@@ -223,7 +229,7 @@ export class World implements Surroundings {
     const cut = new Set(this.hosts.filter(() => this.random.next() < share));
     const rest = this.hosts.filter((host) => !cut.has(host));
     this.network.partition([[...cut], rest].map((group) => group.map((h) => h.options.address)));
-    this.note(`partition: ${[...cut].map((h) => h.name).join(" ")} | the rest`);
+    this.note(`partition: ${[...cut].map((h) => h.id).join(" ")} | the rest`);
   }
 
   heal(): void {
@@ -236,7 +242,7 @@ export class World implements Surroundings {
   async settle(): Promise<void> {
     this.heal();
     for (const host of this.hosts) host.lightFuse(Number.POSITIVE_INFINITY);
-    for (const host of this.hosts) if (host.runner === undefined) await host.start();
+    for (const host of this.hosts) if (!host.isUp) await host.start();
     // What a runtime does after a crash: containers it does not know to be up are deleted.
     await this.run(240_000);
     for (const host of this.hosts) {

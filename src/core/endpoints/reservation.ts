@@ -185,7 +185,12 @@ export class Reservation {
   #exhausted(pool: Pool, subnet: Subnet): Reply {
     const away = pool.unreachableOwners(subnet, this.#parts.host.reachable());
     const names = away.map((name) => this.#label(name)).join(", ");
-    const why = away.length === 0 ? "all are in use" : `the rest belong to unreachable peers: ${names}`;
+    const waiting = pool.waitingIn(subnet);
+    const rest = [
+      ...(waiting === 0 ? [] : [`${waiting} addresses of removed peers are still to be taken over`]),
+      ...(away.length === 0 ? [] : [`the rest belong to unreachable peers: ${names}`]),
+    ];
+    const why = rest.length === 0 ? "all are in use" : rest.join("; ");
     const message = `no free address in ${formatCidr(subnet.cidr)}: ${why}`;
     return refusal("range-exhausted", message, "run: weave status ipam");
   }

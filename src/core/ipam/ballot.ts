@@ -59,7 +59,7 @@ interface Try {
 }
 
 /**
- * Invariants, R1 and R2 of docs/decisions/0008-plan.md:
+ * Invariants, R1 and R2 of docs/ipam.md:
  * 1. At most one value is ever decided, by whomever, however messages are lost, repeated and reordered.
  * 2. A step is written down before any message of it leaves. Made anew from the last Vote written, a ballot may have
  *    forgotten that it proposed, and nothing else.

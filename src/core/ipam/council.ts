@@ -1,6 +1,6 @@
 // What no owner can settle alone: the founding, who is gone, who decides next. Keeps the newest configuration, runs the
 // ballot for the one after it, and answers who asked for a decision. What follows from a configuration for rings, gossip and links is
-// its host's business (`entered`). Rules R1 to R4 of docs/decisions/0008-plan.md; words: docs/ipam.md.
+// its host's business (`entered`). Rules R1 to R4 of docs/ipam.md.
 //
 //   none --founded, or heard--> epoch 1 --decided, or heard--> epoch 2 ...     not named any more --> rejoin
 import { type Effect, event, type Instant, persist, type RejoinReason, reply } from "../effects.ts";
@@ -327,7 +327,7 @@ export class Council {
     }
     if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
     for (const want of this.#wants)
-      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true, now), out);
+      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
@@ -483,8 +483,7 @@ export class Council {
       else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone, want.before)));
     }
     if (this.#wants.length === 0 || this.#ended) return;
-    if (!this.hasQuorum())
-      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false, now), out);
+    if (!this.hasQuorum()) for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false), out);
     const [want] = this.#wants;
     if (want === undefined) return;
     this.#run(
@@ -532,12 +531,12 @@ export class Council {
     else out.push(reply(want.id, why));
   }
 
-  #noQuorum(late: boolean, now: Instant): Reply {
+  #noQuorum(late: boolean): Reply {
     const voters = this.#configuration?.voters ?? [];
     const away = this.#host.unreachable();
     const missing = this.missingVoters().map((name) => {
       const since = away.get(name);
-      const ago = since === undefined ? "" : ` (for ${Math.round((now - since) / 1000)} s)`;
+      const ago = since === undefined ? "" : ` (since ${new Date(since).toISOString()})`;
       return `${this.#host.label(name)}${ago}`;
     });
     const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;

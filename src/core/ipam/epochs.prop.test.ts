@@ -1,5 +1,5 @@
 // Random walks of the ring over many epochs: removals, changes of voters, hosts that skip epochs, newcomers, lost disks,
-// heirs that lag behind. The rules of docs/decisions/0008-plan.md beyond the bounds of the model in model/: the real rings,
+// heirs that lag behind. The rules of docs/ipam.md beyond the bounds of the model in model/: the real rings,
 // pools, configurations and takeovers; a decision is one step here, voting has tests of its own.
 import { describe, expect, it } from "vitest";
 import { Universe } from "../address/universe.ts";

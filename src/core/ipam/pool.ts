@@ -250,6 +250,12 @@ export class Pool {
     return [...owners].filter((owner) => owner !== this.#self && !reachable.has(owner)).sort();
   }
 
+  /** How many addresses of the subnet nobody may give before the heir has taken them. */
+  waitingIn(subnet: Subnet): number {
+    const stale = (this.ring?.within(subnet.usable) ?? []).filter(this.#isStale);
+    return stale.reduce((sum, r) => sum + r.end - r.start, 0);
+  }
+
   /** Offsets of ours inside the subnet that a container could have. */
   capacityIn(subnet: Subnet): number {
     return clip(this.#owned, subnet.usable).reduce((sum, r) => sum + r.end - r.start, 0);

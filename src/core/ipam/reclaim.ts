@@ -25,6 +25,8 @@ export interface FormerAddress {
   readonly address: string;
   /** As in Space: the container's key, or the bridge. */
   readonly holder: string;
+  /** It is the bridge's: where another host has it, the bridge keeps it for the containers here, and nobody need act. */
+  readonly isBridge: boolean;
 }
 
 /** A question for exactly one address; the node adds cluster and epoch. */
@@ -34,7 +36,9 @@ export interface ReclaimAsk {
   readonly start: number;
   readonly end: number;
   readonly id: number;
-  readonly held: true;
+  /** A container has it: the owner is to tell when it cannot give it. */
+  readonly held?: true;
+  readonly young?: true;
 }
 
 /** What reclaiming needs of the node around it. */
@@ -87,8 +91,8 @@ export class Reclaim {
 
   /** Those that another host has in use. `by` is its name. */
   lost(): readonly (FormerAddress & { readonly by: string })[] {
-    return [...this.#entries.values()].flatMap(({ universe, offset, address, holder, denied }) =>
-      denied !== undefined && denied.times > 1 ? [{ universe, offset, address, holder, by: denied.by }] : [],
+    return [...this.#entries.values()].flatMap(({ asked: _, denied, ...former }) =>
+      denied !== undefined && denied.times > 1 ? [{ ...former, by: denied.by }] : [],
     );
   }
 
@@ -162,9 +166,10 @@ export class Reclaim {
     if (entry.asked !== undefined || now < (entry.denied?.until ?? now)) return false;
     const owner = this.#ownerOf(entry);
     if (owner === undefined || owner === this.#host.self || !reachable.has(owner)) return false;
-    const { universe, offset } = entry;
+    const { universe, offset, isBridge } = entry;
     const id = this.#nextId++;
-    const body: ReclaimAsk = { k: "ask", universe, start: offset, end: offset + 1, id, held: true };
+    const how = isBridge ? ({ young: true } as const) : ({ held: true } as const);
+    const body: ReclaimAsk = { k: "ask", universe, start: offset, end: offset + 1, id, ...how };
     this.#host.ask(owner, body, out);
     entry.asked = { id, owner, until: now + ASK_TIMEOUT_MS };
     return true;

@@ -60,7 +60,7 @@ interface Round {
 }
 
 /**
- * Invariants, R3, R5 and R6 of docs/decisions/0008-plan.md:
+ * Invariants, R3, R5 and R6 of docs/ipam.md:
  * 1. Only the heir takes, and only what is stale or what nobody who stays knows anything of.
  * 2. It takes nothing it has not asked all others who stay about, in its own epoch, nor before it has all their answers
  *    merged and on disk. Another configuration, or an answer that did not hold everything, makes it ask again.
