@@ -3,7 +3,7 @@
 // not is named. Owns the list of those addresses; who holds them, and what is published, is the desk's.
 //
 //   waiting --the owner is asked--> asked --given--> regained (not here any more)
-//      ^── no answer, or another owner ──┘ └─denied, twice by the same owner─> lost --each minute--> asked
+//      ^── no answer, or another owner ──┘ └─denied, twice by the same owner─> lost --every 10 s--> asked
 import type { Effect, Instant } from "../effects.ts";
 import { ASK_TIMEOUT_MS, type Pool } from "./pool.ts";
 import type { OwnedRange } from "./ring.ts";
@@ -13,7 +13,7 @@ export const MAX_RECLAIMS = 32;
 /** A first denial may come from a former owner. By then the ring has told who it is now. */
 export const DENIED_PAUSE_MS = 2_000;
 /** The other container may end. */
-export const LOST_RETRY_MS = 60_000;
+export const LOST_RETRY_MS = 10_000;
 /** Ids of these questions begin here; those of a pool count from one. */
 export const FIRST_RECLAIM_ID = 2 ** 40;
 
