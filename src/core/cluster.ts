@@ -3,7 +3,6 @@
 import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
-import { EXPOSE } from "./endpoints/bridge.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
 import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
@@ -176,7 +175,7 @@ export class Cluster {
 
   lost(): readonly FormerLost[] {
     // The bridge keeps such an address for its containers, and has or gets another: nothing to act upon.
-    return this.#reclaim.lost().filter(({ holder }) => holder !== EXPOSE);
+    return this.#reclaim.lost().filter(({ isBridge }) => !isBridge);
   }
 
   /** The container that had a former address is gone. */
@@ -247,8 +246,8 @@ export class Cluster {
   }
 
   /** Another configuration holds: ranges, gossip, links and what others know of us follow. */
-  #entered({ configuration, joined, before, afresh }: Entered, now: Instant, out: Effect[]): void {
-    const { epoch, founders } = configuration;
+  #entered({ configuration, joined, before, founders, afresh }: Entered, now: Instant, out: Effect[]): void {
+    const { epoch } = configuration;
     const newcomer = before === undefined || afresh;
     for (const pool of this.#parts.pools) {
       if (afresh) pool.drop();
@@ -463,6 +462,11 @@ export class Cluster {
     if (init.kind === "observer")
       return {
         message: `nobody has founded a cluster yet, and this host is an observer${away}`,
+        hint: "look at: weave status connections",
+      };
+    if (init.kind === "seed")
+      return {
+        message: `this host is not in the list seed=${init.names.join()}, and none of these answers yet${away}`,
         hint: "look at: weave status connections",
       };
     const { there, expected, needed } = this.council.founding();

@@ -201,11 +201,12 @@ export class Node {
       case "conn-sent":
         this.#gossip.sent(input.conn);
         break;
-      case "conn-down":
+      case "conn-down": {
+        const theirs = this.#mesh.link(input.conn)?.peer?.cluster;
         this.#linkChanges(this.#mesh.down(input.conn, input.reason, now), now, out);
-        if (input.reason.code === "name-taken" && this.cluster === undefined)
-          this.#cluster.council.rejoin("name-taken", out);
+        if (input.reason.code === "name-taken") this.#cluster.council.nameRefused(theirs, out);
         break;
+      }
       case "dial-failed": {
         const target = this.#mesh.dialFailed(input.dial, input.message, now);
         if (target !== undefined)

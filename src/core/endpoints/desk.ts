@@ -210,8 +210,8 @@ export class Desk {
   }
 
   /** Such an address is another host's. */
-  lost({ address, holder }: FormerAddress): void {
-    if (holder === EXPOSE) this.#bridge.lose(address);
+  lost({ address, isBridge }: FormerAddress): void {
+    if (isBridge) this.#bridge.lose(address);
   }
 
   /** Such an address is ours by right again. What has all of its addresses back is announced. */

@@ -34,13 +34,14 @@ export class Formers {
     return held.flatMap(({ cidr, former, holder }) => {
       const place = this.#places.locate(cidr);
       if (place === undefined || (former !== true && !place.pool.isElsewhere(place.offset))) return [];
-      return [{ universe: place.index, offset: place.offset, address: place.address, holder }];
+      const { index: universe, offset, address } = place;
+      return [{ universe, offset, address, holder, isBridge: holder === EXPOSE }];
     });
   }
 
   /** Such an address is ours by right again. What has all of its addresses back is announced. */
-  regained({ address, holder }: FormerAddress, now: Instant, out: Effect[]): void {
-    if (holder === EXPOSE) {
+  regained({ address, holder, isBridge }: FormerAddress, now: Instant, out: Effect[]): void {
+    if (isBridge) {
       this.#bridge.regain(address, out);
       this.#announcer.bridge(now, out);
       return;

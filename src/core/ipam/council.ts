@@ -63,6 +63,8 @@ export interface Entered {
   readonly configuration: Configuration;
   readonly joined: number;
   readonly before: Configuration | undefined;
+  /** Among whom the universe was divided, for who has no ring yet and can know. */
+  readonly founders: readonly string[] | undefined;
   /** The ranges held are of another cluster, which is given up. */
   readonly afresh: boolean;
 }
@@ -93,10 +95,14 @@ export class Council {
   #wants: readonly Want[] = [];
   /** Peers seen removed since the start, with what they were called: who asks for it again is told that it is done. */
   readonly #gone = new Map<string, string>();
+  /** Voters that do not answer, since when. Those that took back what is known of them are known here alone. */
+  readonly #absent = new Map<string, Instant>();
   /** When to look whether the voters are still the right ones. */
   #review: Instant | undefined;
   #split: { readonly epoch: number; readonly since: Instant } | undefined;
   #ended = false;
+  /** By a list of seeds, since the start: the disk was empty. */
+  #foundedByList = false;
   /** Left by decision: a configuration without this host is no surprise. */
   #leaving = false;
 
@@ -186,7 +192,9 @@ export class Council {
   start(now: Instant, out: Effect[]): void {
     if (this.#configuration === undefined) {
       const { init, self } = this.#host;
-      if (init.kind === "seed") this.#adopt(this.#founding.bySeed(init.names), now, out);
+      this.#foundedByList = init.kind === "seed" && init.names.includes(self.name);
+      if (init.kind === "seed" && this.#foundedByList)
+        this.#adopt(this.#founding.bySeed(init.names), now, out);
       else if (this.#founding.expected() === 1) this.#adopt(founded(this.#freshId(), [self]), now, out);
       if (this.#configuration !== undefined) this.#tellFounded(out);
     }
@@ -197,7 +205,7 @@ export class Council {
   /** Somebody came, went, or said something else of itself. */
   topologyChanged(now: Instant): void {
     if (this.#configuration === undefined) this.#founding.topologyChanged(now);
-    else this.#review ??= now + VOTERS_SETTLE_MS;
+    else this.#reviewSoon(now);
   }
 
   /**
@@ -287,6 +295,17 @@ export class Council {
     this.#gone.set(name, nickname);
   }
 
+  /**
+   * A neighbour (of the cluster `theirs`) refuses this host, because its name is another disk's. Believed while there is
+   * nothing to lose: no cluster yet, an unused one of its own, or one that a list of seeds made again on an empty disk.
+   */
+  nameRefused(theirs: string | undefined, out: Effect[]): void {
+    const c = this.#configuration;
+    const isOwn = c?.founders?.join() === this.#host.self.name;
+    const again = this.#foundedByList && theirs === c?.cluster;
+    if (c === undefined || (isOwn && this.#isUnused()) || again) this.rejoin("name-taken", out);
+  }
+
   cancel(id: number): void {
     this.#wants = this.#wants.filter((want) => want.id !== id);
   }
@@ -302,11 +321,13 @@ export class Council {
 
   tick(now: Instant, out: Effect[]): void {
     // One of the targets has turned out to be this host itself.
-    const recounted = this.#configuration === undefined && this.#founding.expected() !== this.#expected;
-    if (recounted && this.#ballot?.state === "idle") this.#newBallot(now);
+    if (this.#configuration === undefined && this.#founding.expected() !== this.#expected) {
+      this.#newBallot(now);
+      this.#founding.topologyChanged(now);
+    }
     if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
     for (const want of this.#wants)
-      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true, now), out);
+      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
@@ -343,12 +364,14 @@ export class Council {
       this.rejoin("joins", out, c.joins);
       return;
     }
-    if (before !== undefined && !isMember(c, name, this.#joined) && !this.#leaving) {
-      this.rejoin("removed", out);
+    if (this.#isAnothers(c)) {
+      this.rejoin("name-taken", out);
       return;
     }
-    if (before === undefined && this.#isAnothers(c)) {
-      this.rejoin("name-taken", out);
+    // A founder that hears of its founding late has ranges, and keeps them or loses them like everybody.
+    const wasHere = before !== undefined || this.#hasFounded(c);
+    if (wasHere && !isMember(c, name, this.#joined) && !this.#leaving) {
+      this.rejoin("removed", out);
       return;
     }
     this.#enter(c, false, now, out);
@@ -357,25 +380,40 @@ export class Council {
   #enter(c: Configuration, afresh: boolean, now: Instant, out: Effect[]): void {
     const before = this.#configuration;
     if (before === undefined || afresh) this.#joined = c.epoch;
+    const founders = c.founders ?? (this.#hasFounded(c) ? this.#vote?.accepted?.value.founders : undefined);
     this.#configuration = c;
     this.#split = undefined;
-    this.#host.entered({ configuration: c, joined: this.#joined, before, afresh }, now, out);
+    this.#vote = undefined; // as on disk
+    this.#host.entered({ configuration: c, joined: this.#joined, before, founders, afresh }, now, out);
     const data = { cluster: c.cluster, epoch: c.epoch, voters: c.voters.map((v) => v.name).join() };
     if (before !== undefined) out.push(event("adopted", "info", data));
     this.#newBallot(now);
-    this.#review = now + VOTERS_SETTLE_MS;
+    this.#review = undefined;
+    this.#reviewSoon(now);
     this.#pursue(now, out);
   }
 
-  /** A newcomer whose name a member has had already: its disk was lost, and what it knew with it. */
+  /** A member has this host's name on another disk: the one here is new, and knows nothing of what was given away. */
   #isAnothers(c: Configuration): boolean {
     const { name, incarnation } = this.#host.self;
     const voter = c.voters.find((v) => v.name === name);
-    if (voter !== undefined && voter.incarnation === incarnation) return false;
-    if (this.#host.init.kind === "seed" || this.#vote?.epoch === 1) return false; // it is one of the founders
+    if (voter !== undefined && voter.incarnation !== "") return voter.incarnation !== incarnation;
+    if (this.#configuration !== undefined || this.#hasFounded(c)) return false;
     return (
       voter !== undefined || c.founders?.includes(name) === true || c.remaining?.names.includes(name) === true
     );
+  }
+
+  /** Whether this disk says that it took part in the founding, without having heard the end of it. */
+  #hasFounded(c: Configuration): boolean {
+    const { self, init } = this.#host;
+    if (this.#configuration !== undefined) return false;
+    if (init.kind === "seed") return c.epoch === 1 && init.names.includes(self.name);
+    const { epoch, promised, accepted } = this.#vote ?? {};
+    if (epoch !== 1) return false;
+    if (accepted !== undefined) return accepted.value.cluster === c.cluster;
+    // What was promised was to one of the founders, as far as they are known by their disks.
+    return c.epoch === 1 && c.voters.some((v) => v.incarnation === promised?.[1]);
   }
 
   #isUnused(): boolean {
@@ -386,7 +424,8 @@ export class Council {
   #giveWay(theirs: Configuration, now: Instant, out: Effect[]): void {
     const from = this.#configuration?.cluster ?? "";
     if (!this.#isExpected(theirs)) return;
-    if (theirs.remaining?.names.includes(this.#host.self.name) === true) {
+    const named = [...(theirs.founders ?? []), ...(theirs.remaining?.names ?? [])];
+    if (this.#isAnothers(theirs) || named.includes(this.#host.self.name)) {
       this.rejoin("name-taken", out);
       return;
     }
@@ -444,8 +483,7 @@ export class Council {
       else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone, want.before)));
     }
     if (this.#wants.length === 0 || this.#ended) return;
-    if (!this.hasQuorum())
-      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false, now), out);
+    if (!this.hasQuorum()) for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false), out);
     const [want] = this.#wants;
     if (want === undefined) return;
     this.#run(
@@ -493,12 +531,12 @@ export class Council {
     else out.push(reply(want.id, why));
   }
 
-  #noQuorum(late: boolean, now: Instant): Reply {
+  #noQuorum(late: boolean): Reply {
     const voters = this.#configuration?.voters ?? [];
     const away = this.#host.unreachable();
     const missing = this.missingVoters().map((name) => {
       const since = away.get(name);
-      const ago = since === undefined ? "" : ` (for ${Math.round((now - since) / 1000)} s)`;
+      const ago = since === undefined ? "" : ` (since ${new Date(since).toISOString()})`;
       return `${this.#host.label(name)}${ago}`;
     });
     const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;
@@ -528,19 +566,26 @@ export class Council {
     out.push(reply(id, this.#done(removed, [])));
   }
 
+  #reviewSoon(now: Instant): void {
+    const missing = this.missingVoters();
+    for (const name of this.#absent.keys()) if (!missing.includes(name)) this.#absent.delete(name);
+    const away = this.#host.unreachable();
+    for (const name of missing) if (!this.#absent.has(name)) this.#absent.set(name, away.get(name) ?? now);
+    this.#review = Math.min(this.#review ?? Number.POSITIVE_INFINITY, now + VOTERS_SETTLE_MS);
+  }
+
   /** Voters that are missing for long give way, free seats are filled. Never just dropped: a minority would decide alone. */
   #reviewVoters(now: Instant, out: Effect[]): void {
     this.#review = undefined;
     const c = this.#configuration;
     if (c === undefined || this.#ballot === undefined || this.#wants.length > 0 || this.#ended) return;
-    const away = this.#host.unreachable();
-    const absent = c.voters.flatMap(({ name }) => away.get(name) ?? []).map((at) => at + VOTER_PATIENCE_MS);
+    const absent = [...this.#absent.values()].map((at) => at + VOTER_PATIENCE_MS);
     const later = absent.filter((at) => at > now);
     if (later.length > 0) this.#review = Math.min(...later);
     const missing = new Set(this.missingVoters());
     const first = c.voters.find(({ name }) => !missing.has(name))?.name;
     if (first !== this.#host.self.name || !this.hasQuorum()) return;
-    const kept = c.voters.filter(({ name }) => (away.get(name) ?? now) + VOTER_PATIENCE_MS > now);
+    const kept = c.voters.filter(({ name }) => (this.#absent.get(name) ?? now) + VOTER_PATIENCE_MS > now);
     const voters = elect(kept, this.#living(), this.#members().length);
     const same = voters.map((v) => v.name).join() === c.voters.map((v) => v.name).join();
     if (same || voters.length < c.voters.length) return;

@@ -30,8 +30,8 @@ export interface Contested {
   readonly last: Instant;
 }
 
-/** Who lost an address asks for it each minute (reclaim.ts): silence means that its container is gone. */
-const CONTESTED_SHOWN_MS = 150_000;
+/** Who lost an address asks for it every 10 s (reclaim.ts): silence means that its container is gone. */
+const CONTESTED_SHOWN_MS = 25_000;
 
 export class Membership {
   readonly #self: string;

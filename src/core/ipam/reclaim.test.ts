@@ -32,6 +32,7 @@ class Alice {
       offset,
       address: universe.addressAt(offset),
       holder: `container ${offset}`,
+      isBridge: false,
     }));
     this.reclaim = new Reclaim({
       self: "alice",
@@ -122,7 +123,7 @@ describe("an address from before", () => {
     alice.tick(DENIED_PAUSE_MS).answer(false, DENIED_PAUSE_MS);
     expect(alice.log).toEqual(["lost 10.0.0.5 to bob"]);
     expect(alice.reclaim.lost()).toEqual([
-      { universe: 0, offset: 5, address: "10.0.0.5", holder: "container 5", by: "bob" },
+      { universe: 0, offset: 5, address: "10.0.0.5", holder: "container 5", isBridge: false, by: "bob" },
     ]);
     alice.asked();
     const later = DENIED_PAUSE_MS + LOST_RETRY_MS;

@@ -3,7 +3,7 @@
 // not is named. Owns the list of those addresses; who holds them, and what is published, is the desk's.
 //
 //   waiting --the owner is asked--> asked --given--> regained (not here any more)
-//      ^── no answer, or another owner ──┘ └─denied, twice by the same owner─> lost --each minute--> asked
+//      ^── no answer, or another owner ──┘ └─denied, twice by the same owner─> lost --every 10 s--> asked
 import type { Effect, Instant } from "../effects.ts";
 import { ASK_TIMEOUT_MS, type Pool } from "./pool.ts";
 import type { OwnedRange } from "./ring.ts";
@@ -13,7 +13,7 @@ export const MAX_RECLAIMS = 32;
 /** A first denial may come from a former owner. By then the ring has told who it is now. */
 export const DENIED_PAUSE_MS = 2_000;
 /** The other container may end. */
-export const LOST_RETRY_MS = 60_000;
+export const LOST_RETRY_MS = 10_000;
 /** Ids of these questions begin here; those of a pool count from one. */
 export const FIRST_RECLAIM_ID = 2 ** 40;
 
@@ -25,6 +25,8 @@ export interface FormerAddress {
   readonly address: string;
   /** As in Space: the container's key, or the bridge. */
   readonly holder: string;
+  /** It is the bridge's: where another host has it, the bridge keeps it for the containers here, and nobody need act. */
+  readonly isBridge: boolean;
 }
 
 /** A question for exactly one address; the node adds cluster and epoch. */
@@ -34,7 +36,9 @@ export interface ReclaimAsk {
   readonly start: number;
   readonly end: number;
   readonly id: number;
-  readonly held: true;
+  /** A container has it: the owner is to tell when it cannot give it. */
+  readonly held?: true;
+  readonly young?: true;
 }
 
 /** What reclaiming needs of the node around it. */
@@ -87,8 +91,8 @@ export class Reclaim {
 
   /** Those that another host has in use. `by` is its name. */
   lost(): readonly (FormerAddress & { readonly by: string })[] {
-    return [...this.#entries.values()].flatMap(({ universe, offset, address, holder, denied }) =>
-      denied !== undefined && denied.times > 1 ? [{ universe, offset, address, holder, by: denied.by }] : [],
+    return [...this.#entries.values()].flatMap(({ asked: _, denied, ...former }) =>
+      denied !== undefined && denied.times > 1 ? [{ ...former, by: denied.by }] : [],
     );
   }
 
@@ -162,9 +166,10 @@ export class Reclaim {
     if (entry.asked !== undefined || now < (entry.denied?.until ?? now)) return false;
     const owner = this.#ownerOf(entry);
     if (owner === undefined || owner === this.#host.self || !reachable.has(owner)) return false;
-    const { universe, offset } = entry;
+    const { universe, offset, isBridge } = entry;
     const id = this.#nextId++;
-    const body: ReclaimAsk = { k: "ask", universe, start: offset, end: offset + 1, id, held: true };
+    const how = isBridge ? ({ young: true } as const) : ({ held: true } as const);
+    const body: ReclaimAsk = { k: "ask", universe, start: offset, end: offset + 1, id, ...how };
     this.#host.ask(owner, body, out);
     entry.asked = { id, owner, until: now + ASK_TIMEOUT_MS };
     return true;

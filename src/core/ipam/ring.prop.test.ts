@@ -57,6 +57,16 @@ describe("the laws of the ring", () => {
         expect(naive(ring.ranges)).toEqual(naive(a, b, c));
         expect(ringOf(c, a, b).ranges).toEqual(ring.ranges);
         expect(ringOf(c, a, b).fingerprint()).toBe(ring.fingerprint());
+        // Also when it comes offset by offset, from either side, and is looked at all the time.
+        const followed = new Ring(SIZE);
+        for (const { start, end, ...rest } of [...a, ...b.toReversed(), ...c]) {
+          for (let at = end; at > start; at -= 2) followed.merge([{ start: at - 1, end: at, ...rest }]);
+          followed.fingerprint();
+          for (let at = end - 1; at > start; at -= 2) followed.merge([{ start: at - 1, end: at, ...rest }]);
+          followed.fingerprint();
+        }
+        expect(followed.ranges).toEqual(ring.ranges);
+        expect(followed.fingerprint()).toBe(ring.fingerprint());
         expect(wellFormed(ring.ranges, SIZE, 3)).toBe(true);
         ring.ranges.forEach((r, i) => {
           const next = ring.ranges[i + 1];
