@@ -28,6 +28,7 @@ class Host {
   members: string[];
   reachable: Set<string>;
   voter = true;
+  epoch = 1;
   flushed = true;
   sent: { readonly to: string; readonly body: DepartureBody }[] = [];
   log: string[] = [];
@@ -45,7 +46,7 @@ class Host {
       {
         self: name,
         pools: this.pools,
-        epoch: () => 1,
+        epoch: () => this.epoch,
         members: () => this.members,
         reachable: () => this.reachable,
         isVoter: () => this.voter,
@@ -168,9 +169,27 @@ describe("a host that leaves", () => {
       .tick(2 * OFFER_MS);
     expect(carol.log).toEqual(["offer bob", "offer dave", "offer alice"]);
     carol.tick(3 * OFFER_MS);
+    expect(carol.log.at(-1)).toBe("offer bob"); // the first one may have been lost
+    carol.tick(4 * OFFER_MS);
     expect(carol.log.at(-1)).toBe("stays: nobody-answers bob,dave,alice");
     expect([carol.departure.isLeaving, carol.departure.nextDeadline()]).toEqual([false, undefined]);
     expect(carol.ranges()).toContain("32-48:carol@1");
+  });
+
+  it("offers anew when another epoch begins, to those who belong to it", () => {
+    const [alice, bob, carol] = cluster("alice", "bob", "carol");
+    if (alice === undefined || bob === undefined || carol === undefined) throw new Error("three are named");
+    alice.leave();
+    expect(alice.log).toEqual(["offer bob"]);
+    alice.tick(1);
+    alice.members = ["carol"]; // bob has left in the same moment
+    alice.epoch = 2;
+    alice.tick(2);
+    expect(alice.log).toEqual(["offer bob", "offer carol"]);
+    alice.members = [];
+    alice.epoch = 3;
+    alice.tick(3);
+    expect(alice.result).toEqual({ addresses: 0, voter: "none" });
   });
 
   it("stays when nobody is reachable", () => {

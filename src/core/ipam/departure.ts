@@ -80,7 +80,14 @@ export type Stays = "nobody-reachable" | "nobody-answers" | "not-confirmed";
 
 type State =
   | { readonly is: "idle" }
-  | { readonly is: "offering"; readonly to: string; readonly id: number; readonly next: readonly string[] }
+  | {
+      readonly is: "offering";
+      readonly to: string;
+      readonly id: number;
+      readonly next: readonly string[];
+      /** In another epoch who was asked may never have answered, and another may be meant. */
+      readonly epoch: number;
+    }
   | { readonly is: "handing"; readonly to: string; readonly id: number; readonly rest: readonly RangeOf[] }
   | { readonly is: "deciding" | "farewell"; readonly left: Left }
   | { readonly is: "left" };
@@ -116,12 +123,8 @@ export class Departure {
   /** Begin. Ends with `left` or `stays`. Returns false when it is under way already. */
   leave(now: Instant, out: Effect[]): boolean {
     if (this.isLeaving) return false;
-    const members = this.#host.members();
-    const candidates = this.#candidates(members);
     this.#patienceEnds = now + HANDOVER_PATIENCE_MS;
-    if (members.length === 0) this.#end({ addresses: 0, voter: "none" }, out);
-    else if (candidates.length === 0) this.#host.stays("nobody-reachable", members, out);
-    else this.#offer(candidates, now, out);
+    this.#seek(now, out);
     return true;
   }
 
@@ -133,7 +136,8 @@ export class Departure {
   /** After every input. */
   tick(now: Instant, out: Effect[]): void {
     const due = this.nextDeadline();
-    if (due !== undefined && now >= due) this.#overdue(now, out);
+    if (this.#state.is === "offering" && this.#state.epoch !== this.#host.epoch()) this.#seek(now, out);
+    else if (due !== undefined && now >= due) this.#overdue(now, out);
     else if (this.#state.is === "farewell" && this.#host.isFlushed()) this.#end(this.#state.left, out);
   }
 
@@ -183,14 +187,30 @@ export class Departure {
       .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   }
 
+  /** Offer it to those there are now. */
+  #seek(now: Instant, out: Effect[]): void {
+    const members = this.#host.members();
+    const candidates = this.#candidates(members);
+    if (members.length === 0) this.#end({ addresses: 0, voter: "none" }, out);
+    else if (candidates.length > 0) this.#offer(candidates, now, out);
+    else {
+      this.#state = { is: "idle" };
+      this.#host.stays("nobody-reachable", members, out);
+    }
+  }
+
   #offer([to, ...next]: readonly string[], now: Instant, out: Effect[]): void {
-    if (to === undefined || now >= this.#patienceEnds) {
+    if (now >= this.#patienceEnds) {
       this.#state = { is: "idle" };
       this.#host.stays("nobody-answers", this.#candidates(this.#host.members()), out);
       return;
     }
+    if (to === undefined) {
+      this.#seek(now, out); // an offer or its answer may have been lost
+      return;
+    }
     const id = this.#nextId++;
-    this.#state = { is: "offering", to, id, next };
+    this.#state = { is: "offering", to, id, next, epoch: this.#host.epoch() };
     this.#due = now + OFFER_MS;
     this.#host.send(to, { k: "offer", id }, out);
   }
