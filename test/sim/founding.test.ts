@@ -4,8 +4,9 @@ import { problemsOf } from "../../src/core/problems.ts";
 import { addressOf, World } from "./world.ts";
 
 const [A, B, C] = [addressOf(0), addressOf(1), addressOf(2)];
-const world = (...peers: { name: string; targets: string[]; seed?: string[] }[]): World =>
-  new World({ seed: 7, peers, universe: "10.32.0.0/24" });
+const world = (
+  ...peers: { name: string; targets: string[]; seed?: string[]; incarnation?: string }[]
+): World => new World({ seed: 7, peers, universe: "10.32.0.0/24" });
 const codes = (w: World, name: string): string[] => {
   const { node } = w.host(name);
   return node === undefined ? [] : problemsOf(node, w.schedule.now()).map((p) => p.code);
@@ -182,12 +183,28 @@ describe("clones", () => {
     expect(w.hosts[1]?.node?.topology().reachable).toEqual(new Set(["carol"]));
   });
 
-  it("behind different peers: both learn of each other, and their contradicting ends", async () => {
-    const peers: { name: string; targets: string[] }[] = [
+  it("behind different peers, with disks of their own: one takes another name", async () => {
+    const w = world(
       { name: "carol", targets: [] },
       { name: "dave", targets: [A] },
       { name: "alice", targets: [A] },
       { name: "alice", targets: [B] },
+    );
+    for (const host of w.hosts) await host.start();
+    await w.run(30_000);
+    const names = w.hosts.map(({ node }) => node?.config.name ?? "");
+    expect(new Set(names).size).toBe(4);
+    expect(names.filter((name) => name.startsWith("alice-"))).toHaveLength(1);
+    for (const { node } of w.hosts) expect(node?.topology().reachable.size).toBe(3);
+  });
+
+  it("behind different peers: both learn of each other, and their contradicting ends", async () => {
+    const incarnation = "a copied data directory";
+    const peers = [
+      { name: "carol", targets: [] },
+      { name: "dave", targets: [A] },
+      { name: "alice", targets: [A], incarnation },
+      { name: "alice", targets: [B], incarnation },
     ];
     const w = world(...peers);
     for (const host of w.hosts) await host.start();

@@ -24,6 +24,8 @@ export interface HostOptions {
   /** Addresses to join; none: this host founds. */
   readonly targets: readonly string[];
   readonly seed?: readonly string[];
+  /** Of its first disk: a data directory that was copied has the same. */
+  readonly incarnation?: string;
 }
 
 /** The world a host stands in. */
@@ -172,10 +174,11 @@ export class Host implements Seen {
     if (typeof universe === "string") throw new Error(universe);
     const { address, seed } = this.options;
     const { random, reader } = this.#world;
+    const given = this.#disks === 1 ? this.options.incarnation : undefined;
     const { newcomer, expect } = anewOf(records);
     const name = stored.name ?? this.#called;
     this.peerName = name;
-    this.incarnation = stored.incarnation ?? `${this.id}-disk-${random.below(2 ** 32)}`;
+    this.incarnation = stored.incarnation ?? given ?? `${this.id}-disk-${random.below(2 ** 32)}`;
     const init =
       newcomer === true && stored.configuration === undefined
         ? ({ kind: "observer" } as const)

@@ -14,6 +14,7 @@ const MINUTE = 60_000;
 interface PeerOptions {
   readonly name: string;
   readonly targets: readonly string[];
+  readonly incarnation?: string;
 }
 const world = (peers: readonly PeerOptions[], universe = "10.32.0.0/24"): World =>
   new World({ seed: 11, peers, universe });
@@ -117,8 +118,8 @@ describe("a problem arises and goes", () => {
     const w = world([
       { name: "carol", targets: [] },
       { name: "dave", targets: [A] },
-      { name: "alice", targets: [A] },
-      { name: "alice", targets: [B] },
+      { name: "alice", targets: [A], incarnation: "copied" },
+      { name: "alice", targets: [B], incarnation: "copied" },
     ]);
     const [, , first, second] = w.hosts;
     for (const host of w.hosts) await host.start();
