@@ -59,6 +59,8 @@ export type Fact =
   | { readonly kind: "exposed"; readonly hosts: readonly string[]; readonly address: string }
   | { readonly kind: "epoch"; readonly hosts: readonly string[]; readonly epoch: number }
   | { readonly kind: "voters"; readonly hosts: readonly string[]; readonly voters: readonly string[] }
+  /** What `weave status ipam` says of an owner. */
+  | { readonly kind: "lists"; readonly hosts: readonly string[]; readonly of: string; readonly text: string }
   | { readonly kind: "aside"; readonly hosts: readonly string[]; readonly reason: string }
   | { readonly kind: "entries"; readonly most: number };
 

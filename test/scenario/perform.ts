@@ -266,6 +266,10 @@ function unmetOn(stage: Stage, name: string, fact: FactOfHost): string | undefin
         .join();
       return names === [...fact.voters].sort().join() ? undefined : `voters ${names}`;
     }
+    case "lists": {
+      const line = stage.ownerLine(name, fact.of);
+      return line?.includes(fact.text) === true ? undefined : (line ?? `does not list ${fact.of}`);
+    }
     case "aside": {
       const { asides } = stage.machine(name);
       return asides.at(-1) === fact.reason ? undefined : `set aside ${asides.join(", then ") || "nothing"}`;

@@ -69,7 +69,7 @@ function namedIn(act: Act): readonly string[] {
       return [act.from];
     case "expect": {
       const { fact } = act;
-      const of = fact.kind === "knows" ? [fact.of] : [];
+      const of = fact.kind === "knows" || fact.kind === "lists" ? [fact.of] : [];
       return "hosts" in fact ? [...fact.hosts, ...of] : [];
     }
     case "heal":
@@ -249,6 +249,13 @@ function parseFact(words: readonly string[]): Fact {
       return { kind: "epoch", hosts, epoch: wholeNumber(rest[0] ?? "") };
     case "voters":
       return { kind: "voters", hosts, voters: hostList(rest) };
+    case "list":
+    case "lists": {
+      const [of = "", ...text] = rest;
+      const said = quoted(text).text;
+      if (said === undefined) throw new Error('"lists HOST "TEXT""');
+      return { kind: "lists", hosts, of: one([of], NAME, "a host"), text: said };
+    }
     case "aside":
       return { kind: "aside", hosts, reason: one(rest, CODE, "a reason") };
     default:

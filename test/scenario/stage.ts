@@ -13,6 +13,7 @@ import type { Node } from "../../src/core/node.ts";
 import { type Problem, problemsOf } from "../../src/core/problems.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import type { Reply, Request } from "../../src/core/requests.ts";
+import { view } from "../../src/core/status.ts";
 
 import { Schedule } from "../sim/schedule.ts";
 import type { LaunchOptions } from "./language.ts";
@@ -189,6 +190,18 @@ export class Stage {
 
   problems(name: string): readonly Problem[] {
     return problemsOf(this.node(name), this.schedule.now());
+  }
+
+  /** What `weave status ipam` says of an owner; undefined when it has no line. */
+  ownerLine(name: string, of: string): string | undefined {
+    const owners = view(this.node(name)).ipam[0]?.owners ?? [];
+    const owner = owners.find((one) => one.name === this.peerName(of));
+    if (owner === undefined) return undefined;
+    const { addresses, used, unreachableSince: since, problem, command } = owner;
+    const away =
+      since === undefined ? "" : `, unreachable for ${Math.round((this.schedule.now() - since) / 1000)} s`;
+    const wrong = problem === undefined ? "" : `: ${problem}; run ${command}`;
+    return `${addresses} addresses, ${used} used${away}${wrong}`;
   }
 
   ranges(name: string): readonly OwnedRange[] | undefined {

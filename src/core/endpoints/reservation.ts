@@ -138,7 +138,11 @@ export class Reservation {
     const justThis = { ...subnet, range: one, usable: one };
     if (this.#ask(pool, index, justThis, true)) return "wait";
     const owner = claim.ownedBy === undefined ? "nobody this host knows" : this.#label(claim.ownedBy);
-    const message = `${address} lies in a range owned by ${owner}, which did not give it`;
+    const why =
+      pool.waitingIn(justThis) > 0
+        ? "which was removed; it is still to be taken over"
+        : "which did not give it";
+    const message = `${address} lies in a range owned by ${owner}, ${why}`;
     return refusal("address-elsewhere", message, "choose another address; run: weave status ipam");
   }
 
