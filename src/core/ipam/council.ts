@@ -537,7 +537,7 @@ export class Council {
     const away = this.#host.unreachable();
     const missing = this.missingVoters().map((name) => {
       const since = away.get(name);
-      const ago = since === undefined ? "" : ` (for ${lasting(now - since)})`;
+      const ago = since === undefined ? "" : ` (for ${duration(now - since)})`;
       return `${this.#host.label(name)}${ago}`;
     });
     const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;
@@ -685,9 +685,9 @@ export class Council {
   }
 }
 
-/** A time for people. */
-function lasting(ms: number): string {
-  const minutes = Math.round(ms / 60_000);
-  if (minutes < 2) return `${Math.round(ms / 1_000)} s`;
-  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+/** For people. */
+function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
