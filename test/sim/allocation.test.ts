@@ -56,7 +56,7 @@ describe("allocation", () => {
     await w.run(3_000);
     expect(await w.answer(bob.add("b"))).toBe("range-exhausted");
     for (const c of ["1", "2", "3"]) await w.answer(alice.remove(c));
-    await w.run(6_000); // a denial is remembered for 5 s
+    await w.run(2_000); // a denial is remembered for 1 s
     expect(await w.answer(bob.add("b"))).toBeUndefined();
   });
 
@@ -67,6 +67,19 @@ describe("allocation", () => {
     const before = alice.containers.get("a");
     expect(await w.answer(alice.add("a"))).toBe("ifname-exists");
     expect(alice.containers.get("a")).toBe(before);
+  });
+
+  it("is the same when it is asked for again before it was committed", async () => {
+    const w = await started(pair("10.32.0.0/24"));
+    const key = { network: "weave", containerId: "c", ifname: "eth0" };
+    const moment = { bootId: "b", bootMs: 1 };
+    const ask = async () =>
+      w.answer(w.hosts[0]?.runner?.request({ kind: "allocate", key, moment, terms: {} }) ?? Promise.reject());
+    const first = await ask();
+    expect(first).toMatchObject({ ok: true });
+    expect(await ask()).toEqual(first);
+    const pool = w.hosts[0]?.node?.facts().pools[0];
+    expect(pool?.space.usedIn(pool.owned)).toBe(1);
   });
 
   it("gives exactly the address asked for, from another owner if need be, or says why not", async () => {

@@ -276,8 +276,11 @@ export class Desk {
         "this host is leaving the cluster (weave reset)",
         "launch it again: weave launch",
       );
-    if (request.kind === "allocate" && this.#book.find(request.key) !== undefined) {
-      const message = `${holderOf(request.key)} already has an address here`;
+    const before = request.kind === "allocate" ? this.#book.find(request.key) : undefined;
+    // Asked again before anything came of it, the answer is the same.
+    if (before?.committed === false) return { ok: true, attachment: toAttachment(before) };
+    if (before !== undefined) {
+      const message = `${holderOf(before)} already has an address here`;
       return refusal("ifname-exists", message, "delete it first (CNI DEL), or use another interface name");
     }
     const port = request.kind === "allocate" ? this.#holders.ofPort(request.terms.ports ?? []) : undefined;

@@ -327,7 +327,7 @@ export class Council {
     }
     if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
     for (const want of this.#wants)
-      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true), out);
+      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true, now), out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
@@ -483,7 +483,8 @@ export class Council {
       else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone, want.before)));
     }
     if (this.#wants.length === 0 || this.#ended) return;
-    if (!this.hasQuorum()) for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false), out);
+    if (!this.hasQuorum())
+      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false, now), out);
     const [want] = this.#wants;
     if (want === undefined) return;
     this.#run(
@@ -531,12 +532,12 @@ export class Council {
     else out.push(reply(want.id, why));
   }
 
-  #noQuorum(late: boolean): Reply {
+  #noQuorum(late: boolean, now: Instant): Reply {
     const voters = this.#configuration?.voters ?? [];
     const away = this.#host.unreachable();
     const missing = this.missingVoters().map((name) => {
       const since = away.get(name);
-      const ago = since === undefined ? "" : ` (since ${new Date(since).toISOString()})`;
+      const ago = since === undefined ? "" : ` (for ${duration(now - since)})`;
       return `${this.#host.label(name)}${ago}`;
     });
     const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;
@@ -682,4 +683,11 @@ export class Council {
       .toString(16)
       .padStart(16, "0");
   }
+}
+
+/** For people. */
+function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
