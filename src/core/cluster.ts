@@ -470,9 +470,17 @@ export class Cluster {
         hint: "look at: weave status connections",
       };
     const { there, expected, needed } = this.council.founding();
+    const reachable = this.#parts.neighbourhood.topology().reachable;
+    const observers = [...this.#parts.neighbourhood.records()]
+      .filter(
+        ([name, { joined, candidate }]) =>
+          reachable.has(name) && joined === undefined && candidate === undefined,
+      )
+      .map(([name]) => this.#parts.neighbourhood.label(name));
+    const only = observers.length === 0 ? "" : `; ${observers.join(", ")} only observes`;
     return {
-      message: `founding: ${there.length} of ${expected} hosts answer, ${needed} needed${away}`,
-      hint: `start the others; or, to found with this host alone: ${foundCommand}`,
+      message: `founding: ${there.length} of ${expected} hosts answer, ${needed} needed${only}${away}`,
+      hint: `start the others (weave status connections); or, to found with this host alone: ${foundCommand}`,
     };
   }
 }
