@@ -37,8 +37,11 @@ export class Shelf implements OffsetRange {
     this.#next = Math.min(this.#next, offset);
   }
 
+  /** Mostly the last that was freed; a reservation that is taken back may have been freed before others. */
   add(freed: Freed): void {
-    this.#freed.push(freed);
+    let at = this.#freed.length;
+    while (at > this.#head && (this.#freed[at - 1]?.at ?? freed.at) > freed.at) at--;
+    this.#freed.splice(at, 0, freed);
   }
 
   /** The longest freed that `isFreed` confirms; others are forgotten. It stays until it is no longer confirmed. */

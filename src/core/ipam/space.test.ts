@@ -20,6 +20,19 @@ describe("Space", () => {
     expect(space.take(owned, subnet, "c", 30, { evenIfYoung: true })).toBeUndefined();
   });
 
+  it("takes back a reservation as if it had not been made: what rested rests on, what was doubtful still is", () => {
+    const space = new Space();
+    const owned = [{ start: 1, end: 4 }];
+    for (const at of [10, 20]) space.free(at / 10, at);
+    space.doubt(3);
+    const any = { evenIfYoung: true };
+    expect([0, 0, 0].map(() => space.take(owned, subnet, "c", 30, any))).toEqual([1, 2, 3]);
+    for (const offset of [3, 2, 1]) space.unhold(offset);
+    expect(space.take(owned, subnet, "c", 30, patient)).toBeUndefined();
+    expect([...space.doubtfulOffsets()]).toEqual([3]);
+    expect([0, 0, 0].map(() => space.take(owned, subnet, "c", 30, any))).toEqual([1, 2, 3]);
+  });
+
   it("finds what a gift brings below what it looked at before", () => {
     const space = new Space();
     expect(space.take([{ start: 8, end: 9 }], subnet, "c", 0, patient)).toBe(8);

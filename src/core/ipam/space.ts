@@ -26,6 +26,8 @@ export class Space {
   readonly #freed = new Map<number, number>();
   /** Somebody whom nobody can ask may use them still. */
   readonly #doubtful = new Set<number>();
+  /** What those held were before, if anything, in case it turns out that nobody needs them. */
+  readonly #before = new Map<number, { readonly freedAt: number | undefined; readonly doubtful: boolean }>();
   /** By subnet. Made anew when the ranges are others, so a plan never outlives a change of them. */
   readonly #plans = new Map<string, Plan>();
 
@@ -55,13 +57,19 @@ export class Space {
 
   hold(offset: number, holder: string): void {
     this.#held.set(offset, holder);
+    const freedAt = this.#freed.get(offset);
+    const doubtful = this.#doubtful.delete(offset);
+    if (freedAt !== undefined || doubtful) this.#before.set(offset, { freedAt, doubtful });
     this.#freed.delete(offset);
-    this.#doubtful.delete(offset);
   }
 
-  /** Undo a hold that was never used: the offset is as good as new. */
+  /** Undo a hold that was never used: the offset is what it was before, at rest, doubtful, or new. */
   unhold(offset: number): void {
     this.#held.delete(offset);
+    const { freedAt, doubtful } = this.#before.get(offset) ?? {};
+    this.#before.delete(offset);
+    if (freedAt !== undefined) this.free(offset, freedAt);
+    if (doubtful === true) this.#doubtful.add(offset);
     for (const shelf of this.#shelvesOf(offset)) shelf.renew(offset);
   }
 
@@ -72,6 +80,7 @@ export class Space {
   /** `at` may lie in the past when restored from disk; a time in the future counts as now. */
   free(offset: number, at: number): void {
     this.#held.delete(offset);
+    this.#before.delete(offset);
     this.#freed.set(offset, at);
     for (const shelf of this.#shelvesOf(offset)) shelf.add({ offset, at });
   }
