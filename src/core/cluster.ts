@@ -199,7 +199,19 @@ export class Cluster {
         break;
       case "join-cluster": {
         const known = [...new Set([...this.membership.foreign.values()].map(({ cluster }) => cluster))];
-        if (!known.includes(request.cluster)) out.push(reply(id, unknownCluster(request.cluster, known)));
+        if (request.cluster === this.council.era?.cluster)
+          out.push(
+            reply(
+              id,
+              refusal(
+                "bad-request",
+                `this host is in cluster ${request.cluster} already`,
+                "run: weave status",
+              ),
+            ),
+          );
+        else if (!known.includes(request.cluster))
+          out.push(reply(id, unknownCluster(request.cluster, known)));
         else if (request.alone === true) {
           out.push(reply(id, { ok: true }));
           this.council.rejoin("joins", out, request.cluster);
@@ -285,7 +297,10 @@ export class Cluster {
       for (const origin of gone)
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
     for (const origin of gone)
-      this.council.noteGone(origin, this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin);
+      this.council.roster.noteGone(
+        origin,
+        this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin,
+      );
     if (gone.size === 0) return;
     this.#parts.recordsChanged();
   }
@@ -296,13 +311,19 @@ export class Cluster {
       return true;
     if (channel !== PEERS) return this.#isKnownMember(origin);
     const said = parsePeerRecord(value);
-    return this.council.isMember(origin, said === undefined ? 0 : (said.joined ?? Number.MAX_SAFE_INTEGER));
+    return this.council.roster.isMember(
+      origin,
+      said === undefined ? 0 : (said.joined ?? Number.MAX_SAFE_INTEGER),
+    );
   }
 
   /** Who has not joined anything yet was removed from nothing. */
   #isKnownMember(name: string): boolean {
     const record = this.#parts.neighbourhood.records().get(name);
-    return this.council.isMember(name, record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER));
+    return this.council.roster.isMember(
+      name,
+      record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER),
+    );
   }
 
   /** Tell a neighbour what was decided last; one of a cluster this host moved over from, that it gave itself up. */

@@ -18,6 +18,7 @@ type Answer = Extract<UnicastBody, { k: "answer" }>;
 /** A neighbour of another cluster, or one that was removed from ours. */
 export interface Foreign {
   readonly cluster: string;
+  readonly nickname: string;
   readonly since: Instant;
 }
 
@@ -192,10 +193,11 @@ export class Membership {
     const strange =
       theirs !== undefined &&
       (ours === undefined ? !this.#council.isWelcome(theirs.cluster) : theirs.cluster !== ours.cluster);
-    const removed = theirs !== undefined && !strange && !this.#council.isMember(name, joined ?? theirs.epoch);
+    const removed =
+      theirs !== undefined && !strange && !this.#council.roster.isMember(name, joined ?? theirs.epoch);
     if (!strange) this.#foreign.delete(name);
     else if (this.#foreign.get(name)?.cluster !== theirs.cluster) {
-      this.#foreign.set(name, { cluster: theirs.cluster, since: now });
+      this.#foreign.set(name, { cluster: theirs.cluster, nickname: link.peer.nickname, since: now });
       out.push(event("foreign-cluster", "info", { peer: name, cluster: theirs.cluster }));
     }
     this.#gossip.suspend(link.conn, strange || removed, now);
