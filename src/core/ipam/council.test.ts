@@ -535,6 +535,7 @@ describe("voters", () => {
     const alice = net.host("alice");
     const ours = alice.council.configuration;
     if (ours === undefined) throw new Error("founded");
+    expect(alice.council.split).toBeUndefined();
     alice.hear("bob", { k: "config", configuration: { ...ours, voters: [voter("mallory")] } });
     expect(alice.events.filter((kind) => kind === "split")).toHaveLength(1);
     expect(alice.council.split).toMatchObject({ epoch: 1 });
@@ -630,6 +631,21 @@ describe("a decision", () => {
       expect(net.host(name).council.configuration?.remaining).toMatchObject({ heir: "alice", since: 2 });
   });
 
+  it("is of this cluster and the next epoch: who speaks of an earlier one is told, other values are not heard", () => {
+    const net = cluster("alice", "bob", "carol");
+    const alice = net.host("alice");
+    const { era, configuration } = alice.council;
+    if (era === undefined || configuration === undefined) throw new Error("founded");
+    const head = { round: [7, "bob-disk"] as const, incarnation: "bob-disk" };
+    const said = (body: BallotBody): boolean => alice.council.message("bob", body, era.cluster, net.now, []);
+    expect(said({ k: "prepare", epoch: 1, ...head })).toBe(false);
+    const foreign = { ...configuration, cluster: "another", epoch: 2 };
+    alice.input((now, out) =>
+      alice.council.message("bob", { k: "accept", epoch: 2, ...head, value: foreign }, era.cluster, now, out),
+    );
+    expect(acceptedBy(alice)).toBeUndefined();
+  });
+
   it("comes out the same wherever a host of it dies between two effects", () => {
     for (const mortal of ["alice", "bob", "carol"])
       for (let fuse = 0; fuse < 12; fuse++) {
@@ -669,15 +685,15 @@ describe("a name", () => {
     const net = cluster("alice", "bob", "carol", "dave", "eric", "erin");
     net.kill(name).run(1_000);
     net.add(name, { ...consensus(3), incarnation: "second" });
-    net.add("zoe", consensus(3));
-    net.add("zack", consensus(3));
+    net.add("aaron", consensus(3)); // the least name proposes
     net.part(
       ["alice", "bob", "carol", "dave", "eric", "erin"].filter((one) => one !== name),
-      [name, "zoe"],
+      [name, "aaron"],
     );
     net.wire = (_from, _to, message) => message.k !== "ballot" || message.body.k !== "accept";
-    net.start(name, "zoe").run(MINUTE_MS);
-    expect(readState(net.host(name).disk).vote?.epoch).toBe(1);
+    net.start(name, "aaron").run(2_000);
+    expect(readState(net.host(name).disk).vote).toMatchObject({ epoch: 1, promised: [1, "aaron-disk"] });
+    expect(acceptedBy(net.host(name))).toBeUndefined();
     net.wire = () => true;
     net.part().run(5_000);
     expect(net.host(name).rejoined?.reason).toBe("name-taken");
