@@ -55,6 +55,8 @@ export interface CouncilHost extends FoundingHost {
   isAbandoned(now: Instant): boolean;
   label(peer: string): string;
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
+  /** A configuration is without this host, which may be the only one that knows: keep it for the others, and tell them. */
+  expelled(configuration: Configuration, joined: number, now: Instant, out: Effect[]): void;
   /** A configuration was taken over: write it down (and the votes off), then let everything follow. */
   entered(change: Entered, now: Instant, out: Effect[]): void;
 }
@@ -87,6 +89,8 @@ export class Council {
   readonly #founding: Founding;
   #configuration: Configuration | undefined;
   #joined = 0;
+  /** What this host began anew for. */
+  readonly #left: Configuration | undefined;
   #ballot: Ballot | undefined;
   /** How many hosts the ballot of a founding was made for. */
   #expected: number | undefined;
@@ -110,6 +114,7 @@ export class Council {
     this.#host = host;
     this.#configuration = stored.configuration?.configuration;
     this.#joined = stored.configuration?.joined ?? 0;
+    this.#left = stored.left;
     this.#vote = stored.vote;
     this.#founding = new Founding(host);
   }
@@ -221,6 +226,7 @@ export class Council {
     if (ours === undefined) {
       // A cluster that gives itself up is nobody's to join.
       if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
+      if (this.#left?.cluster === theirs.cluster && theirs.epoch < this.#left.epoch) return "older";
       this.#adopt(theirs, now, out);
       return "newer";
     }
@@ -371,6 +377,7 @@ export class Council {
     // A founder that hears of its founding late has ranges, and keeps them or loses them like everybody.
     const wasHere = before !== undefined || this.#hasFounded(c);
     if (wasHere && !isMember(c, name, this.#joined) && !this.#leaving) {
+      this.#host.expelled(c, this.#joined, now, out);
       this.rejoin("removed", out);
       return;
     }
