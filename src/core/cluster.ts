@@ -20,7 +20,7 @@ import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEERS, parsePeerRecord } from "./mesh/peer-record.ts";
 import type { Random } from "./random.ts";
-import { configurationOps, forgetOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
+import { configurationOps, forgetOp, leftOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
 import { type Reply, type Request, refusal } from "./requests.ts";
 
 /** A host with nothing in use gives way to another cluster when no member of its own answered for so long. */
@@ -63,8 +63,8 @@ export class Cluster {
   readonly #reclaim: Reclaim;
   /** The request to leave. */
   #leaveId = 0;
-  /** Last configuration of a cluster this host moved over from. */
-  readonly #left: Configuration | undefined;
+  /** What this host began anew for: those who have not heard of it are told. */
+  #left: Configuration | undefined;
 
   constructor(parts: ClusterParts, stored: StoredState) {
     this.#parts = parts;
@@ -86,6 +86,12 @@ export class Cluster {
         isAbandoned: (now) => this.#isAbandoned(now),
         label: (peer) => neighbourhood.label(peer),
         send: (to, body, cluster, out) => parts.send(to, ballotToWire(body, cluster), out),
+        expelled: (configuration, joined, now, out) => {
+          this.#left = configuration;
+          out.push(persist([leftOp(configuration, joined)], true));
+          for (const link of mesh.links())
+            if (this.membership.lacks(link, configuration)) this.tell(link, now, out);
+        },
         entered: (change, now, out) => this.#entered(change, now, out),
       },
       stored,
@@ -286,29 +292,32 @@ export class Cluster {
   #forgetOthers(out: Effect[]): void {
     if (this.council.configuration?.remaining === undefined) return;
     const endpoints = this.#parts.channels.get(ENDPOINTS);
+    const others = (maps: Iterable<OriginMap>): readonly string[] =>
+      [...maps].flatMap((map) => map.origins()).filter((origin) => origin !== this.#parts.config.name);
     const gone = new Set(
-      [...this.#parts.channels.values()]
-        .flatMap((map) => map.origins())
-        .filter((origin) => origin !== this.#parts.config.name && !this.#isKnownMember(origin)),
+      others(this.#parts.channels.values()).filter((origin) => !this.#isKnownMember(origin)),
+    );
+    const withoutAddresses = new Set(
+      others(endpoints === undefined ? [] : [endpoints]).filter((origin) => !this.#hasJoined(origin)),
     );
     for (const { origin, value } of endpoints?.live() ?? [])
-      if (gone.has(origin)) this.#parts.doubt(parseEndpoint(value)?.addresses ?? [], out);
+      if (withoutAddresses.has(origin)) this.#parts.doubt(parseEndpoint(value)?.addresses ?? [], out);
     for (const [channel, map] of this.#parts.channels)
-      for (const origin of gone)
+      for (const origin of map === endpoints ? withoutAddresses : gone)
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
     for (const origin of gone)
       this.council.roster.noteGone(
         origin,
         this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin,
       );
-    if (gone.size === 0) return;
-    this.#parts.recordsChanged();
+    if (gone.size + withoutAddresses.size > 0) this.#parts.recordsChanged();
   }
 
   /** Whether an entry is of somebody who belongs here. What a removed peer said must not come back through a third. */
   admits(channel: string, { origin, value }: Entry): boolean {
     if (this.council.configuration?.remaining === undefined || origin === this.#parts.config.name)
       return true;
+    if (channel === ENDPOINTS) return this.#hasJoined(origin);
     if (channel !== PEERS) return this.#isKnownMember(origin);
     const said = parsePeerRecord(value);
     return this.council.roster.isMember(
@@ -326,7 +335,12 @@ export class Cluster {
     );
   }
 
-  /** Tell a neighbour what was decided last; one of a cluster this host moved over from, that it gave itself up. */
+  /** Who has no ring has no addresses: endpoints of somebody who joined nothing are of one removed before it said that it had. */
+  #hasJoined(name: string): boolean {
+    return this.#isKnownMember(name) && this.#parts.neighbourhood.records().get(name)?.joined !== undefined;
+  }
+
+  /** Tell a neighbour what was decided last; one that has not heard why this host began anew, that. */
   tell(link: Link, now: Instant, out: Effect[]): void {
     const configuration = this.#isOfLeft(this.membership.saidBy(link))
       ? this.#left

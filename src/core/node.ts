@@ -78,7 +78,7 @@ export class Node {
   readonly #echoes: Instant[] = [];
   #startedAt: Instant = 0;
   /** As it was told others. */
-  #candidate: number | undefined;
+  #told: { readonly joined: number | undefined; readonly candidate: number | undefined } | undefined;
   #synced = false;
   /** Until then, and until it is synced, a host that was just started cannot say who is reachable. */
   #arrivingUntil: Instant | undefined;
@@ -517,7 +517,8 @@ export class Node {
     }
     this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
-    if (this.#cluster.council.candidate !== this.#candidate) this.#publishSelf(now, out);
+    const { joined, candidate } = this.#standing();
+    if (this.#told?.joined !== joined || this.#told?.candidate !== candidate) this.#publishSelf(now, out);
     const { reachable } = this.topology();
     for (const pool of this.#pools) pool.tick(reachable, now);
     // A host that knows of nobody has nothing to wait for.
@@ -561,8 +562,8 @@ export class Node {
     this.#neighbourhood.linksChanged(now);
     if (this.#withdrawn) return;
     const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
-    const { joined, candidate } = this.#cluster.council;
-    this.#candidate = candidate;
+    const { joined, candidate } = this.#standing();
+    this.#told = { joined, candidate };
     const links = this.#mesh
       .links()
       .map((l) => l.peer.name)
@@ -580,6 +581,16 @@ export class Node {
       links,
     });
     this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
+  }
+
+  /**
+   * What others count this host as. A member only with a ring: from the ring a newcomer learns whether its name is another's,
+   * and who was taken for a member under a name that is not its own would be waited for for ever.
+   */
+  #standing(): { readonly joined: number | undefined; readonly candidate: number | undefined } {
+    const { joined, candidate } = this.#cluster.council;
+    const hasRings = this.#pools.every(({ ring }) => ring !== undefined);
+    return { joined: hasRings ? joined : undefined, candidate };
   }
 
   /** This host goes: what it said is said no more. */

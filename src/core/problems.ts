@@ -64,7 +64,7 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   ];
 }
 
-function* ofCluster({ node, now, facts, label }: Scene): Generator<Problem> {
+function* ofCluster({ node, now, facts }: Scene): Generator<Problem> {
   const { mesh, startedAt, foreign, whyNoRing, cloneSince, council } = facts;
   const { name, universes } = node.config;
   if (node.cluster === undefined) {

@@ -7,7 +7,7 @@
 //   targets                              [ "host:port", ... ]
 //   ranges                               [ CIDR, ... ]: what the ranges are, even before there is a ring
 //   configuration                        { configuration, joined }: what was decided last, fsynced
-//   left                                 the last configuration of the cluster this host moved over from with all others
+//   left                                 the configuration this host began anew for: without it, or the last of a cluster it was of
 //   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
 //   ring/<universe index>                ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
@@ -116,7 +116,7 @@ export interface StoredState {
   /** What was decided last, and the epoch this peer came in with. */
   readonly configuration: { readonly configuration: Configuration; readonly joined: number } | undefined;
   readonly vote: Vote | undefined;
-  /** The last configuration of a cluster that gave itself up, of which this host was. */
+  /** The configuration this host began anew for: the one that removed it, or the last of a cluster that gave itself up. */
   readonly left: Configuration | undefined;
   readonly rings: ReadonlyMap<number, { readonly universe: string; readonly ranges: readonly OwnedRange[] }>;
   readonly exposed: readonly Exposure[];
@@ -259,6 +259,13 @@ export const configurationOps = (configuration: Configuration, joined: number): 
   },
   { type: "del", key: "vote" },
 ];
+
+/** Kept while this host begins anew: it may be the only one that knows. `joined`: the epoch it had come in with. */
+export const leftOp = (configuration: Configuration, joined: number): StoreOp => ({
+  type: "put",
+  key: "left",
+  value: { configuration: configurationToWire(configuration), joined },
+});
 
 /** The cluster this host was to join is joined (`expect` is written by aside.ts). */
 export const unexpectOp: StoreOp = { type: "del", key: "expect" };

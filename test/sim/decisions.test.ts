@@ -40,7 +40,11 @@ describe("rmpeer", () => {
     expect(decisions.filter((d) => d?.already.includes("erin"))).toHaveLength(3);
     await w.run(5_000);
     for (const name of names.slice(0, 4)) expect(ownersIn(w, name)).not.toContain("erin");
-    expect(await ask(w, "alice", "erin")).toMatchObject({ ok: true, decision: { already: ["erin"] } });
+    expect(await ask(w, "alice", "erin")).toMatchObject({
+      ok: true,
+      decision: { removed: [], already: ["erin"] },
+    });
+    expect(await ask(w, "alice", "nobody")).toMatchObject({ ok: false, code: "unknown-peer" });
   });
 
   it("in a partition is decided only where the quorum is", async () => {
@@ -94,6 +98,38 @@ describe("rmpeer", () => {
     await w.host("dave").start();
     await w.run(60_000);
     for (const name of names.slice(0, 4)) expect(ownersIn(w, name)).not.toContain("erin");
+  });
+
+  it("is known to all who stay, whoever dies on the way, and if only the removed one has counted the votes", async () => {
+    let counted = 0;
+    for (let point = 1; point <= 40; point++) {
+      const w = await cluster(3, point);
+      const [alice, bob, carol] = ["alice", "bob", "carol"].map((name) => w.host(name));
+      alice?.lightFuse(point);
+      void ask(w, "alice", "bob").catch(() => {});
+      await w.run(30_000);
+      if (alice?.isUp === true) continue;
+      const epochs = [bob, carol].map((host) => host?.node?.facts().council.era?.epoch);
+      const expected = bob?.asides === 0 ? 1 : 2;
+      expect(epochs, `alice died at call ${point}`).toEqual([expected, expected]);
+      if (expected === 2) counted++;
+    }
+    expect(counted).toBeGreaterThan(0);
+  });
+
+  it("does not wait for who took a removed peer's name for a moment", async () => {
+    const w = await cluster(5);
+    for (const name of ["dave", "erin"]) w.host(name).kill();
+    await w.run(60_000);
+    expect(await ask(w, "alice", "erin")).toMatchObject({ ok: true });
+    // Its ranges wait for dave's answer, so whoever comes as erin now learns that the name is another's.
+    w.host("erin").loseDisk("erin", [addressOf(0)]);
+    await w.host("erin").start();
+    await w.run(30_000);
+    expect(w.host("erin").peerName).toMatch(/^erin-[0-9a-f]{4}$/);
+    expect(await ask(w, "alice", "dave")).toMatchObject({ ok: true });
+    await w.run(30_000);
+    expect([...ownersIn(w, "alice")].sort()).toEqual(["alice", "bob", "carol", w.host("erin").peerName]);
   });
 });
 

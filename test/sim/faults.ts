@@ -92,8 +92,9 @@ export class HostClock implements Clock {
     this.#offset = skew.offset;
   }
 
+  /** Whole milliseconds, as of a real one; what the multiplication loses is not to make an alarm ring too early. */
   now(): number {
-    return this.#schedule.now() * this.#rate + this.#offset;
+    return Math.floor(this.#schedule.now() * this.#rate + this.#offset + 1e-6);
   }
 
   setAlarm(at: number | undefined, ring: () => void): void {
@@ -111,7 +112,7 @@ export class HostClock implements Clock {
   /** A later alarm leaves the earlier happening as it is: most alarms are only put off. */
   #arm(): void {
     if (this.#at === undefined) return;
-    const exact = (this.#at - this.#offset) / this.#rate;
+    const exact = (Math.ceil(this.#at) - this.#offset) / this.#rate;
     // A microsecond for what dividing and multiplying by the rate loses: an alarm must not come before its time.
     const due = this.#rate === 1 ? exact : exact + 0.001;
     if (this.#dueAt <= due) return;

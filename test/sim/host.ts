@@ -81,6 +81,8 @@ export class Host implements Seen {
   #fuse = Number.POSITIVE_INFINITY;
   #boots = 0;
   #disks = 1;
+  /** Ends of the whole host, with everything that ran on it. */
+  #ends = 0;
   /** The daemon that lives, also while it begins anew. */
   #process: object | undefined;
 
@@ -263,6 +265,7 @@ export class Host implements Seen {
   /** The host loses power: what was not synced to its disk is gone, and so are its containers. */
   powerLoss(): void {
     this.kill();
+    this.#ends++;
     this.disk.powerLoss();
     for (const container of [...this.#running.keys()]) {
       this.#diedWithHost.add(container);
@@ -274,6 +277,7 @@ export class Host implements Seen {
   /** The host burns, and is set up again with an empty disk, to be launched with this name and these targets. */
   loseDisk(called: string, targets: readonly string[]): void {
     if (this.isUp) this.kill();
+    this.#ends++;
     for (const container of [...this.#running.keys()]) this.#gone(container);
     this.#diedWithHost.clear();
     this.#world.witness.diskLost(this.peerName);
@@ -302,9 +306,11 @@ export class Host implements Seen {
     const key = { network: "weave", containerId: container, ifname: "eth0" };
     const moment = { bootId: this.id, bootMs: this.#world.schedule.now() };
     const { runner } = this;
+    const ends = this.#ends;
     const allocated = await runner?.request({ kind: "allocate", key, moment, terms: {}, ...wish });
     const address = allocated?.ok === true ? allocated.attachment?.addresses[0] : undefined;
     if (address === undefined) return allocated?.ok === false ? allocated.code : "daemon away";
+    if (ends !== this.#ends) return "host away";
     this.#runs(container, { address, cluster: this.#eyes.cluster });
     const mac = macForAddress(address.split("/")[0] ?? "");
     const facts = { netns: container, link: { mac, hostIfname: container, hairpin: true } };

@@ -2,6 +2,7 @@
 // heals and everything is compared. What the command `npm run sim` and the tests of many peers run.
 import { type Fault, type LineFaults, NO_LINE_FAULTS } from "./faults.ts";
 import type { Host } from "./host.ts";
+import { Operators } from "./operators.ts";
 import type { Bug } from "./sabotage.ts";
 import { World, type WorldOptions } from "./world.ts";
 
@@ -28,6 +29,10 @@ const PER_MINUTE = {
   crash: 1,
   partition: 1,
   clockskew: 1,
+  /** However many there are: each is told to everybody. */
+  removal: 0.7,
+  leaving: 0.3,
+  diskloss: 0.7,
 } as const;
 const MINUTE_MS = 60_000;
 const SECOND_MS = 1_000;
@@ -39,6 +44,7 @@ const LINE: LineFaults = { reorder: 0.01, duplicate: 0.01, lostOnTheWay: 0.02 };
 export class Life {
   readonly world: World;
   readonly #options: LifeOptions;
+  readonly #operators: Operators;
   #partitionEnds: number | undefined;
 
   constructor(options: LifeOptions) {
@@ -62,6 +68,7 @@ export class Life {
       ...(trace === undefined ? {} : { trace }),
     };
     this.world = new World(world);
+    this.#operators = new Operators(this.world);
   }
 
   /** Everything in order. Throws Violation. */
@@ -75,7 +82,7 @@ export class Life {
     say(`living for ${minutes} minutes`);
     await this.#live(minutes * MINUTE_MS);
     say("healing");
-    await world.settle();
+    await world.settle(() => this.#operators.mend());
     say("comparing");
     await world.checkQuiet();
   }
@@ -98,6 +105,12 @@ export class Life {
       if (faults.has("partition")) this.#part(due(PER_MINUTE.partition, stepMs));
       if (faults.has("clockskew") && due(PER_MINUTE.clockskew * hundreds, stepMs))
         world.pick(world.hosts).clock?.jump(world.random.below(MINUTE_MS));
+      if (faults.has("removal")) {
+        if (due(PER_MINUTE.removal, stepMs)) this.#operators.remove();
+        if (due(PER_MINUTE.leaving, stepMs)) this.#operators.leave();
+      }
+      if (faults.has("diskloss") && due(PER_MINUTE.diskloss, stepMs)) this.#operators.burn();
+      this.#operators.act();
       await this.#launch(stepMs);
       await world.run(stepMs);
     }

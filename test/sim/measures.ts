@@ -21,6 +21,7 @@ export class Measures {
   diskLosses = 0;
   partitions = 0;
   removals = 0;
+  leavings = 0;
   events = 0;
   /** Entries and ranges that came into being anywhere. */
   updates = 0;

@@ -83,7 +83,17 @@ function checkRings(world: QuietWorld): void {
   const owned = ranges.reduce((sum, r) => sum + r.end - r.start, 0);
   if (owned !== size) world.fail(`${owned} of ${size} offsets have an owner`);
   for (const { owner, start, end } of ranges)
-    if (!names.has(owner)) world.fail(`${start}-${end} belongs to ${owner}, which is no peer`);
+    if (!names.has(owner))
+      world.fail(`${start}-${end} belongs to ${owner}, which is no peer${whyStale(world.hosts)}`);
+}
+
+/** Whom the heir waits for. */
+function whyStale(hosts: readonly Host[]): string {
+  const taking = hosts.flatMap(({ id, node }) => {
+    const one = node?.facts().taking(0);
+    return one !== undefined && one.heir === node?.config.name ? [{ id, ...one }] : [];
+  });
+  return taking.map(({ id, waitingFor }) => `; ${id} is heir and waits for ${waitingFor.join()}`).join("");
 }
 
 /** What the pools hold is what the containers have: all the rest can be allocated. */

@@ -238,11 +238,12 @@ export class World implements Surroundings {
     this.note("heal");
   }
 
-  /** Everything heals, everybody runs, time passes. */
-  async settle(): Promise<void> {
+  /** Everything heals, everybody runs, operators `mend` what they must, time passes. */
+  async settle(mend: () => Promise<void> = async () => {}): Promise<void> {
     this.heal();
     for (const host of this.hosts) host.lightFuse(Number.POSITIVE_INFINITY);
     for (const host of this.hosts) if (!host.isUp) await host.start();
+    await mend();
     // What a runtime does after a crash: containers it does not know to be up are deleted.
     await this.run(240_000);
     for (const host of this.hosts) {

@@ -37,4 +37,13 @@ describe("OriginMap", () => {
     expect(refused).toBe(4);
     expect(fresh.map((e) => e.key)).toEqual(["good"]);
   });
+
+  it("forgets an origin as if it had never been heard", () => {
+    const map = new OriginMap("alice");
+    map.merge([{ origin: "carol", key: "a", version: 1, value: 1 }]);
+    const before = { sum: map.fingerprint(), buckets: [...map.bucketSums()] };
+    map.merge([{ origin: "bob", key: "a", version: 1, value: 1 }]);
+    expect(map.forget("bob")).toEqual(["a"]);
+    expect({ sum: map.fingerprint(), buckets: [...map.bucketSums()] }).toEqual(before);
+  });
 });

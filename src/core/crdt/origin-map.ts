@@ -154,6 +154,7 @@ export class OriginMap {
     if (state === undefined) return [];
     this.#origins.delete(origin);
     this.#fingerprint = xor(this.#fingerprint, state.fingerprint);
+    this.#buckets[state.bucket] = xor(this.#buckets[state.bucket] ?? EMPTY_FINGERPRINT, state.fingerprint);
     return [...state.entries.keys()];
   }
 

@@ -74,6 +74,7 @@ class Host {
         isAbandoned: () => false,
         label: (peer) => peer,
         send: (to, body, cluster, out) => out.push(post({ to, message: { k: "ballot", body, cluster } })),
+        expelled: () => {},
         entered: ({ configuration, joined, founders }, _now, out) => {
           this.founders = founders;
           out.push({ type: "persist", ops: configurationOps(configuration, joined), sync: true });

@@ -46,6 +46,8 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   /** Nothing is in use here, and no other member has answered for long. */
   isAbandoned(now: Instant): boolean;
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
+  /** A configuration is without this host, which may be the only one that knows: keep it for the others, and tell them. */
+  expelled(configuration: Configuration, joined: number, now: Instant, out: Effect[]): void;
   /** A configuration was taken over: write it down (and the votes off), then let everything follow. */
   entered(change: Entered, now: Instant, out: Effect[]): void;
 }
@@ -79,6 +81,8 @@ export class Council {
   readonly roster: Roster;
   #configuration: Configuration | undefined;
   #joined = 0;
+  /** What this host began anew for. */
+  readonly #left: Configuration | undefined;
   #ballot: Ballot | undefined;
   /** How many hosts the ballot of a founding was made for. */
   #expected: number | undefined;
@@ -98,6 +102,7 @@ export class Council {
     this.#host = host;
     this.#configuration = stored.configuration?.configuration;
     this.#joined = stored.configuration?.joined ?? 0;
+    this.#left = stored.left;
     this.#vote = stored.vote;
     this.#founding = new Founding(host);
     this.roster = new Roster(host, () => this.#configuration);
@@ -192,6 +197,7 @@ export class Council {
     if (ours === undefined) {
       // A cluster that gives itself up is nobody's to join.
       if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
+      if (this.#left?.cluster === theirs.cluster && theirs.epoch < this.#left.epoch) return "older";
       this.#adopt(theirs, now, out);
       return "newer";
     }
@@ -341,6 +347,7 @@ export class Council {
     // A founder that hears of its founding late has ranges, and keeps them or loses them like everybody.
     const wasHere = before !== undefined || this.#hasFounded(c);
     if (wasHere && !isMember(c, name, this.#joined) && !this.#leaving) {
+      this.#host.expelled(c, this.#joined, now, out);
       this.rejoin("removed", out);
       return;
     }

@@ -129,11 +129,12 @@ export class Membership {
     if (pool?.ring === undefined || era === undefined || !this.#council.isOurs(ask)) return undefined;
     const { universe, start, end, id } = ask;
     const fresh = pool.give({ start, end }, from, now, ask.young === true || ask.held === true);
-    // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
+    // A neighbour learns of it by the answer.
     this.ringChanged(universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
-    const [gift] = fresh;
+    // It may have asked before, in an epoch that is over: then the answer was lost on it, and the gift was made.
+    const [gift] = fresh.length > 0 ? fresh : pool.allOf({ start, end }, from);
     if (ask.held === true && gift === undefined) this.#contest(pool, start, from, now, out);
-    if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
+    if (fresh.length > 0) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
     return { k: "answer", ...era, universe, id, ...(gift === undefined ? {} : { gift: rangeToWire(gift) }) };
   }
 
