@@ -14,6 +14,7 @@ import * as departure from "../src/core/ipam/departure.ts";
 import * as founding from "../src/core/ipam/founding.ts";
 import * as pool from "../src/core/ipam/pool.ts";
 import * as reclaim from "../src/core/ipam/reclaim.ts";
+import * as roster from "../src/core/ipam/roster.ts";
 import * as space from "../src/core/ipam/space.ts";
 import * as takeover from "../src/core/ipam/takeover.ts";
 import * as mesh from "../src/core/mesh/constants.ts";
@@ -86,7 +87,7 @@ describe("docs", () => {
   it("give the times the code has", () => {
     const constants = Object.assign(
       {},
-      ...[mesh, gossip, desk, ballot, council, founding],
+      ...[mesh, gossip, desk, ballot, council, roster, founding],
       ...[departure, takeover, reclaim, pool, space],
     );
     const listed = rows(section("docs/wire.md", "Times"));

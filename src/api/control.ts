@@ -7,7 +7,7 @@ import { status } from "./status.ts";
 const peerAddress = z.string().min(1).max(255);
 
 /** Of a peer, or its nickname; of a cluster. */
-const name = z.string().min(1).max(255);
+const name = z.string().max(255);
 /** As many as one decision may remove. */
 const names = z.array(name).max(64);
 

@@ -205,7 +205,19 @@ export class Cluster {
         break;
       case "join-cluster": {
         const known = [...new Set([...this.membership.foreign.values()].map(({ cluster }) => cluster))];
-        if (!known.includes(request.cluster)) out.push(reply(id, unknownCluster(request.cluster, known)));
+        if (request.cluster === this.council.era?.cluster)
+          out.push(
+            reply(
+              id,
+              refusal(
+                "bad-request",
+                `this host is in cluster ${request.cluster} already`,
+                "run: weave status",
+              ),
+            ),
+          );
+        else if (!known.includes(request.cluster))
+          out.push(reply(id, unknownCluster(request.cluster, known)));
         else if (request.alone === true) {
           out.push(reply(id, { ok: true }));
           this.council.rejoin("joins", out, request.cluster);
@@ -294,7 +306,10 @@ export class Cluster {
       for (const origin of map === endpoints ? withoutAddresses : gone)
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
     for (const origin of gone)
-      this.council.noteGone(origin, this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin);
+      this.council.roster.noteGone(
+        origin,
+        this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin,
+      );
     if (gone.size + withoutAddresses.size > 0) this.#parts.recordsChanged();
   }
 
@@ -305,13 +320,19 @@ export class Cluster {
     if (channel === ENDPOINTS) return this.#hasJoined(origin);
     if (channel !== PEERS) return this.#isKnownMember(origin);
     const said = parsePeerRecord(value);
-    return this.council.isMember(origin, said === undefined ? 0 : (said.joined ?? Number.MAX_SAFE_INTEGER));
+    return this.council.roster.isMember(
+      origin,
+      said === undefined ? 0 : (said.joined ?? Number.MAX_SAFE_INTEGER),
+    );
   }
 
   /** Who has not joined anything yet was removed from nothing. */
   #isKnownMember(name: string): boolean {
     const record = this.#parts.neighbourhood.records().get(name);
-    return this.council.isMember(name, record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER));
+    return this.council.roster.isMember(
+      name,
+      record === undefined ? 0 : (record.joined ?? Number.MAX_SAFE_INTEGER),
+    );
   }
 
   /** Who has no ring has no addresses: endpoints of somebody who joined nothing are of one removed before it said that it had. */
@@ -484,9 +505,17 @@ export class Cluster {
         hint: "look at: weave status connections",
       };
     const { there, expected, needed } = this.council.founding();
+    const reachable = this.#parts.neighbourhood.topology().reachable;
+    const observers = [...this.#parts.neighbourhood.records()]
+      .filter(
+        ([name, { joined, candidate }]) =>
+          reachable.has(name) && joined === undefined && candidate === undefined,
+      )
+      .map(([name]) => this.#parts.neighbourhood.label(name));
+    const only = observers.length === 0 ? "" : `; ${observers.join(", ")} only observes`;
     return {
-      message: `founding: ${there.length} of ${expected} hosts answer, ${needed} needed${away}`,
-      hint: `start the others; or, to found with this host alone: ${foundCommand}`,
+      message: `founding: ${there.length} of ${expected} hosts answer, ${needed} needed${only}${away}`,
+      hint: `start the others (weave status connections); or, to found with this host alone: ${foundCommand}`,
     };
   }
 }

@@ -34,7 +34,7 @@ import {
 import { Gossip } from "./gossip/gossip.ts";
 import { configurationFromWire } from "./ipam/configuration-wire.ts";
 import type { Council } from "./ipam/council.ts";
-import type { Contested } from "./ipam/membership.ts";
+import type { Contested, Foreign } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { Taking } from "./ipam/takeover.ts";
 import { introduction } from "./mesh/hello.ts";
@@ -638,7 +638,7 @@ export interface NodeFacts {
   readonly lost: readonly FormerLost[];
   /** Addresses held here that others have in use from before they began anew. */
   readonly contested: (now: Instant) => readonly Contested[];
-  readonly foreign: ReadonlyMap<string, { readonly cluster: string; readonly since: Instant }>;
+  readonly foreign: ReadonlyMap<string, Foreign>;
   readonly fullSince: (now: Instant) => Instant | undefined;
   readonly cloneSince: (now: Instant) => Instant | undefined;
   readonly whyNoRing: () => { message: string; hint: string };

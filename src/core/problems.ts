@@ -64,7 +64,7 @@ export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   ];
 }
 
-function* ofCluster({ node, now, facts, label }: Scene): Generator<Problem> {
+function* ofCluster({ node, now, facts }: Scene): Generator<Problem> {
   const { mesh, startedAt, foreign, whyNoRing, cloneSince, council } = facts;
   const { name, universes } = node.config;
   if (node.cluster === undefined) {
@@ -87,8 +87,8 @@ function* ofCluster({ node, now, facts, label }: Scene): Generator<Problem> {
     const message = `epoch ${epoch} was decided twice (was a data directory set back to an older copy?); removals are not safe`;
     yield { code: "split", object: `epoch ${epoch}`, since, message, command: "weave status ipam" };
   }
-  for (const [peer, { cluster, since }] of foreign) {
-    const message = `${label(peer)} belongs to cluster ${cluster}, this host to ${node.cluster ?? "none"}; both allocate from one range`;
+  for (const [peer, { cluster, nickname, since }] of foreign) {
+    const message = `${nickname} belongs to cluster ${cluster}, this host to ${node.cluster ?? "none"}; both allocate from one range`;
     yield {
       code: "foreign-cluster",
       object: peer,
@@ -137,16 +137,16 @@ function* ofAddresses({ node, now, facts, label }: Scene): Generator<Problem> {
 function* ofDecisions({ node, facts, settlingIn, label }: Scene): Generator<Problem> {
   const { council, unreachable, startedAt, pools, taking } = facts;
   const { reachable } = node.topology();
-  const missing = council.missingVoters();
-  if (!settlingIn && council.configuration !== undefined && !council.hasQuorum()) {
+  const missing = council.roster.missingVoters();
+  if (!settlingIn && council.configuration !== undefined && !council.roster.hasQuorum()) {
     const { epoch, voters } = council.configuration;
     const names = missing.map(label);
     yield {
       code: "no-quorum",
       object: `epoch ${epoch}`,
       since: Math.max(...missing.map((name) => unreachable.get(name) ?? startedAt)),
-      message: `${missing.length} of ${voters.length} voters do not answer: ${names.join(", ")}; nobody can be removed meanwhile, addresses are given out as ever`,
-      command: `weave rmpeer --force ${names.join(" ")}`,
+      message: `${missing.length} of ${voters.length} voters do not answer: ${names.join(", ")}; nobody can be removed meanwhile, addresses are given out as ever. Only when they are gone for good: weave rmpeer --force`,
+      command: "weave status ipam",
     };
   }
   for (const [index] of pools.entries()) {
@@ -176,7 +176,7 @@ function* ofPeers({ facts, settlingIn, label }: Scene): Generator<Problem> {
 
 function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
   const { mesh, unreachable, council } = facts;
-  const wasRemoved = (peer: string): boolean => !node.peers().has(peer) && !council.isMember(peer, 0);
+  const wasRemoved = (peer: string): boolean => !node.peers().has(peer) && !council.roster.isMember(peer, 0);
   for (const target of mesh.targets()) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
     if (REFUSALS.has(target.failure.code)) {

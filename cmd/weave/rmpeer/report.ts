@@ -51,6 +51,8 @@ function rangesOf(range: Status["ipam"][number], { removed, already }: Removal, 
     (sum, owner) => sum + (gone.has(owner.name) ? owner.addresses : 0),
     0,
   );
+  if (removed.length === 0 && addresses === 0)
+    return `what was theirs of ${range.range} went or goes to ${heir}`;
   return addresses === 0
     ? `no part of ${range.range} was theirs, as far as this host knows; what turns up goes to ${heir}`
     : `${count(addresses, "address")} of ${range.range} (${share(addresses, range.size)}) go to ${heir}`;

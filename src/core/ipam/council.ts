@@ -20,22 +20,18 @@ import {
   isStale,
   isVoter,
   joining,
-  quorum,
   relation,
   removing,
   revoting,
-  type Voter,
 } from "./configuration.ts";
 import { MAX_FOUNDERS } from "./configuration-wire.ts";
 import { Founding, type FoundingHost } from "./founding.ts";
+import { Roster, type RosterHost } from "./roster.ts";
 
 /** An operator's answer; below the 10 s the command line waits. */
 export const DECISION_PATIENCE_MS = 8_000;
 /** A new member must stay so long before it becomes a voter. */
 export const VOTERS_SETTLE_MS = 1_000;
-/** A reboot is no reason to replace a voter. */
-export const VOTER_PATIENCE_MS = 600_000;
-
 /** Where something belongs: it counts between peers of one epoch only. */
 export interface Era {
   readonly cluster: string;
@@ -43,17 +39,12 @@ export interface Era {
 }
 
 /** What the council needs of the node around it. */
-export interface CouncilHost extends FoundingHost {
+export interface CouncilHost extends FoundingHost, RosterHost {
   readonly random: Random;
-  /** Peers known and not reachable, since when. */
-  unreachable(): ReadonlyMap<string, Instant>;
-  /** Owners of ranges that are not stale. */
-  owners(): Iterable<string>;
   /** The ranges were never used, by anybody this host knows of. */
   isUnused(): boolean;
   /** Nothing is in use here, and no other member has answered for long. */
   isAbandoned(now: Instant): boolean;
-  label(peer: string): string;
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
   /** A configuration is without this host, which may be the only one that knows: keep it for the others, and tell them. */
   expelled(configuration: Configuration, joined: number, now: Instant, out: Effect[]): void;
@@ -87,6 +78,7 @@ type Want = { readonly id: number; readonly since: Instant } & (
 export class Council {
   readonly #host: CouncilHost;
   readonly #founding: Founding;
+  readonly roster: Roster;
   #configuration: Configuration | undefined;
   #joined = 0;
   /** What this host began anew for. */
@@ -97,10 +89,6 @@ export class Council {
   /** As on disk. */
   #vote: Vote | undefined;
   #wants: readonly Want[] = [];
-  /** Peers seen removed since the start, with what they were called: who asks for it again is told that it is done. */
-  readonly #gone = new Map<string, string>();
-  /** Voters that do not answer, since when. Those that took back what is known of them are known here alone. */
-  readonly #absent = new Map<string, Instant>();
   /** When to look whether the voters are still the right ones. */
   #review: Instant | undefined;
   #split: { readonly epoch: number; readonly since: Instant } | undefined;
@@ -117,6 +105,7 @@ export class Council {
     this.#left = stored.left;
     this.#vote = stored.vote;
     this.#founding = new Founding(host);
+    this.roster = new Roster(host, () => this.#configuration);
   }
 
   get configuration(): Configuration | undefined {
@@ -158,30 +147,12 @@ export class Council {
     return this.#configuration?.cluster === cluster && this.#configuration.epoch === epoch;
   }
 
-  isMember(name: string, joined: number): boolean {
-    return this.#configuration === undefined || isMember(this.#configuration, name, joined);
-  }
-
   readonly isStale = (range: { readonly made: number; readonly owner: string }): boolean =>
     this.#configuration !== undefined && isStale(this.#configuration, range);
 
-  /** Voters that do not answer. */
-  missingVoters(): readonly string[] {
-    const reachable = this.#host.reachable();
-    return (this.#configuration?.voters ?? [])
-      .map(({ name }) => name)
-      .filter((name) => name !== this.#host.self.name && !reachable.has(name));
-  }
-
-  /** Whether the voters that answer are enough. */
-  hasQuorum(): boolean {
-    const voters = this.#configuration?.voters.length ?? 0;
-    return voters - this.missingVoters().length >= quorum(voters);
-  }
-
   /** The others of the cluster by name, reachable or not. */
   others(): readonly string[] {
-    return this.#members().filter((name) => name !== this.#host.self.name);
+    return this.roster.members().filter((name) => name !== this.#host.self.name);
   }
 
   isVoter(): boolean {
@@ -276,11 +247,15 @@ export class Council {
 
   /** Get it decided that peers (names or nicknames) are gone. Answers the request. */
   remove(id: number, peers: readonly string[], force: boolean, now: Instant, out: Effect[]): void {
-    const gone = this.#resolve(peers);
+    if (this.#configuration === undefined) {
+      out.push(reply(id, refusal("no-ring", "this host belongs to no cluster yet", "run: weave status")));
+      return;
+    }
+    const gone = this.roster.resolve(peers);
     if ("ok" in gone) out.push(reply(id, gone));
     else if (force) this.#force(id, gone.names, now, out);
     else {
-      const before = gone.names.filter((name) => !this.#isMemberByName(name));
+      const before = gone.names.filter((name) => !this.roster.isMemberByName(name));
       this.#want({ id, since: now, kind: "remove", gone: gone.names, before }, out);
     }
   }
@@ -294,11 +269,6 @@ export class Council {
   leave(heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
     this.#leaving = true;
     this.#want({ id: LEAVING, since: now, kind: "leave", heir, done }, out);
-  }
-
-  /** A peer is forgotten that belongs to the cluster no more. */
-  noteGone(name: string, nickname: string): void {
-    this.#gone.set(name, nickname);
   }
 
   /**
@@ -490,7 +460,7 @@ export class Council {
       else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone, want.before)));
     }
     if (this.#wants.length === 0 || this.#ended) return;
-    if (!this.hasQuorum())
+    if (!this.roster.hasQuorum())
       for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false, now), out);
     const [want] = this.#wants;
     if (want === undefined) return;
@@ -507,14 +477,14 @@ export class Council {
     if (want.kind === "join") return joining(c, want.cluster);
     const gone = want.kind === "leave" ? [this.#host.self.name] : want.gone;
     const heir = want.kind === "leave" ? want.heir : this.#host.self.name;
-    const candidates = this.#living().filter(({ name }) => !gone.includes(name));
-    return removing(c, { gone, heir, members: this.#members(), candidates });
+    const candidates = this.roster.living().filter(({ name }) => !gone.includes(name));
+    return removing(c, { gone, heir, members: this.roster.members(), candidates });
   }
 
   #isFulfilled(want: Want): boolean {
     if (want.kind === "join") return false; // then this host is another
     const gone = want.kind === "leave" ? [this.#host.self.name] : want.gone;
-    return !gone.some((name) => this.#isMemberByName(name));
+    return !gone.some((name) => this.roster.isMemberByName(name));
   }
 
   /** `before`: those of them that were gone already when it was asked. */
@@ -540,34 +510,27 @@ export class Council {
   }
 
   #noQuorum(late: boolean, now: Instant): Reply {
-    const voters = this.#configuration?.voters ?? [];
-    const away = this.#host.unreachable();
-    const missing = this.missingVoters().map((name) => {
-      const since = away.get(name);
-      const ago = since === undefined ? "" : ` (for ${duration(now - since)})`;
-      return `${this.#host.label(name)}${ago}`;
-    });
-    const need = `${quorum(voters.length)} of the ${voters.length} voters must agree`;
-    const who = missing.length === 0 ? "" : `; not reachable: ${missing.join(", ")}`;
+    const lack = this.roster.lack(now);
     const message = late
-      ? `no decision in ${DECISION_PATIENCE_MS / 1000} s: ${need}${who}; it may still come`
-      : `${need}${who}`;
-    const hint = "run it where the others are, or, when they are gone for good: weave rmpeer --force NAME";
-    return refusal("no-quorum", message, missing.length === 0 ? "try again: weave status ipam" : hint);
+      ? `no decision in ${DECISION_PATIENCE_MS / 1000} s: ${lack}; it may still come`
+      : lack;
+    const hint =
+      "run it where the others are; when they are gone for good: weave rmpeer --force with their names (docs/ipam.md)";
+    return refusal("no-quorum", message, this.roster.hasQuorum() ? "try again: weave status ipam" : hint);
   }
 
   /** By force: another cluster that continues this one, because its voters can decide nothing any more. */
   #force(id: number, removed: readonly string[], now: Instant, out: Effect[]): void {
     const c = this.#configuration;
     if (c === undefined) return;
-    if (this.hasQuorum()) {
+    if (this.roster.hasQuorum()) {
       const message = "a quorum of the voters answers, so nothing needs to be forced";
       out.push(reply(id, refusal("bad-request", message, "run it without --force")));
       return;
     }
     const { self } = this.#host;
-    const living = this.#living().filter(({ name }) => !removed.includes(name));
-    const members = this.#members();
+    const living = this.roster.living().filter(({ name }) => !removed.includes(name));
+    const members = this.roster.members();
     const voters = elect([], living, members.filter((name) => !removed.includes(name)).length);
     const value = forced(c, { cluster: this.#freshId(), by: self.name, removed, members, voters, at: now });
     this.#adopt(value, now, out);
@@ -575,36 +538,22 @@ export class Council {
   }
 
   #reviewSoon(now: Instant): void {
-    const missing = this.missingVoters();
-    for (const name of this.#absent.keys()) if (!missing.includes(name)) this.#absent.delete(name);
-    const away = this.#host.unreachable();
-    for (const name of missing) if (!this.#absent.has(name)) this.#absent.set(name, away.get(name) ?? now);
+    this.roster.noteAbsent(now);
     this.#review = Math.min(this.#review ?? Number.POSITIVE_INFINITY, now + VOTERS_SETTLE_MS);
   }
 
-  /** Voters that are missing for long give way, free seats are filled. Never just dropped: a minority would decide alone. */
   #reviewVoters(now: Instant, out: Effect[]): void {
-    this.#review = undefined;
+    this.#review = this.roster.patienceEnds(now);
     const c = this.#configuration;
-    if (c === undefined || this.#ballot === undefined || this.#wants.length > 0 || this.#ended) return;
-    const absent = [...this.#absent.values()].map((at) => at + VOTER_PATIENCE_MS);
-    const later = absent.filter((at) => at > now);
-    if (later.length > 0) this.#review = Math.min(...later);
-    const missing = new Set(this.missingVoters());
-    const first = c.voters.find(({ name }) => !missing.has(name))?.name;
-    if (first !== this.#host.self.name || !this.hasQuorum()) return;
-    const kept = c.voters.filter(({ name }) => (this.#absent.get(name) ?? now) + VOTER_PATIENCE_MS > now);
-    const voters = elect(kept, this.#living(), this.#members().length);
-    const same = voters.map((v) => v.name).join() === c.voters.map((v) => v.name).join();
-    if (same || voters.length < c.voters.length) return;
+    if (c === undefined || this.#wants.length > 0 || this.#ended) return;
+    const voters = this.roster.betterVoters(now);
+    if (voters === undefined) return;
     this.#run(
-      this.#ballot.propose(() => revoting(c, voters), now),
+      this.#ballot?.propose(() => revoting(c, voters), now),
       now,
       out,
     );
   }
-
-  // --- who there is ---
 
   /** A configuration that may come next: of this cluster, or of the founding. */
   #follows(value: Configuration): boolean {
@@ -612,69 +561,6 @@ export class Council {
     return c === undefined
       ? value.epoch === 1 && value.founders !== undefined
       : value.cluster === c.cluster && value.epoch === c.epoch + 1;
-  }
-
-  /** All of the cluster, by name, reachable or not. */
-  #members(): readonly string[] {
-    const c = this.#configuration;
-    if (c === undefined) return [];
-    const records = [...this.#host.records()]
-      .filter(([name, { joined }]) => joined !== undefined && isMember(c, name, joined))
-      .map(([name]) => name);
-    const named = c.remaining?.names ?? [];
-    return [
-      ...new Set([
-        ...records,
-        ...named,
-        ...this.#host.owners(),
-        ...c.voters.map(({ name }) => name),
-        this.#host.self.name,
-      ]),
-    ];
-  }
-
-  /** Members that answer, this host among them, with their disks. */
-  #living(): readonly Voter[] {
-    const { self } = this.#host;
-    const reachable = this.#host.reachable();
-    const others = [...this.#host.records()].flatMap(([name, { incarnation, joined }]) =>
-      name !== self.name && reachable.has(name) && joined !== undefined && this.isMember(name, joined)
-        ? [{ name, incarnation }]
-        : [],
-    );
-    return [self, ...others];
-  }
-
-  #isMemberByName(name: string): boolean {
-    return this.isMember(name, this.#host.records().get(name)?.joined ?? 0);
-  }
-
-  /** Names or nicknames to names. */
-  #resolve(texts: readonly string[]): { readonly names: readonly string[] } | Reply {
-    if (this.#configuration === undefined)
-      return refusal("no-ring", "this host belongs to no cluster yet", "run: weave status");
-    const records = this.#host.records();
-    const known = new Set([...records.keys(), ...this.#members()]);
-    const names: string[] = [];
-    for (const text of texts) {
-      const called = [...records].filter(([, { nickname }]) => nickname === text).map(([name]) => name);
-      const gone = [...this.#gone].filter(([name, nickname]) => name === text || nickname === text);
-      const living = known.has(text) ? [text] : called;
-      const found = living.length > 0 ? living : gone.slice(-1).map(([name]) => name);
-      if (found.length > 1) {
-        const message = `${found.length} peers are called ${text}: ${found.join(", ")}`;
-        return refusal("ambiguous-peer", message, "give the name instead");
-      }
-      const [name] = found;
-      if (name === undefined)
-        return refusal("unknown-peer", `there is no peer ${text}`, "run: weave status peers");
-      if (name === this.#host.self.name) {
-        const message = `${text} is this host itself`;
-        return refusal("bad-request", message, "to leave with its ranges handed over: weave reset");
-      }
-      names.push(name);
-    }
-    return { names };
   }
 
   #tellFounded(out: Effect[]): void {
@@ -690,11 +576,4 @@ export class Council {
       .toString(16)
       .padStart(16, "0");
   }
-}
-
-/** For people. */
-function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }

@@ -18,6 +18,7 @@ type Answer = Extract<UnicastBody, { k: "answer" }>;
 /** A neighbour of another cluster, or one that was removed from ours. */
 export interface Foreign {
   readonly cluster: string;
+  readonly nickname: string;
   readonly since: Instant;
 }
 
@@ -128,11 +129,12 @@ export class Membership {
     if (pool?.ring === undefined || era === undefined || !this.#council.isOurs(ask)) return undefined;
     const { universe, start, end, id } = ask;
     const fresh = pool.give({ start, end }, from, now, ask.young === true || ask.held === true);
-    // A neighbour learns of it by the answer. Told twice, it would prune the link, and the next change would be late.
+    // A neighbour learns of it by the answer.
     this.ringChanged(universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
-    const [gift] = fresh;
+    // It may have asked before, in an epoch that is over: then the answer was lost on it, and the gift was made.
+    const [gift] = fresh.length > 0 ? fresh : pool.allOf({ start, end }, from);
     if (ask.held === true && gift === undefined) this.#contest(pool, start, from, now, out);
-    if (gift !== undefined) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
+    if (fresh.length > 0) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
     return { k: "answer", ...era, universe, id, ...(gift === undefined ? {} : { gift: rangeToWire(gift) }) };
   }
 
@@ -192,10 +194,11 @@ export class Membership {
     const strange =
       theirs !== undefined &&
       (ours === undefined ? !this.#council.isWelcome(theirs.cluster) : theirs.cluster !== ours.cluster);
-    const removed = theirs !== undefined && !strange && !this.#council.isMember(name, joined ?? theirs.epoch);
+    const removed =
+      theirs !== undefined && !strange && !this.#council.roster.isMember(name, joined ?? theirs.epoch);
     if (!strange) this.#foreign.delete(name);
     else if (this.#foreign.get(name)?.cluster !== theirs.cluster) {
-      this.#foreign.set(name, { cluster: theirs.cluster, since: now });
+      this.#foreign.set(name, { cluster: theirs.cluster, nickname: link.peer.nickname, since: now });
       out.push(event("foreign-cluster", "info", { peer: name, cluster: theirs.cluster }));
     }
     this.#gossip.suspend(link.conn, strange || removed, now);

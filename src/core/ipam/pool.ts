@@ -154,6 +154,14 @@ export class Pool {
     return [];
   }
 
+  /** The entry of these offsets, if it is one and a peer's that may use it. */
+  allOf(range: OffsetRange, owner: string): readonly OwnedRange[] {
+    const all = this.ring?.within(range) ?? [];
+    const [first] = all;
+    if (all.length !== 1 || first?.start !== range.start || first.end !== range.end) return [];
+    return first.owner === owner && !this.#isStale(first) ? all : [];
+  }
+
   /** Give everything to one peer, held or not: this host leaves. */
   giveAll(to: string): readonly OwnedRange[] {
     const { ring } = this;
