@@ -24,6 +24,8 @@ export interface HostOptions {
   /** Addresses to join; none: this host founds. */
   readonly targets: readonly string[];
   readonly seed?: readonly string[];
+  /** Hosts expected at a founding; counted from the targets where absent. */
+  readonly expected?: number;
   /** Of its first disk: a data directory that was copied has the same. */
   readonly incarnation?: string;
 }
@@ -174,7 +176,7 @@ export class Host implements Seen {
   #mind(records: ReadonlyMap<string, unknown>, stored: StoredState, first: boolean): Node {
     const universe = Universe.parse(this.options.universe);
     if (typeof universe === "string") throw new Error(universe);
-    const { address, seed } = this.options;
+    const { address, seed, expected } = this.options;
     const { random, reader } = this.#world;
     const given = this.#disks === 1 ? this.options.incarnation : undefined;
     const { newcomer, expect } = anewOf(records);
@@ -185,7 +187,7 @@ export class Host implements Seen {
       newcomer === true && stored.configuration === undefined
         ? ({ kind: "observer" } as const)
         : seed === undefined
-          ? ({ kind: "consensus" } as const)
+          ? ({ kind: "consensus", ...(expected === undefined ? {} : { expected }) } as const)
           : ({ kind: "seed", names: seed } as const);
     return new Node(
       {
@@ -391,7 +393,7 @@ export class Host implements Seen {
       send: (conn, text, options) => {
         if (!this.#burn()) return;
         this.#eyes.says(text);
-        measures.sent(text);
+        measures.sent(text, this.id, conn);
         this.#world.onFrame(this.id, conn, text);
         inner.send(conn, text, options);
       },

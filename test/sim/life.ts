@@ -25,7 +25,7 @@ export interface LifeOptions {
 const CONTAINERS = 3;
 /** How often each fault strikes, per simulated minute. */
 const PER_MINUTE = {
-  /** Of each hundred peers, or of all if there are fewer. */
+  /** Of a hundred peers, or of fewer; of four hundred twice as often. */
   crash: 1,
   partition: 1,
   clockskew: 1,
@@ -34,6 +34,8 @@ const PER_MINUTE = {
   leaving: 0.3,
   diskloss: 0.7,
 } as const;
+/** Each connection that breaks is told to all: of more peers than these, as many are cut off as of so many. */
+const MANY = 100;
 const MINUTE_MS = 60_000;
 const SECOND_MS = 1_000;
 
@@ -90,7 +92,7 @@ export class Life {
     const { world } = this;
     const { say = () => {}, minutes, peers } = this.#options;
     say(`launching ${peers} peers`);
-    await world.startAll(Math.max(2 * SECOND_MS, 20 * peers));
+    await world.startAll(Math.max(2 * SECOND_MS, (peers > MANY ? 5 : 20) * peers));
     await world.run(10 * SECOND_MS);
     world.measures.begin();
     say(`living for ${minutes} minutes`);
@@ -106,7 +108,7 @@ export class Life {
     const { operations, faults, peers } = this.#options;
     const end = world.schedule.now() + forMs;
     const pause = forMs / operations;
-    const hundreds = Math.max(1, peers / 100);
+    const hundreds = Math.max(1, Math.sqrt(peers / MANY));
     let done = 0;
     /** Moments of faults come at random, as often as their rate says. */
     const due = (perMinute: number, stepMs: number): boolean =>
@@ -161,7 +163,9 @@ export class Life {
       world.heal();
     } else if (strikes) {
       this.#partitionEnds = now + (5 + world.random.below(60)) * SECOND_MS;
-      world.partition(world.random.below(5) === 0 ? 0.5 : Math.min(0.3, (1 + world.random.below(10)) / 100));
+      const few = Math.min(0.3, (1 + world.random.below(10)) / 100);
+      const half = world.random.below(5) === 0 && this.#options.peers <= MANY;
+      world.partition(half ? 0.5 : few * Math.min(1, (2 * MANY) / this.#options.peers));
     }
   }
 

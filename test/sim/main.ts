@@ -17,9 +17,9 @@ end, when all has healed, that everybody knows the same and nothing is lost. The
   --peers N         hosts (10)
   --seed N          what everything follows from (1)
   --minutes N       simulated time under faults (10)
-  --operations N    ADDs and DELs in that time (10 for each peer)
+  --operations N    ADDs and DELs in that time (10 for each peer, at most 2000)
   --faults A,B      of ${FAULTS.join(", ")},
-                    or all, or none (all that need no council)
+                    or all, or none (all)
   --universe CIDR   the range (10.32.0.0/12)
   --trace           print everything that happens; with --from N, from event N on
   --bug NAME        one host is wrong on purpose, to see that it is noticed:
@@ -59,7 +59,12 @@ async function main(): Promise<number> {
   const peers = numberOf("peers", values.peers, 1, 2_000);
   const seed = numberOf("seed", values.seed, 0, 2 ** 32 - 1);
   const minutes = numberOf("minutes", values.minutes, 0.1, 10_000);
-  const operations = numberOf("operations", values.operations ?? `${10 * peers}`, 0, 100_000_000);
+  const operations = numberOf(
+    "operations",
+    values.operations ?? `${Math.min(10 * peers, 2_000)}`,
+    0,
+    100_000_000,
+  );
   const from = numberOf("from", values.from, 0, Number.MAX_SAFE_INTEGER);
   const faults = faultsOf(values.faults);
   const startedAt = performance.now();

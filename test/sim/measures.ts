@@ -6,6 +6,9 @@ import { kindOf } from "./frames.ts";
 /** Updates watched at a time. Watching one costs a look at each write of each host. */
 const WATCHED = 4;
 
+/** Frames that are sent whether or not anything changes. */
+const STANDING: ReadonlySet<string> = new Set(["hello", "ping", "pong", "sums"]);
+
 interface Watch {
   readonly since: number;
   readonly version: number;
@@ -30,8 +33,18 @@ export class Measures {
   readonly convergence: number[] = [];
   readonly #watches = new Map<string, Watch>();
 
-  sent(text: string): void {
+  /** host -> connection -> characters of what changes cause, while somebody wants to know. */
+  links: Map<string, Map<number, number>> | undefined;
+
+  /** Kinds left out there. */
+  uncounted: ReadonlySet<string> = new Set();
+
+  sent(text: string, from: string, conn: number): void {
     const kind = kindOf(text);
+    if (this.links !== undefined && !STANDING.has(kind) && !this.uncounted.has(kind)) {
+      const of = this.links.get(from) ?? new Map<number, number>();
+      this.links.set(from, of.set(conn, (of.get(conn) ?? 0) + text.length));
+    }
     const sum = this.frames.get(kind);
     if (sum === undefined) this.frames.set(kind, { count: 1, chars: text.length });
     else {

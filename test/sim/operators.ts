@@ -5,8 +5,6 @@ import type { Host } from "./host.ts";
 import { addressOf, type World } from "./world.ts";
 
 const SECOND_MS = 1_000;
-/** Of so many hosts each is connected with the next before anything is mended. */
-const CHAINED = 100;
 /** Rounds of mending after which something does not come to an end. */
 const MAX_ROUNDS = 12;
 
@@ -63,11 +61,9 @@ export class Operators {
   async mend(): Promise<void> {
     const world = this.#world;
     this.#plans = [];
-    // Whoever was dialled by hosts that were set up anew since has no connection left.
-    for (const [i, host] of world.hosts.entries())
-      if (i > 0 && world.hosts.length <= CHAINED) await host.connect(addressOf(i - 1));
     for (let round = 0; ; round++) {
       for (const host of world.hosts) if (!host.isUp) await host.start(); // who was leaving has left
+      await this.#connectAll();
       const islands = this.#islands();
       const main = islands[0] ?? [];
       const orphans = this.#orphans(main);
@@ -84,6 +80,14 @@ export class Operators {
       await this.#bury(main, orphans);
       await world.run(60 * SECOND_MS);
     }
+  }
+
+  /** Whoever was dialled by hosts that were set up anew since may have no connection left. */
+  async #connectAll(): Promise<void> {
+    const [first, ...others] = this.#world.hosts;
+    const reachable = first?.node?.topology().reachable;
+    for (const host of others)
+      if (reachable?.has(host.peerName) !== true) await host.connect(first?.options.address ?? "");
   }
 
   /** Hosts by cluster, the largest first. */

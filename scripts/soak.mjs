@@ -1,0 +1,43 @@
+// `npm run soak`: what takes minutes. A million operations on few hosts, and a thousand hosts, both under every fault, side by
+// side on two cores. Prints their summaries; exits 1 when a promise was broken or a bound was passed.
+//
+//   --seed N   what both follow from (7)
+import { parseArgs } from "node:util";
+import { isMainModule } from "./run.mjs";
+import { runProgram } from "./sim.mjs";
+
+/** Of each run. */
+const MOST_SECONDS = 600;
+const MOST_MIB = 2_048;
+
+const runs = [
+  { name: "a million operations", args: ["--peers", "5", "--minutes", "240", "--operations", "1000000"] },
+  { name: "a thousand peers", args: ["--peers", "1000", "--minutes", "10"] },
+];
+
+async function soak(seed) {
+  const startedAt = performance.now();
+  const ends = await Promise.all(
+    runs.map(async ({ name, args }) => {
+      const { code, output } = await runProgram("test/sim/main.ts", [...args, "--seed", seed], {
+        capture: true,
+      });
+      const seconds = (performance.now() - startedAt) / 1_000;
+      const memory = Number(/^peak memory +(\d+) MiB/m.exec(output)?.[1] ?? Number.POSITIVE_INFINITY);
+      const problems = [
+        ...(code === 0 ? [] : ["a promise was broken"]),
+        ...(seconds <= MOST_SECONDS ? [] : [`took more than ${MOST_SECONDS} s`]),
+        ...(memory <= MOST_MIB ? [] : [`took more than ${MOST_MIB} MiB`]),
+      ];
+      console.log(`\n${name} (${args.join(" ")} --seed ${seed}): ${seconds.toFixed(0)} s\n\n${output}`);
+      for (const problem of problems) console.log(`${name}: ${problem}`);
+      return problems.length;
+    }),
+  );
+  return ends.some((problems) => problems > 0) ? 1 : 0;
+}
+
+if (isMainModule(import.meta.url)) {
+  const { values } = parseArgs({ options: { seed: { type: "string", default: "7" } } });
+  process.exitCode = await soak(values.seed);
+}

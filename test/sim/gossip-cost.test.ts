@@ -1,0 +1,35 @@
+// What one change costs each connection, at ten peers and at two hundred: it must not grow with their number.
+// `npm run bench:gossip` looks at a thousand.
+import { describe, expect, it } from "vitest";
+import { addition, claim, costOf } from "./cost.ts";
+import { World } from "./world.ts";
+
+const MOST_PER_LINK = 512;
+
+async function quiet(peers: number): Promise<World> {
+  const world = new World({ seed: 3, peers, universe: "10.32.0.0/16", shareValues: peers > 50 });
+  await world.startAll(20 * peers);
+  await world.run(60_000);
+  return world;
+}
+
+describe.each([10, 200])("among %i peers", (peers) => {
+  it("a container or a gift costs at most 512 bytes on any connection", async () => {
+    const world = await quiet(peers);
+    for (let i = 0; i < 5; i++) {
+      const host = world.pick(world.hosts);
+      const cost = await costOf(world, ...addition(host, `c${i}`));
+      expect(cost.ms).toBeDefined();
+      expect(cost.mostOnOneLink).toBeGreaterThan(0);
+      expect(cost.mostOnOneLink, `container ${i}`).toBeLessThanOrEqual(MOST_PER_LINK);
+    }
+    for (let i = 0; i < 5; i++) {
+      const [donor, taker] = [world.pick(world.hosts), world.pick(world.hosts)];
+      if (donor === taker) continue;
+      // Without question and answer, which only the connections on the way between the two carry.
+      const cost = await costOf(world, ...claim(donor, taker, `claims${i}`, ["to"]));
+      expect(cost.ms).toBeDefined();
+      expect(cost.mostOnOneLink, `gift ${i}`).toBeLessThanOrEqual(MOST_PER_LINK);
+    }
+  });
+});
