@@ -322,6 +322,7 @@ export class Node {
       startedAt: this.#startedAt,
       underlay: this.#underlay,
       unreachable: this.#neighbourhood.unreachable,
+      callName: (name) => this.#neighbourhood.callName(name),
       foreign: this.#cluster.membership.foreign,
       council: this.#cluster.council,
       taking: (universe) => this.#cluster.taking(universe),
@@ -631,6 +632,8 @@ export interface NodeFacts {
   readonly startedAt: Instant;
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
+  /** What to call a peer in a command. */
+  readonly callName: (name: string) => string;
   readonly council: Council;
   /** What of a universe waits for the heir. */
   readonly taking: (universe: number) => Taking | undefined;
