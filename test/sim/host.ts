@@ -238,6 +238,8 @@ export class Host implements Seen {
     });
     if (this.#process !== process) return;
     witness.diskLost(before);
+    // Alone, without its voters' word: the others it had know nothing of it.
+    if (order.reason === "joins") this.lostNames.push(before);
     await this.#run(process, false);
     await this.#tidy(() => false);
   }

@@ -39,6 +39,18 @@ const SECOND_MS = 1_000;
 
 /** Frames that break their connection, when "loss" is on: a connection breaks every some thousand frames. */
 const LOSS = 0.0001;
+/** Bugs of which one host is enough, and all of them too much: nothing would work at all. */
+const FEW: ReadonlySet<Bug> = new Set([
+  "usurps",
+  "gives-to-nobody",
+  "deaf-to-rings",
+  "deaf-to-endpoints",
+  "tells-before-disk",
+  "forgets-gifts",
+  "forgets-votes",
+  "gives-what-is-not-its-own",
+  "deaf-to-decisions",
+] as const);
 const LINE: LineFaults = { reorder: 0.01, duplicate: 0.01, lostOnTheWay: 0.02 };
 
 export class Life {
@@ -64,7 +76,9 @@ export class Life {
       },
       clockSkew: faults.has("clockskew"),
       shareValues: peers > 100,
-      ...(bug === undefined ? {} : { bug: { host: `p${Math.floor(peers / 2)}`, bug } }),
+      ...(bug === undefined
+        ? {}
+        : { bug: { bug, ...(FEW.has(bug) ? { host: `p${Math.min(2, peers - 1)}` } : {}) } }),
       ...(trace === undefined ? {} : { trace }),
     };
     this.world = new World(world);

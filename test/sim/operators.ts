@@ -5,6 +5,8 @@ import type { Host } from "./host.ts";
 import { addressOf, type World } from "./world.ts";
 
 const SECOND_MS = 1_000;
+/** Of so many hosts each is connected with the next before anything is mended. */
+const CHAINED = 100;
 /** Rounds of mending after which something does not come to an end. */
 const MAX_ROUNDS = 12;
 
@@ -61,6 +63,9 @@ export class Operators {
   async mend(): Promise<void> {
     const world = this.#world;
     this.#plans = [];
+    // Whoever was dialled by hosts that were set up anew since has no connection left.
+    for (const [i, host] of world.hosts.entries())
+      if (i > 0 && world.hosts.length <= CHAINED) await host.connect(addressOf(i - 1));
     for (let round = 0; ; round++) {
       for (const host of world.hosts) if (!host.isUp) await host.start(); // who was leaving has left
       const islands = this.#islands();

@@ -27,8 +27,8 @@ export interface WorldOptions {
   readonly clockSkew?: boolean;
   /** Disks keep what they are given, for very many hosts. */
   readonly shareValues?: boolean;
-  /** A host that is wrong on purpose. */
-  readonly bug?: { readonly host: string; readonly bug: Bug };
+  /** A host that is wrong on purpose; without one, all of them. */
+  readonly bug?: { readonly host?: string; readonly bug: Bug };
   /** Told of everything that happens, with its time. */
   readonly trace?: (line: string) => void;
 }
@@ -103,7 +103,8 @@ export class World implements Surroundings {
   }
 
   bugOf(id: string): Bug | undefined {
-    return this.options.bug?.host === id ? this.options.bug.bug : undefined;
+    const { bug } = this.options;
+    return (bug?.host ?? id) === id ? bug?.bug : undefined;
   }
 
   readonly note = (text: string): void => {
