@@ -142,6 +142,7 @@ export class Node {
         send: (to, body, out) => this.#send(to, body, out),
         publishSelf: (now, out) => this.#publishSelf(now, out),
         doubt: (addresses, out) => this.#desk.doubt(addresses, out),
+        hasContainers: () => this.#desk.book.size > 0,
         formers: () => this.#desk.formers(),
         lost: (former) => this.#desk.lost(former),
         regained: (former, now, out) => this.#desk.regained(former, now, out),

@@ -157,7 +157,7 @@ export class Roster {
       }
       names.push(name);
     }
-    return { names };
+    return { names: [...new Set(names)] };
   }
 
   #called(text: string): readonly string[] {
