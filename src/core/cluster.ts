@@ -43,6 +43,8 @@ export interface ClusterParts {
   doubt(addresses: readonly string[], out: Effect[]): void;
   /** Take back what others know of this host. */
   withdraw(now: Instant, out: Effect[]): void;
+  /** Whether any container has an address here. */
+  hasContainers(): boolean;
   /** In use here without a right: from before this host began anew, or given away by now. */
   formers(): readonly FormerAddress[];
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
@@ -411,7 +413,7 @@ export class Cluster {
 
   /** Nothing is in use here, and no other member has answered for long. */
   #isAbandoned(now: Instant): boolean {
-    if (this.#parts.pools.some((pool) => pool.space.heldOffsets().next().done !== true)) return false;
+    if (this.#parts.hasContainers()) return false; // the bridge takes its address along
     const away = this.#parts.neighbourhood.unreachable;
     return [...this.#parts.neighbourhood.records()].every(([name, { joined }]) => {
       if (name === this.#parts.config.name || joined === undefined) return true;

@@ -142,6 +142,7 @@ export class Node {
         send: (to, body, out) => this.#send(to, body, out),
         publishSelf: (now, out) => this.#publishSelf(now, out),
         doubt: (addresses, out) => this.#desk.doubt(addresses, out),
+        hasContainers: () => this.#desk.book.size > 0,
         formers: () => this.#desk.formers(),
         lost: (former) => this.#desk.lost(former),
         regained: (former, now, out) => this.#desk.regained(former, now, out),
@@ -322,6 +323,7 @@ export class Node {
       startedAt: this.#startedAt,
       underlay: this.#underlay,
       unreachable: this.#neighbourhood.unreachable,
+      callName: (name) => this.#neighbourhood.callName(name),
       foreign: this.#cluster.membership.foreign,
       council: this.#cluster.council,
       taking: (universe) => this.#cluster.taking(universe),
@@ -631,6 +633,8 @@ export interface NodeFacts {
   readonly startedAt: Instant;
   readonly underlay: string;
   readonly unreachable: ReadonlyMap<string, Instant>;
+  /** What to call a peer in a command. */
+  readonly callName: (name: string) => string;
   readonly council: Council;
   /** What of a universe waits for the heir. */
   readonly taking: (universe: number) => Taking | undefined;

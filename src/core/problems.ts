@@ -158,7 +158,7 @@ function* ofDecisions({ node, facts, settlingIn, label }: Scene): Generator<Prob
       object: of.join(),
       since: Math.max(...away.map((name) => unreachable.get(name) ?? startedAt)),
       message: `${addresses} addresses of removed peers wait until ${away.map(label).join(", ")} can be asked`,
-      command: `weave rmpeer ${away.map(label).join(" ")}`,
+      command: `weave rmpeer ${away.map(facts.callName).join(" ")}`,
     };
   }
 }

@@ -134,7 +134,7 @@ function ipam(node: Node, pool: Pool, index: number) {
 }
 
 function owner(node: Node, pool: Pool, name: string, own: readonly OwnedRange[], used: number) {
-  const { unreachable, council } = node.facts();
+  const { unreachable, council, callName } = node.facts();
   const self = name === node.config.name;
   const nickname = node.peers().get(name)?.nickname ?? name;
   const since = unreachable.get(name);
@@ -144,7 +144,10 @@ function owner(node: Node, pool: Pool, name: string, own: readonly OwnedRange[],
   const wrong = removed
     ? { problem: "removed; its addresses wait for the heir", command: "weave status ipam" }
     : !reachable
-      ? { problem: "not reachable: its free addresses cannot be used", command: `weave rmpeer ${nickname}` }
+      ? {
+          problem: "not reachable: its free addresses cannot be used",
+          command: `weave rmpeer ${callName(name)}`,
+        }
       : {};
   return {
     name,

@@ -8,6 +8,7 @@ import { type Effect, event, type Instant, persist, reply } from "../effects.ts"
 import type { Pool } from "../ipam/pool.ts";
 import type { FormerAddress } from "../ipam/reclaim.ts";
 import type { OwnedRange } from "../ipam/ring.ts";
+import { clip } from "../ipam/space.ts";
 import {
   type AllocationRecord,
   allocationOp,
@@ -263,7 +264,19 @@ export class Desk {
 
   /** Since when this host has no address to give; forgotten when nobody asked for one for a while. */
   fullSince(now: Instant): Instant | undefined {
-    return this.#full !== undefined && now - this.#full.last < FULL_SHOWN_MS ? this.#full.since : undefined;
+    if (this.#full === undefined || now - this.#full.last >= FULL_SHOWN_MS) return undefined;
+    return this.#hasRoom() ? undefined : this.#full.since;
+  }
+
+  /** This host owns a free address in every default subnet. */
+  #hasRoom(): boolean {
+    return this.#places.pools.every((pool, index) => {
+      const { usable } = this.#places.defaultSubnet(index);
+      return (
+        pool.space.usedIn(clip(pool.owned, usable)) <
+        clip(pool.owned, usable).reduce((sum, r) => sum + r.end - r.start, 0)
+      );
+    });
   }
 
   // --- allocate and expose ---

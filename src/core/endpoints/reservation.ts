@@ -141,7 +141,9 @@ export class Reservation {
     const why =
       pool.waitingIn(justThis) > 0
         ? "which was removed; it is still to be taken over"
-        : "which did not give it";
+        : claim.ownedBy !== undefined && !this.#parts.host.reachable().has(claim.ownedBy)
+          ? "which cannot be reached"
+          : "which did not give it";
     const message = `${address} lies in a range owned by ${owner}, ${why}`;
     return refusal("address-elsewhere", message, "choose another address; run: weave status ipam");
   }

@@ -147,9 +147,17 @@ export class Roster {
         const message = `${text} is this host itself`;
         return refusal("bad-request", message, "to leave with its ranges handed over: weave reset");
       }
+      if (name !== text && this.#host.reachable().has(name)) {
+        const message = `${text} (${name}) answers; a removed host begins anew under another name`;
+        return refusal(
+          "bad-request",
+          message,
+          `to leave in order, there: weave reset; or, if you mean it: weave rmpeer ${name}`,
+        );
+      }
       names.push(name);
     }
-    return { names };
+    return { names: [...new Set(names)] };
   }
 
   #called(text: string): readonly string[] {

@@ -63,6 +63,15 @@ export class Neighbourhood {
     return this.#unreachable;
   }
 
+  /** What to call a peer in a command: its nickname, or its name where another has that nickname. */
+  callName(name: string): string {
+    const nickname = this.#records.get(name)?.nickname;
+    if (nickname === undefined || this.#records.has(nickname)) return name;
+    for (const [other, record] of this.#records)
+      if (other !== name && record.nickname === nickname) return name;
+    return nickname;
+  }
+
   /** Name for people: nickname and name. */
   label(name: string): string {
     const nickname = this.#records.get(name)?.nickname;
