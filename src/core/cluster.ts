@@ -491,12 +491,12 @@ export class Cluster {
         hint: "look at: weave status connections",
       };
     const { expect, init, foundCommand } = this.#parts.config;
-    if (expect !== undefined)
+    if (expect !== undefined && !this.council.isStranded)
       return {
         message: `no peer of cluster ${expect} answers yet${away}`,
         hint: "look at: weave status connections",
       };
-    if (init.kind === "observer")
+    if (init.kind === "observer" && !this.council.isStranded)
       return {
         message: `nobody has founded a cluster yet, and this host is an observer${away}`,
         hint: "look at: weave status connections",

@@ -56,6 +56,7 @@ export interface CoreEvent {
     | "adopted"
     | "took"
     | "lost"
+    | "stranded"
     | "split";
   readonly level: "debug" | "info" | "warn";
   readonly data: Readonly<Record<string, string | number | boolean>>;

@@ -186,7 +186,7 @@ export class Node {
     this.#desk.republish(now, out);
     out.push({ type: "datapath" });
     this.#afterwards(now, 0, out);
-    return out;
+    return this.#upToTheEnd(out);
   }
 
   handle(input: Input, now: Instant): readonly Effect[] {
@@ -225,7 +225,11 @@ export class Node {
         break;
     }
     this.#afterwards(now, input.type === "deadline" ? now - input.scheduled : 0, out);
-    // Nothing follows the end.
+    return this.#upToTheEnd(out);
+  }
+
+  /** Nothing follows a rejoin. */
+  #upToTheEnd(out: readonly Effect[]): readonly Effect[] {
     const end = this.#cluster.council.ended ? out.find(({ type }) => type === "rejoin") : undefined;
     return end === undefined ? out : [...out.filter((effect) => effect !== end), end];
   }

@@ -195,6 +195,34 @@ describe("two islands", () => {
     await w.settle();
     await w.checkQuiet();
   });
+
+  it("that give way to each other in one moment are one in the end, with their containers", async () => {
+    const peers = names
+      .slice(0, 4)
+      .map((name, i) => ({ name, targets: i % 2 === 0 ? [] : [addressOf(i - 1)] }));
+    const w = new World({ seed: 3, peers, universe: "10.32.0.0/24" });
+    await w.startAll();
+    await w.run(10_000);
+    for (const host of w.hosts) expect(await w.answer(host.add(`on-${host.id}`))).toBeUndefined();
+    await w.host("bob").connect(addressOf(2));
+    await w.run(60_000);
+    const ask = (id: string, other: string) =>
+      w.host(id).runner?.request({ kind: "join-cluster", cluster: w.host(other).node?.cluster ?? "" }) ??
+      Promise.reject(new Error("away"));
+    await w.answer(Promise.all([ask("bob", "carol"), ask("carol", "bob")]));
+    await w.run(10_000);
+    expect(w.hosts.map((host) => host.node?.cluster)).toEqual([undefined, undefined, undefined, undefined]);
+    await w.run(180_000);
+    expect(new Set(w.hosts.map((host) => host.node?.cluster)).size).toBe(1);
+    for (const host of w.hosts) {
+      expect(host.node?.cluster).toBeDefined();
+      const lost = host.node?.facts().lost.length ?? 0;
+      expect(host.containerCount - host.formers.size).toBe(1 - lost);
+      expect(await w.answer(host.add(`later-on-${host.id}`))).toBeUndefined();
+    }
+    await w.settle();
+    await w.checkQuiet();
+  });
 });
 
 describe("leaving", () => {

@@ -7,7 +7,7 @@ import { configurationOps, readState } from "../records.ts";
 import type { Reply } from "../requests.ts";
 import { type BallotBody, LINGER_MS, PHASE_MS } from "./ballot.ts";
 import { type Configuration, canonical, type Voter } from "./configuration.ts";
-import { Council, DECISION_PATIENCE_MS, VOTERS_SETTLE_MS } from "./council.ts";
+import { Council, DECISION_PATIENCE_MS, MOVE_PATIENCE_MS, VOTERS_SETTLE_MS } from "./council.ts";
 import { FOUND_SETTLE_MS } from "./founding.ts";
 
 const LATENCY_MS = 10;
@@ -817,8 +817,16 @@ describe("a cluster to join", () => {
     expect(alice.replies.get(1)).toMatchObject({ ok: true });
     net.add("carol", { expect: old });
     net.add("dave", { expect: "another" });
-    net.start("carol", "dave").run(MINUTE_MS);
+    net.start("carol", "dave").run(MOVE_PATIENCE_MS - 1_000);
     expect(net.host("carol").council.era?.cluster).toBe(alice.council.era?.cluster);
     expect(net.host("dave").council.era).toBeUndefined();
+  });
+
+  it("is given up for lost after a minute: then any other will do, or a new one", () => {
+    const net = cluster("alice");
+    net.add("dave", { expect: "another" });
+    net.start("dave").run(MOVE_PATIENCE_MS + 30_000);
+    expect(net.host("dave").council.isStranded).toBe(true);
+    expect(net.host("dave").council.era).toBeDefined();
   });
 });

@@ -30,6 +30,8 @@ import { Roster, type RosterHost } from "./roster.ts";
 
 /** An operator's answer; below the 10 s the command line waits. */
 export const DECISION_PATIENCE_MS = 8_000;
+/** A host that moves over waits so long for the cluster it is to join; two that gave way to each other are both gone. */
+export const MOVE_PATIENCE_MS = 60_000;
 /** A new member must stay so long before it becomes a voter. */
 export const VOTERS_SETTLE_MS = 1_000;
 /** Where something belongs: it counts between peers of one epoch only. */
@@ -93,6 +95,9 @@ export class Council {
   #review: Instant | undefined;
   #split: { readonly epoch: number; readonly since: Instant } | undefined;
   #ended = false;
+  /** When the cluster to join is given up for lost; infinite without one, or when it was. */
+  #moveEnds: Instant = Number.POSITIVE_INFINITY;
+  #stranded = false;
   /** By a list of seeds, since the start: the disk was empty. */
   #foundedByList = false;
   /** Left by decision: a configuration without this host is no surprise. */
@@ -166,6 +171,12 @@ export class Council {
   }
 
   start(now: Instant, out: Effect[]): void {
+    if (this.#configuration?.joins !== undefined) {
+      this.rejoin("joins", out, this.#configuration.joins); // a crash came between the decision and this
+      return;
+    }
+    if (this.#host.expect !== undefined && this.#configuration === undefined)
+      this.#moveEnds = now + MOVE_PATIENCE_MS;
     if (this.#configuration === undefined) {
       const { init, self } = this.#host;
       this.#foundedByList = init.kind === "seed" && init.names.includes(self.name);
@@ -225,10 +236,15 @@ export class Council {
     return this.isWelcome(cluster) || lineage.some((former) => this.isWelcome(former.cluster));
   }
 
+  /** The cluster to join was nowhere to be found: any other will do, or a new one. */
+  get isStranded(): boolean {
+    return this.#stranded;
+  }
+
   /** Whether a cluster may be joined. */
   isWelcome(cluster: string): boolean {
     const { expect } = this.#host;
-    return expect === undefined || expect === cluster;
+    return expect === undefined || expect === cluster || this.#stranded;
   }
 
   /** A message of a ballot. Returns false when its sender is behind and should have our configuration. */
@@ -296,6 +312,12 @@ export class Council {
   }
 
   tick(now: Instant, out: Effect[]): void {
+    if (this.#configuration === undefined && now >= this.#moveEnds) {
+      this.#moveEnds = Number.POSITIVE_INFINITY;
+      this.#stranded = true;
+      this.#founding.strand(now);
+      out.push(event("stranded", "warn", { expected: this.#host.expect ?? "" }));
+    }
     // One of the targets has turned out to be this host itself.
     if (this.#configuration === undefined && this.#founding.expected() !== this.#expected) {
       this.#newBallot(now);
@@ -303,7 +325,7 @@ export class Council {
     }
     if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
     for (const want of this.#wants)
-      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(true, now), out);
+      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(want, true, now), out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
@@ -317,6 +339,9 @@ export class Council {
   nextDeadline(): Instant | undefined {
     const all = [
       this.#ballot?.nextDeadline(),
+      this.#configuration === undefined && this.#moveEnds < Number.POSITIVE_INFINITY
+        ? this.#moveEnds
+        : undefined,
       this.#review,
       this.#configuration === undefined && this.#ballot?.state === "idle"
         ? this.#founding.nextDeadline()
@@ -461,7 +486,7 @@ export class Council {
     }
     if (this.#wants.length === 0 || this.#ended) return;
     if (!this.roster.hasQuorum())
-      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(false, now), out);
+      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(want, false, now), out);
     const [want] = this.#wants;
     if (want === undefined) return;
     this.#run(
@@ -509,13 +534,15 @@ export class Council {
     else out.push(reply(want.id, why));
   }
 
-  #noQuorum(late: boolean, now: Instant): Reply {
+  #noQuorum(want: Want, late: boolean, now: Instant): Reply {
     const lack = this.roster.lack(now);
     const message = late
       ? `no decision in ${DECISION_PATIENCE_MS / 1000} s: ${lack}; it may still come`
       : lack;
     const hint =
-      "run it where the others are; when they are gone for good: weave rmpeer --force with their names (docs/ipam.md)";
+      want.kind === "join"
+        ? `run it where the others are; or this host alone: weave reset --join ${want.cluster} --force`
+        : "run it where the others are; when they are gone for good: weave rmpeer --force with their names (docs/ipam.md)";
     return refusal("no-quorum", message, this.roster.hasQuorum() ? "try again: weave status ipam" : hint);
   }
 

@@ -39,16 +39,33 @@ export class Founding {
   #candidates = "";
   #since: Instant = 0;
   #enoughSince: Instant | undefined;
+  #stranded = false;
 
   constructor(host: FoundingHost) {
     this.#host = host;
   }
 
+  /** The cluster this host was to join is nowhere: it stands for election like everybody. */
+  strand(now: Instant): void {
+    this.#stranded = true;
+    this.topologyChanged(now);
+  }
+
   /** How many hosts this one expects; undefined: it does not stand for election. */
   expected(): number | undefined {
     const { init, expect } = this.#host;
+    const all = this.#host.otherTargets() + 1;
+    if (this.#stranded) return Math.max(all, this.#homeless() + 1);
     if (init.kind !== "consensus" || expect !== undefined) return undefined;
-    return init.expected ?? this.#host.otherTargets() + 1;
+    return init.expected ?? all;
+  }
+
+  /** Peers that answer and belong to no cluster either, whether or not they stand for election already. */
+  #homeless(): number {
+    const reachable = this.#host.reachable();
+    return [...this.#host.records()].filter(
+      ([name, { joined }]) => joined === undefined && reachable.has(name),
+    ).length;
   }
 
   /** Founders with one list make one cluster without a word: its identity is a function of list and range. */
