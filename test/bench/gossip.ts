@@ -13,8 +13,15 @@ const [spreading = 1_000, updates = 20, cold = 200] = process.argv.slice(2).map(
 
 /** Updates one after the other in a cluster that is otherwise quiet. */
 async function spread(peers: number, count: number): Promise<object> {
-  const world = new World({ seed: 1, peers, universe: "10.32.0.0/12", latencyMs, shareValues: true });
-  await world.startAll(20 * peers);
+  const world = new World({
+    seed: 1,
+    peers,
+    universe: "10.32.0.0/12",
+    latencyMs,
+    shareValues: true,
+    foundTogether: true,
+  });
+  await world.startAll(5 * peers);
   await world.run(60_000);
   const costs: { ms: number; perPeer: number; perLink: number }[] = [];
   const floods: { ms: number; perPeer: number }[] = [];

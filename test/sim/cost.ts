@@ -78,7 +78,7 @@ export function addition(host: Host, container: string): Change {
 /** An address that one host owns and another has a container claim: a gift. The container is another change. */
 export function claim(donor: Host, taker: Host, container: string, uncounted: readonly string[]): Change {
   const pool = donor.node?.facts().pools[0];
-  const offset = (pool?.owned.at(-1)?.end ?? 2) - 2;
+  const offset = (pool?.owned[0]?.end ?? 2) - 2;
   const address = pool?.universe.addressAt(offset) ?? "";
   return [
     () => void taker.add(container, { addresses: [address] }),

@@ -1,5 +1,6 @@
 // What one change costs each connection, at ten peers and at two hundred: it must not grow with their number.
-// `npm run bench:gossip` looks at a thousand.
+// Not counted: heartbeats, the fingerprints every connection compares each ten seconds, and what follows when such a
+// comparison falls into the moment of a change. `npm run bench:gossip` looks at a thousand peers.
 import { describe, expect, it } from "vitest";
 import { addition, claim, costOf } from "./cost.ts";
 import { World } from "./world.ts";

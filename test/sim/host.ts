@@ -186,7 +186,7 @@ export class Host implements Seen {
     const init =
       newcomer === true && stored.configuration === undefined
         ? ({ kind: "observer" } as const)
-        : seed === undefined
+        : seed === undefined || this.#disks > 1 // a founder's name founds once
           ? ({ kind: "consensus", ...(expected === undefined ? {} : { expected }) } as const)
           : ({ kind: "seed", names: seed } as const);
     return new Node(

@@ -77,7 +77,9 @@ export class Life {
         ...(faults.has("loss") ? { lostOnTheWay: LINE.lostOnTheWay } : {}),
       },
       clockSkew: faults.has("clockskew"),
-      shareValues: peers > 100,
+      shareValues: peers > MANY,
+      // One by one each share would be told to all, and each of all would write down the ring of all.
+      foundTogether: peers > MANY,
       ...(bug === undefined
         ? {}
         : { bug: { bug, ...(FEW.has(bug) ? { host: `p${Math.min(2, peers - 1)}` } : {}) } }),

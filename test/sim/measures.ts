@@ -6,8 +6,8 @@ import { kindOf } from "./frames.ts";
 /** Updates watched at a time. Watching one costs a look at each write of each host. */
 const WATCHED = 4;
 
-/** Frames that are sent whether or not anything changes. */
-const STANDING: ReadonlySet<string> = new Set(["hello", "ping", "pong", "sums"]);
+/** Frames that are sent whether or not anything changes; and what follows when two fingerprints differed for a moment. */
+const STANDING: ReadonlySet<string> = new Set(["hello", "ping", "pong", "sums", "digest", "buckets"]);
 
 interface Watch {
   readonly since: number;
@@ -41,7 +41,8 @@ export class Measures {
 
   sent(text: string, from: string, conn: number): void {
     const kind = kindOf(text);
-    if (this.links !== undefined && !STANDING.has(kind) && !this.uncounted.has(kind)) {
+    const counts = !STANDING.has(kind) && !this.uncounted.has(kind);
+    if (this.links !== undefined && counts && !text.endsWith(`"repair":true}`)) {
       const of = this.links.get(from) ?? new Map<number, number>();
       this.links.set(from, of.set(conn, (of.get(conn) ?? 0) + text.length));
     }

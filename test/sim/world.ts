@@ -21,6 +21,8 @@ export interface WorldOptions {
   readonly peers: number | readonly Omit<HostOptions, "address" | "universe">[];
   readonly universe: string;
   readonly latencyMs?: { readonly min: number; readonly max: number };
+  /** All are founders, by a list that each of them has; otherwise the first is, and the others join it. */
+  readonly foundTogether?: boolean;
   readonly lossProbability?: number;
   readonly lineFaults?: LineFaults;
   /** Each daemon's clock is off by up to an hour and runs up to 2 % wrong. */
@@ -136,8 +138,10 @@ export class World implements Surroundings {
 
   /** Each joins one before it and two others: gossip must be relayed. */
   #chain(count: number): readonly Omit<HostOptions, "address" | "universe">[] {
+    const names = Array.from({ length: count }, (_, i) => `p${i}`);
     return Array.from({ length: count }, (_, i) => ({
       name: `p${i}`,
+      ...(this.options.foundTogether === true ? { seed: names } : {}),
       targets:
         i === 0
           ? []
