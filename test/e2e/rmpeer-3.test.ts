@@ -31,7 +31,7 @@ describe("a host that is dead", () => {
     const host = lab.host(1);
     const unknown = await host.weave("rmpeer", "h4");
     expect(unknown.exit).toBe(1);
-    expect(words(unknown)).toContain("no peer h4");
+    expect(words(unknown)).toContain('no peer "h4"');
     const self = await host.weave("rmpeer", "h1");
     expect(self.exit).toBe(2);
     expect(words(self)).toContain("weave reset");
@@ -99,7 +99,9 @@ describe("a host that is parted from the two others", () => {
     const away =
       (...gone: string[]) =>
       ({ peers }: Status): boolean =>
-        gone.every((name) => peers.some((peer) => peer.nickname === name && !peer.reachable));
+        gone.every((name) =>
+          peers.some((peer) => peer.nickname === name && peer.unreachableSince !== undefined),
+        );
     await Promise.all([
       lab.host(1).until("h3 is away", away("h3"), 60_000),
       lab.host(3).until("the others are away", away("h1", "h2"), 60_000),
