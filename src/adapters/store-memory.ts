@@ -71,7 +71,7 @@ class MemoryDisk {
 
   /** False when `holder` does not have the lock: it crashed, or was closed. */
   append(holder: symbol, ops: readonly StoreOp[], sync: boolean): boolean {
-    const batch = ops.map((op) => this.#encode(op));
+    const batch = ops.map((op) => this.#encode(this.#shares ? { ...op, key: shared(op.key) } : op));
     if (this.#holder !== holder) return false;
     this.#unsynced.push(batch);
     if (this.#unsynced.length > MAX_UNSYNCED) {
@@ -115,6 +115,15 @@ class MemoryDisk {
   #decode(stored: unknown): unknown {
     return this.#shares || typeof stored !== "string" ? stored : JSON.parse(stored);
   }
+}
+
+/** One string for each key, however many disks have it. */
+const keys = new Map<string, string>();
+function shared(key: string): string {
+  const known = keys.get(key);
+  if (known !== undefined) return known;
+  keys.set(key, key);
+  return key;
 }
 
 /** Opens a disk, by default a new one. Throws already-running while another store has it open. */

@@ -24,10 +24,11 @@ import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
 import { addressesOf, masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
 import {
+  type Codec,
   decodeBody,
-  decodeFrame,
   encodeFrame,
   type FrameOf,
+  JSON_CODEC,
   rangeFromWire,
   type UnicastBody,
 } from "./gossip/frames.ts";
@@ -64,7 +65,7 @@ export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
   readonly #stored: StoredState;
-  readonly #decode: typeof decodeFrame;
+  readonly #codec: Codec;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
@@ -85,10 +86,9 @@ export class Node {
   /** This host has left: it says nothing of itself any more. */
   #withdrawn = false;
 
-  /** `decode`: for a simulated world, where one text reaches very many nodes. */
-  constructor(config: NodeConfig, stored: StoredState, random: Random, decode = decodeFrame) {
+  constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
     this.config = config;
-    this.#decode = decode;
+    this.#codec = codec;
     this.#stored = stored;
     this.bridgeMac = stored.bridgeMac ?? macForName(config.name);
     this.#underlay = config.underlay.address;
@@ -100,12 +100,15 @@ export class Node {
     );
     this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
     this.#pools = config.universes.map((universe) => new Pool(universe, config.name));
-    this.#gossip = new Gossip({
-      self: config.name,
-      channels: this.#channels,
-      rings: () => this.#pools.map((pool) => pool.ring),
-      era: () => this.#cluster.council.gossipEra(),
-    });
+    this.#gossip = new Gossip(
+      {
+        self: config.name,
+        channels: this.#channels,
+        rings: () => this.#pools.map((pool) => pool.ring),
+        era: () => this.#cluster.council.gossipEra(),
+      },
+      codec.encode,
+    );
     for (const [channel, entries] of stored.entries) this.#gossip.channel(channel)?.restore(entries);
     this.#neighbourhood.restore();
     this.#desk = new Desk(this.#pools, config.defaultSubnets, stored, {
@@ -345,7 +348,7 @@ export class Node {
     const link = this.#mesh.link(conn);
     if (link === undefined) return; // closed by us a moment ago
     this.#mesh.heard(link, now);
-    const frame = this.#decode(text);
+    const frame = this.#codec.decode(text);
     if (frame === "unknown") return; // of a newer version
     if ("refused" in frame) {
       out.push(

@@ -17,7 +17,7 @@
 //   entry/<channel>/<origin>/<key>       gossip: own entries are the truth, foreign ones a cache
 import { z } from "zod";
 import { MAX_UNIVERSE_BITS } from "./address/universe.ts";
-import { type Entry, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
+import { type Entry, type Json, MAX_NAME_CHARS } from "./crdt/origin-map.ts";
 import { WeaveError } from "./errors.ts";
 import { rangeToWire } from "./gossip/frames.ts";
 import type { Vote } from "./ipam/acceptor.ts";
@@ -310,11 +310,18 @@ export const exposedOp = (exposed: readonly Exposure[]): StoreOp => ({
   value: exposed,
 });
 
-export const entryOp = (channel: string, { origin, key, version, value }: Entry): StoreOp => ({
-  type: "put",
-  key: `entry/${channel}/${origin}/${key}`,
-  value: { version, value },
-});
+/** What is kept of each entry: one object, however many simulated disks it is written to. */
+const entryValues = new WeakMap<Entry, { readonly version: number; readonly value: Json }>();
+
+export function entryOp(channel: string, entry: Entry): StoreOp {
+  const { origin, key, version, value } = entry;
+  let kept = entryValues.get(entry);
+  if (kept === undefined) {
+    kept = { version, value };
+    entryValues.set(entry, kept);
+  }
+  return { type: "put", key: `entry/${channel}/${origin}/${key}`, value: kept };
+}
 
 const allocationKey = (a: { network: string; containerId: string; ifname: string }): string =>
   `allocation/${a.network}/${a.containerId}/${a.ifname}`;

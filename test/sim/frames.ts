@@ -1,17 +1,28 @@
 // Frames as the simulator reads them: each text is parsed once, however many hosts it reaches, and all of them share
 // what it says. That is what a thousand copies of a thousand records fit into memory by.
-import { decodeFrame, type FrameOf } from "../../src/core/gossip/frames.ts";
+import {
+  type Codec,
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type FrameOf,
+} from "../../src/core/gossip/frames.ts";
 
 type Decoded = ReturnType<typeof decodeFrame>;
 type WireEntry = FrameOf<"push">["entries"][number];
 
-/** Texts and entries remembered per generation; what was not asked for during one whole generation is forgotten. */
-const GENERATION = 50_000;
+/** Characters of texts remembered per generation; what was not asked for during one whole generation is forgotten. */
+const GENERATION_CHARS = 48 * 2 ** 20;
 
 /** A map of bounded size: the newest generation, and the one before it. */
 class Remembered<Value> {
   #young = new Map<string, Value>();
   #old = new Map<string, Value>();
+  #chars = 0;
+
+  has(key: string): boolean {
+    return this.#young.has(key);
+  }
 
   get(key: string): Value | undefined {
     const young = this.#young.get(key);
@@ -22,49 +33,59 @@ class Remembered<Value> {
   }
 
   set(key: string, value: Value): void {
-    if (this.#young.size >= GENERATION) {
+    if (this.#chars > GENERATION_CHARS) {
       this.#old = this.#young;
       this.#young = new Map();
+      this.#chars = 0;
     }
     this.#young.set(key, value);
+    this.#chars += key.length;
   }
 }
 
-/** decodeFrame() with a memory. Hosts must not change what they are given. */
-export class FrameReader {
+/**
+ * The codec of frames with a memory: each text, and each entry of a push, is read and checked once. Hosts must not change
+ * what they are given.
+ */
+export class FrameReader implements Codec {
   readonly #frames = new Remembered<Decoded>();
   readonly #entries = new Remembered<WireEntry>();
+  /** Of entries that were checked. */
+  readonly #texts = new WeakMap<WireEntry, string>();
+
+  /** The text encodeFrame() makes. A push is put together from the texts of its entries. */
+  readonly encode = (frame: Frame): string => {
+    if (frame.t !== "push") return encodeFrame(frame);
+    const entries = frame.entries.map((entry) => this.#checked(entry));
+    const [head, tail] = encodeFrame({ ...frame, entries: [] }).split(`"entries":[]`);
+    const texts = entries.map((entry) => entry && this.#texts.get(entry));
+    const text = `${head}"entries":[${texts.join()}]${tail}`;
+    if (!this.#frames.has(text)) this.#frames.set(text, { ...frame, entries });
+    return text;
+  };
 
   readonly decode = (text: string): Decoded => {
     const known = this.#frames.get(text);
     if (known !== undefined) return known;
-    const frame = text.startsWith(`{"t":"push"`) ? this.#push(text) : decodeFrame(text);
-    this.#frames.set(text, frame);
-    return frame;
+    const frame = decodeFrame(text);
+    const isPush = frame !== "unknown" && !("refused" in frame) && frame.t === "push";
+    const read = isPush ? { ...frame, entries: frame.entries.map((entry) => this.#checked(entry)) } : frame;
+    this.#frames.set(text, read);
+    return read;
   };
 
-  /** The entries of a push come in ever new combinations: each of them is checked once. */
-  #push(text: string): Decoded {
-    const raw: unknown = JSON.parse(text);
-    if (typeof raw !== "object" || raw === null || !("entries" in raw) || !Array.isArray(raw.entries))
-      return decodeFrame(text);
-    const { entries: wire, ...envelope } = raw;
-    const frame = decodeFrame(JSON.stringify({ ...envelope, entries: [] }));
-    if (frame === "unknown" || "refused" in frame || frame.t !== "push") return decodeFrame(text);
-    const entries: WireEntry[] = [];
-    for (const one of wire) {
-      const key = JSON.stringify(one);
-      let entry = this.#entries.get(key);
-      if (entry === undefined) {
-        const alone = decodeFrame(JSON.stringify({ ...envelope, entries: [one] }));
-        if (alone === "unknown" || "refused" in alone || alone.t !== "push") return alone;
-        entry = alone.entries[0];
-        if (entry === undefined) return decodeFrame(text);
-        this.#entries.set(key, entry);
-      }
-      entries.push(entry);
-    }
-    return { ...frame, entries };
+  /** The one object there is for an entry. */
+  #checked(entry: WireEntry): WireEntry {
+    if (this.#texts.has(entry)) return entry;
+    const text = JSON.stringify(entry);
+    const known = this.#entries.get(text);
+    if (known !== undefined) return known;
+    const read = decodeFrame(encodeFrame({ t: "push", channel: "any", entries: [entry] }));
+    const [checked] = read !== "unknown" && "entries" in read && read.t === "push" ? read.entries : [];
+    if (checked === undefined) throw new Error(`a host says what none would read: ${text}`);
+    this.#entries.set(text, checked);
+    this.#texts.set(checked, text);
+    return checked;
   }
 }
 

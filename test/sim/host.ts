@@ -212,7 +212,7 @@ export class Host implements Seen {
       },
       stored,
       seededRandom(random.below(2 ** 32)),
-      reader.decode,
+      reader,
     );
   }
 

@@ -94,7 +94,7 @@ export class Life {
     const { world } = this;
     const { say = () => {}, minutes, peers } = this.#options;
     say(`launching ${peers} peers`);
-    await world.startAll(Math.max(2 * SECOND_MS, (peers > MANY ? 5 : 20) * peers));
+    await world.startAll(Math.max(2 * SECOND_MS, (peers > MANY ? 2 : 20) * peers));
     await world.run(10 * SECOND_MS);
     world.measures.begin();
     say(`living for ${minutes} minutes`);

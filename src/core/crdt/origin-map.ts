@@ -213,10 +213,10 @@ export class OriginMap {
   }
 
   #wins(entry: Entry): boolean {
-    const held = this.entry(entry.origin, entry.key);
-    if (held === undefined || entry.version !== held.version)
-      return held === undefined || entry.version > held.version;
-    return textOf(entry.value) > textOf(held.value);
+    const held = this.#origins.get(entry.origin)?.entries.get(entry.key);
+    if (held === undefined || entry.version !== held.entry.version)
+      return held === undefined || entry.version > held.entry.version;
+    return heldOf(entry) !== held && textOf(entry.value) > textOf(held.entry.value);
   }
 
   #store(entry: Entry): Entry {

@@ -238,6 +238,13 @@ export function encodeFrame(value: Frame): string {
   return JSON.stringify(value);
 }
 
+/** Frames to text and back. Another one is for a simulated world, where one text reaches very many nodes. */
+export interface Codec {
+  readonly encode: typeof encodeFrame;
+  readonly decode: typeof decodeFrame;
+}
+export const JSON_CODEC: Codec = { encode: encodeFrame, decode: decodeFrame };
+
 type WireEntry = z.infer<typeof entry>;
 
 /** The wire form of each entry: it goes out as it came, over every link. */

@@ -27,6 +27,8 @@ export const SUMS_INTERVAL_MS = 10_000;
 export const LAZY_DELAY_MS = 400;
 /** A version, or a difference, that was told this long ago is no longer "on its way" but missed. */
 export const MISMATCH_PATIENCE_MS = 400;
+/** After a change was sent the next ones gather for so long: of many at once each frame carries many, and one alone never waits. */
+export const PUSH_PAUSE_MS = 20;
 /** Text of one push: large enough to be few, small enough that a heartbeat behind it is not late on a slow link. */
 const PUSH_CHARS = 64 * 1024;
 /** Channels of newer versions this peer relays without understanding them. */
@@ -39,6 +41,8 @@ interface LinkState {
   suspended: boolean;
   /** A delta is on its way out; the next waits for conn-sent. */
   busy: boolean;
+  /** Nor does it go before then. */
+  pausedUntil: Instant;
   /** channel -> "origin\0key" -> where to find the entry when it is sent. */
   readonly dirty: Map<string, Map<string, { origin: string; key: string }>>;
   readonly dirtyRanges: Map<number, readonly OwnedRange[]>;
@@ -81,12 +85,14 @@ export interface GossipEra {
 
 export class Gossip {
   readonly #data: GossipData;
+  readonly #encode: typeof encodeFrame;
   readonly #links = new Map<ConnId, LinkState>();
   /** "channel\0origin" -> when somebody was asked for what we miss of it. */
   readonly #asked = new Map<string, Instant>();
 
-  constructor(data: GossipData) {
+  constructor(data: GossipData, encode = encodeFrame) {
     this.#data = data;
+    this.#encode = encode;
   }
 
   /** `asksFirst`: true on one side of the link, false on the other. */
@@ -96,6 +102,7 @@ export class Gossip {
       eager: true,
       suspended,
       busy: false,
+      pausedUntil: now,
       dirty: new Map(),
       dirtyRanges: new Map(),
       news: new Map(),
@@ -373,8 +380,10 @@ export class Gossip {
   nextDeadline(): Instant | undefined {
     let next: Instant | undefined;
     for (const link of this.#links.values()) {
+      const waits = !link.busy && !link.suspended && (link.dirty.size > 0 || link.dirtyRanges.size > 0);
       const due = Math.min(
         link.sumsDue,
+        waits ? link.pausedUntil : link.sumsDue,
         link.newsDue ?? link.sumsDue,
         link.missingSince === undefined ? link.sumsDue : link.missingSince + MISMATCH_PATIENCE_MS,
         link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + patience(link),
@@ -385,7 +394,10 @@ export class Gossip {
   }
 
   #flush(link: LinkState, now: Instant, out: Effect[]): void {
-    if (!link.busy && !link.suspended) this.#sendDelta(link, out);
+    if (!link.busy && now >= link.pausedUntil && !link.suspended) {
+      this.#sendDelta(link, out);
+      if (link.busy) link.pausedUntil = now + PUSH_PAUSE_MS;
+    }
     if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
     if (now >= link.sumsDue) {
       link.sumsDue = now + SUMS_INTERVAL_MS;
@@ -567,7 +579,7 @@ export class Gossip {
 
   #send(link: LinkState, frame: Frame, ack: boolean, out: Effect[]): void {
     if (ack) link.busy = true;
-    out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack });
+    out.push({ type: "send", conn: link.conn, text: this.#encode(frame), ack });
   }
 }
 

@@ -37,7 +37,7 @@ export class Ring {
   /** A new ring, its offsets divided among the founders in name order: aligned halves, halved again. */
   static found(size: number, founders: readonly string[]): Ring {
     const ring = new Ring(size);
-    ring.merge(divide(0, size, [...new Set(founders)].sort()));
+    ring.merge(sharesOf(size, [...new Set(founders)].sort()));
     return ring;
   }
 
@@ -221,6 +221,15 @@ function append(list: OwnedRange[], like: OwnedRange, start: number, end: number
     last?.end === start && last.owner === owner && last.version === version && last.made === made;
   if (continues) list[list.length - 1] = { ...last, end };
   else list.push(start === like.start && end === like.end ? like : { start, end, owner, version, made });
+}
+
+/** The shares of the last founding: the hosts of a simulated world come to the same ones, one after the other. */
+let lastShares: { readonly of: string; readonly shares: readonly OwnedRange[] } | undefined;
+
+function sharesOf(size: number, founders: readonly string[]): readonly OwnedRange[] {
+  const of = `${size} ${founders.join()}`;
+  if (lastShares?.of !== of) lastShares = { of, shares: divide(0, size, founders) };
+  return lastShares.shares;
 }
 
 /** Halves of [start, end) to halves of the owners, so that pieces are aligned blocks; the surplus of owners gets nothing. */
