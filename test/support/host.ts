@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isRunning } from "../../cmd/weave/daemon-end.ts";
 import { type Client, createClient } from "../../src/api/client.ts";
 import type { Status } from "../../src/api/status.ts";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
@@ -167,14 +168,5 @@ export class Host {
   async veths(): Promise<string[]> {
     const links = await this.namespace.json("ip -j link show type veth");
     return links.map((link) => String(link["ifname"])).filter((name) => name.startsWith("vw"));
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
-  } catch {
-    return false;
   }
 }
