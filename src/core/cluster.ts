@@ -56,6 +56,7 @@ export interface ClusterParts {
 /** An address of a container here that another host holds. */
 export type FormerLost = FormerAddress & { readonly by: string };
 
+/** This host's part in its cluster. Fed by Node; everything it wants done goes into `out`, in order. */
 export class Cluster {
   readonly #parts: ClusterParts;
   readonly council: Council;
@@ -522,6 +523,7 @@ export class Cluster {
   }
 }
 
+/** Requests that Cluster answers; all others are the desk's, or change targets. */
 export type DecisionRequest = Extract<Request, { kind: "remove" | "leave" | "join-cluster" }>;
 
 /** A cluster nobody here is connected with: all would move to where nobody is. */

@@ -60,6 +60,7 @@ const CLONE_MEMORY_MS = 300_000;
 /** Hops a unicast may take; beyond it views of the topology disagree. */
 const MAX_HOPS = 16;
 
+/** One host of the mesh, deterministic; the contract stands at the head of this file. */
 export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
@@ -634,6 +635,7 @@ export class Node {
   }
 }
 
+/** What `status` and the simulator read of a node. Live objects: read, never changed. */
 export interface NodeFacts {
   readonly mesh: Mesh;
   readonly pools: readonly Pool[];

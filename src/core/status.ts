@@ -5,6 +5,7 @@ import type { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
 import type { Node } from "./node.ts";
 
+/** The whole picture at this moment; instants as the core counts them. */
 export function view(node: Node) {
   const { mesh, pools, startedAt, underlay } = node.facts();
   const { config } = node;

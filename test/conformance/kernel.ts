@@ -78,6 +78,7 @@ function sets(elements: Readonly<Record<string, string>> = {}): string {
 }
 const SETS = sets();
 
+/** Runs the suite with a fresh host for each test. */
 export function kernelConformance(name: string, create: () => Promise<KernelHarness>): void {
   describe(`kernel ${name}`, () => {
     let harness: KernelHarness;

@@ -15,6 +15,7 @@ interface Watch {
   readonly waiting: Set<string>;
 }
 
+/** What a run counts. */
 export class Measures {
   adds = 0;
   refused = 0;

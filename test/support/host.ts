@@ -11,12 +11,14 @@ import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts"
 const PROGRAMS = new URL("../../dist/bin/", import.meta.url).pathname;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** Of a command. */
 export interface Outcome {
   readonly exit: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
+/** Where a host is, and what it is called. */
 export interface HostPlace {
   readonly nickname: string;
   readonly namespace: TestNamespace;
@@ -26,6 +28,7 @@ export interface HostPlace {
   readonly dir: string;
 }
 
+/** A host of a test; `weave` runs in its namespace. */
 export class Host {
   readonly nickname: string;
   readonly namespace: TestNamespace;

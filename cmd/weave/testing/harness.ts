@@ -8,6 +8,7 @@ import { afterEach, beforeEach, vi } from "vitest";
 import type { Context } from "../context.ts";
 import { run } from "../program.ts";
 
+/** What a call of the program printed, and its exit code. */
 export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
@@ -50,6 +51,7 @@ export async function weave(words: readonly string[], programs?: string, typed?:
   return outcome();
 }
 
+/** A server in the place of the daemon. */
 export interface StandIn {
   /** "POST /v1/connect {...}", in order. */
   readonly calls: string[];

@@ -8,6 +8,7 @@ import type { Bridge } from "./bridge.ts";
 import { BRIDGE_LABEL, bridgeSlot, isBridgeSlot, MAX_ADDRESSES } from "./endpoint.ts";
 import { withoutPrefix } from "./places.ts";
 
+/** What announcing needs of the node around it. */
 export interface AnnouncerHost {
   /** Own entries of the endpoints channel. */
   readonly endpoints: OriginMap;
@@ -15,6 +16,7 @@ export interface AnnouncerHost {
   spread(entries: readonly Entry[], now: Instant, out: Effect[]): void;
 }
 
+/** Makes this host's endpoint entries follow from book and bridge. */
 export class Announcer {
   readonly #book: Book;
   readonly #bridge: Bridge;

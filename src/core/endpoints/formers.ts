@@ -9,6 +9,7 @@ import { type Book, holderOf } from "./book.ts";
 import { type Bridge, EXPOSE } from "./bridge.ts";
 import { type Places, withoutPrefix } from "./places.ts";
 
+/** What becomes of former addresses, as Reclaim finds out about them. */
 export class Formers {
   readonly #places: Places;
   readonly #book: Book;

@@ -14,6 +14,7 @@ export interface Place {
   readonly address: string;
 }
 
+/** Maps addresses and subnets, as people write them, to pools and offsets. */
 export class Places {
   readonly pools: readonly Pool[];
   readonly #defaultSubnets: readonly string[];
@@ -72,4 +73,5 @@ export class Places {
   }
 }
 
+/** "10.32.0.5/12" -> "10.32.0.5". */
 export const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;

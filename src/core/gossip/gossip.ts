@@ -77,12 +77,14 @@ export interface GossipData {
   era(): GossipEra | undefined;
 }
 
+/** What neighbours compare before they compare rings. */
 export interface GossipEra {
   readonly cluster: string;
   readonly epoch: number;
   readonly decision: Fingerprint;
 }
 
+/** Sends on every link what the other side lacks, and finds out what that is. */
 export class Gossip {
   readonly #data: GossipData;
   readonly #encode: typeof encodeFrame;

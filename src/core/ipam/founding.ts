@@ -30,6 +30,7 @@ export interface FoundingHost {
   otherTargets(): number;
 }
 
+/** How far a founding is, for who waits for it. */
 export interface FoundingProgress {
   /** Names of the candidates that answer, this host among them. */
   readonly there: readonly string[];
@@ -37,6 +38,7 @@ export interface FoundingProgress {
   readonly needed: number;
 }
 
+/** Follows who answers; says when this host proposes. Asked only while there is no configuration. */
 export class Founding {
   readonly #host: FoundingHost;
   #candidates = "";
@@ -60,7 +62,7 @@ export class Founding {
     return this.#patienceEnds;
   }
 
-  /** The cluster to join was not found in time: any other will do, or a new one, for which this host stands like everybody. */
+  /** The cluster to join was not found in time: any other will do, or a new one; this host stands for it like everybody. */
   get isStranded(): boolean {
     return this.#stranded;
   }

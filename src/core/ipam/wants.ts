@@ -30,6 +30,7 @@ export interface WantsHost {
   withdraw(): void;
 }
 
+/** The decisions this host waits for, in the order they were asked for. */
 export class Wants {
   readonly #host: WantsHost;
   #wants: readonly Want[] = [];

@@ -11,6 +11,7 @@ const SETTLE_MS = 200;
 /** Between two looks at all connections, for each peer: a look costs a microsecond for each of them, and a bit. */
 const LOOK_PAUSE_MS = 2;
 
+/** Which peers there are, which can be reached, and over which link. Fed with changes of records and links. */
 export class Neighbourhood {
   readonly #self: string;
   readonly #channel: OriginMap;
