@@ -8,6 +8,7 @@
 //   ranges                               [ CIDR, ... ]: what the ranges are, even before there is a ring
 //   configuration                        { configuration, joined }: what was decided last, fsynced
 //   left                                 the configuration this host began anew for: without it, or the last of a cluster it was of
+//   base, expect, newcomer               of a host that began anew: see aside.ts, which writes and reads them
 //   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
 //   ring/<universe index>                ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
