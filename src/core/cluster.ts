@@ -49,8 +49,8 @@ export interface ClusterParts {
   formers(): readonly FormerAddress[];
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
   lost(former: FormerAddress): void;
-  /** Peers were forgotten. */
-  recordsChanged(): void;
+  /** What peers said was forgotten. */
+  forgotten(): void;
 }
 
 /** An address of a container here that another host holds. */
@@ -294,26 +294,21 @@ export class Cluster {
   /** What peers said that belong to the cluster no more; their addresses may still be in use there. */
   #forgetOthers(out: Effect[]): void {
     if (this.council.configuration?.remaining === undefined) return;
-    const endpoints = this.#parts.channels.get(ENDPOINTS);
-    const others = (maps: Iterable<OriginMap>): readonly string[] =>
-      [...maps].flatMap((map) => map.origins()).filter((origin) => origin !== this.#parts.config.name);
-    const gone = new Set(
-      others(this.#parts.channels.values()).filter((origin) => !this.#isKnownMember(origin)),
-    );
-    const withoutAddresses = new Set(
-      others(endpoints === undefined ? [] : [endpoints]).filter((origin) => !this.#hasJoined(origin)),
-    );
-    for (const { origin, value } of endpoints?.live() ?? [])
-      if (withoutAddresses.has(origin)) this.#parts.doubt(parseEndpoint(value)?.addresses ?? [], out);
-    for (const [channel, map] of this.#parts.channels)
-      for (const origin of map === endpoints ? withoutAddresses : gone)
+    const { channels, config, neighbourhood } = this.#parts;
+    const gone = new Set<string>();
+    for (const [channel, map] of channels)
+      for (const origin of map.origins()) {
+        if (origin === config.name) continue;
+        const isGone = !this.#isKnownMember(origin);
+        if (isGone) gone.add(origin);
+        else if (channel !== ENDPOINTS || this.#hasJoined(origin)) continue;
+        if (channel === ENDPOINTS) this.#parts.doubt(this.#addressesOf(origin), out);
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
+      }
     for (const origin of gone)
-      this.council.roster.noteGone(
-        origin,
-        this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin,
-      );
-    if (gone.size + withoutAddresses.size > 0) this.#parts.recordsChanged();
+      this.council.roster.noteGone(origin, neighbourhood.records().get(origin)?.nickname ?? origin);
+    neighbourhood.forgotten(gone);
+    this.#parts.forgotten();
   }
 
   /** Whether an entry is of somebody who belongs here. What a removed peer said must not come back through a third. */

@@ -148,8 +148,7 @@ export class Node {
         lost: (former) => this.#desk.lost(former),
         regained: (former, now, out) => this.#desk.regained(former, now, out),
         withdraw: (now, out) => this.#withdraw(now, out),
-        recordsChanged: () => {
-          this.#neighbourhood.restore();
+        forgotten: () => {
           this.#endpoints = undefined;
         },
       },

@@ -9,7 +9,7 @@ import { nextHops, reachableFrom, treeNeighbours } from "./topology.ts";
 /** After the first change: where one connection came or went, its other end says so in the same moment. */
 const SETTLE_MS = 200;
 /** Between two looks at all connections, for each peer: a look costs a microsecond for each of them, and a bit. */
-const LOOK_PAUSE_MS = 2;
+const LOOK_PAUSE_MS = 5;
 
 /** Which peers there are, which can be reached, and over which link. Fed with changes of records and links. */
 export class Neighbourhood {
@@ -87,11 +87,17 @@ export class Neighbourhood {
     return nickname === undefined || nickname === name ? name : `${nickname} (${name})`;
   }
 
-  /** Read the whole channel anew: at the start, and when peers were forgotten. */
+  /** Read the whole channel. */
   restore(): void {
-    this.#records.clear();
     for (const { origin, key } of this.#channel.live()) this.#read(origin, key);
-    for (const name of this.#unreachable.keys()) if (!this.#records.has(name)) this.#unreachable.delete(name);
+  }
+
+  /** All these said is forgotten. */
+  forgotten(names: Iterable<string>): void {
+    for (const name of names) {
+      this.#records.delete(name);
+      this.#unreachable.delete(name);
+    }
     this.#reachable = undefined;
   }
 
