@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { isMainModule, repositoryRoot, run } from "./run.mjs";
 
-/** What the simulator may use: the figures of the issue are for 2 GiB. */
+/** A thousand hosts are to fit into 2 GiB, with what Node needs beside its heap. */
 const HEAP_MIB = 1_700;
 
 /**

@@ -18,7 +18,7 @@ import { mustBeRoot, runBench } from "./program.mjs";
 import { figure } from "./report.mjs";
 import { makeReference, makeWeave, REFERENCE_PLUGINS } from "./sides.mjs";
 
-/** How much is done. The issue's figures are those of `full`. */
+/** How much is done. Targets are meant for `full`. */
 const extents = {
   full: { one: 100, many: 96, rounds: 4, alone: 300, storm: 200, pairs: [200, 2_000] },
   quick: { one: 25, many: 48, rounds: 1, alone: 50, storm: 200, pairs: [100, 400] },

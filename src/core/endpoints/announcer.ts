@@ -37,6 +37,7 @@ export class Announcer {
     this.bridge(now, out);
   }
 
+  /** What a container has is told once it has a MAC, and only while it has a right to it. */
   container(record: AllocationRecord, now: Instant, out: Effect[]): void {
     // ADD is not done, the address went to another plugin, or it may be another host's by now.
     if (record.mac === undefined || record.former === true) return;

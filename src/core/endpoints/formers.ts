@@ -25,6 +25,7 @@ export class Formers {
     this.#announcer = announcer;
   }
 
+  /** Those of containers and of the bridge, as book and ring are now. */
   all(): readonly FormerAddress[] {
     const held = [
       ...[...this.#book.all()].flatMap((record) =>

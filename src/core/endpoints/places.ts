@@ -33,6 +33,7 @@ export class Places {
     return undefined;
   }
 
+  /** Where containers that name no subnet get addresses of a universe. Throws when that is outside of it (a bug). */
   defaultSubnet(index: number): Subnet {
     const pool = this.pools[index];
     const subnet = pool?.universe.subnet(this.#defaultSubnets[index] ?? pool.universe.text);
@@ -65,6 +66,7 @@ export class Places {
     );
   }
 
+  /** Addresses inside our ranges are `holder`'s from now on; others are nobody's to hold. */
   hold(cidrs: readonly string[], holder: string): void {
     for (const cidr of cidrs) {
       const place = this.locate(cidr);

@@ -75,6 +75,7 @@ export class Reservation {
     return this.#ranOut;
   }
 
+  /** What was reserved is as before. Space given by others meanwhile stays ours. */
   undo(): void {
     for (const { pool, offset } of this.#reserved) pool.space.unhold(offset);
   }
