@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { ownRunDir, weave } from "./testing/harness.ts";
+import { ownRunDir } from "../../test/support/run-dir.ts";
+import { weave } from "./testing/harness.ts";
 import { empty, healthy, problem } from "./testing/statuses.ts";
 
 const runDir = ownRunDir();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Status, status } from "../../src/api/status.ts";
-import { ownRunDir, weave } from "./testing/harness.ts";
+import { ownRunDir } from "../../test/support/run-dir.ts";
+import { weave } from "./testing/harness.ts";
 import { healthy } from "./testing/statuses.ts";
 
 const ALICE = "7a:01:02:03:04:05";

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, vi } from "vitest";
 import type { Context } from "../context.ts";
 import { run } from "../program.ts";
 
@@ -58,8 +57,8 @@ export interface StandIn {
   close(): Promise<void>;
 }
 
-/** By path: the status code and the value of the answer. */
-type Answers = Readonly<Record<string, readonly [number, unknown]>>;
+/** What a stand-in answers, by path: status code and value. */
+export type Answers = Readonly<Record<string, readonly [number, unknown]>>;
 
 /** Answers in the socket of a run directory. */
 export function standInDaemon(
@@ -89,45 +88,4 @@ export function standInDaemon(
       server.closeAllConnections();
     });
   return new Promise((resolve) => server.listen(join(runDir, "weave.sock"), () => resolve({ calls, close })));
-}
-
-/** A test's run directory, and the stand-in that answers in it. */
-export interface RunDir {
-  readonly path: string;
-  /** What the stand-in was asked, in order; nothing without one. */
-  readonly calls: readonly string[];
-  /** A stand-in answers from now on. */
-  serve(answers: Answers, onCall?: (path: string) => void): Promise<void>;
-  /** Nobody answers any more. */
-  hangUp(): Promise<void>;
-}
-
-/** A run directory of its own, in WEAVE_RUN_DIR, for each test of the file that calls this at its top. */
-export function ownRunDir(): RunDir {
-  let directory: ReturnType<typeof temporaryDirectory>;
-  let daemon: StandIn | undefined;
-  beforeEach(() => {
-    directory = temporaryDirectory();
-    vi.stubEnv("WEAVE_RUN_DIR", directory.path);
-  });
-  afterEach(async () => {
-    await daemon?.close();
-    daemon = undefined;
-    directory.remove();
-    vi.unstubAllEnvs();
-  });
-  return {
-    get path() {
-      return directory.path;
-    },
-    get calls() {
-      return daemon?.calls ?? [];
-    },
-    async serve(answers, onCall) {
-      daemon = await standInDaemon(directory.path, answers, onCall);
-    },
-    async hangUp() {
-      await daemon?.close();
-    },
-  };
 }
