@@ -25,10 +25,14 @@ import { partSums, withinParts } from "./ring-parts.ts";
 export const SUMS_INTERVAL_MS = 10_000;
 /** A lazy link is told of a version this much later, once for all changes of that time. */
 export const LAZY_DELAY_MS = 400;
-/** A version, or a difference, that was told this long ago is no longer "on its way" but missed. */
-export const MISMATCH_PATIENCE_MS = 400;
+/** A version that a lazy link told this long ago, and that has not come since, is asked for. */
+export const MISSED_PATIENCE_MS = 400;
+/** By then a change is everywhere, among a thousand peers: before, it explains why fingerprints differ. */
+export const MISMATCH_PATIENCE_MS = 1_000;
 /** After a change was sent the next ones gather for so long: of many at once each frame carries many, and one alone never waits. */
 export const PUSH_PAUSE_MS = 20;
+/** A difference that a change of our own explains is left to the next fingerprints so often in a row. */
+const MOST_EXPLAINED = 2;
 /** Text of one push: large enough to be few, small enough that a heartbeat behind it is not late on a slow link. */
 const PUSH_CHARS = 64 * 1024;
 /** Channels of newer versions this peer relays without understanding them. */
@@ -60,6 +64,8 @@ interface LinkState {
   /** The other side is of our epoch: rings can be compared. */
   sameEra: boolean;
   mismatchSince: Instant | undefined;
+  /** Differences in a row that a change explained. */
+  explained: number;
   /** Channels we asked about and have no answer for. */
   readonly asked: Set<string>;
   /** Channels whose first comparison is not finished. */
@@ -89,6 +95,8 @@ export class Gossip {
   readonly #links = new Map<ConnId, LinkState>();
   /** "channel\0origin" -> when somebody was asked for what we miss of it. */
   readonly #asked = new Map<string, Instant>();
+  /** Channel or ring -> when our fingerprint of it became another. */
+  readonly #changedAt = new Map<string, Instant>();
 
   constructor(data: GossipData, encode = encodeFrame) {
     this.#data = data;
@@ -115,6 +123,7 @@ export class Gossip {
       theirs: new Map(),
       sameEra: false,
       mismatchSince: undefined,
+      explained: 0,
       asked: new Set(),
       awaiting: new Set(),
       synced: false,
@@ -182,6 +191,7 @@ export class Gossip {
 
   /** Entries became effective here: pass them on, except to where they came from. */
   changed(channel: string, entries: readonly Entry[], from: ConnId | undefined, now: Instant): void {
+    if (entries.length > 0) this.#changedAt.set(channel, now);
     for (const link of this.#links.values()) {
       if (link.suspended) continue;
       const news = link.conn === from ? entries.filter((e) => e.origin === this.#data.self) : entries;
@@ -201,6 +211,7 @@ export class Gossip {
 
   ringChanged(universe: number, ranges: readonly OwnedRange[], from: ConnId | undefined, now: Instant): void {
     if (ranges.length === 0) return;
+    this.#changedAt.set(ringChannel(universe), now);
     for (const link of this.#links.values()) {
       if (link.suspended || link.conn === from) continue;
       const waiting = link.eager ? link.dirtyRanges : link.newsRanges;
@@ -242,6 +253,7 @@ export class Gossip {
     const differing = this.#differing(link);
     if (differing.length === 0) {
       link.mismatchSince = undefined;
+      link.explained = 0;
       link.synced = !link.suspended;
     } else if (first) this.#compare(link, differing, link.asksFirst, now, out);
     else link.mismatchSince ??= now;
@@ -362,12 +374,10 @@ export class Gossip {
 
   tick(now: Instant, out: Effect[]): void {
     for (const link of this.#links.values()) {
-      if (link.missingSince !== undefined && now - link.missingSince >= MISMATCH_PATIENCE_MS)
+      if (link.missingSince !== undefined && now - link.missingSince >= MISSED_PATIENCE_MS)
         this.#ask(link, now, out);
-      if (link.mismatchSince !== undefined && now - link.mismatchSince >= patience(link)) {
-        link.mismatchSince = undefined;
-        this.#compare(link, this.#differing(link), true, now, out);
-      }
+      if (link.mismatchSince !== undefined && now - link.mismatchSince >= patience(link))
+        this.#judge(link, link.mismatchSince, now, out);
       this.#flush(link, now, out);
     }
   }
@@ -385,7 +395,7 @@ export class Gossip {
         link.sumsDue,
         waits ? link.pausedUntil : link.sumsDue,
         link.newsDue ?? link.sumsDue,
-        link.missingSince === undefined ? link.sumsDue : link.missingSince + MISMATCH_PATIENCE_MS,
+        link.missingSince === undefined ? link.sumsDue : link.missingSince + MISSED_PATIENCE_MS,
         link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + patience(link),
       );
       next = next === undefined ? due : Math.min(next, due);
@@ -396,7 +406,8 @@ export class Gossip {
   #flush(link: LinkState, now: Instant, out: Effect[]): void {
     if (!link.busy && now >= link.pausedUntil && !link.suspended) {
       this.#sendDelta(link, out);
-      if (link.busy) link.pausedUntil = now + PUSH_PAUSE_MS;
+      const isAll = link.dirty.size === 0 && link.dirtyRanges.size === 0;
+      if (link.busy && isAll) link.pausedUntil = now + PUSH_PAUSE_MS;
     }
     if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
     if (now >= link.sumsDue) {
@@ -456,7 +467,7 @@ export class Gossip {
     link.missingSince = undefined;
     for (const [id, { channel, origin, version }] of link.missing) {
       const ours = this.channel(channel)?.versionOf(origin) ?? 0;
-      if (ours < version && now - (this.#asked.get(id) ?? 0) < MISMATCH_PATIENCE_MS) {
+      if (ours < version && now - (this.#asked.get(id) ?? 0) < MISSED_PATIENCE_MS) {
         link.missingSince = now; // another one was asked a moment ago
         continue;
       }
@@ -468,13 +479,28 @@ export class Gossip {
       origins.push([origin, ours]);
     }
     if (link.missing.size === 0)
-      for (const [id, at] of this.#asked) if (now - at > MISMATCH_PATIENCE_MS) this.#asked.delete(id);
+      for (const [id, at] of this.#asked) if (now - at > MISSED_PATIENCE_MS) this.#asked.delete(id);
     for (const [channel, origins] of wanted) {
       for (let i = 0; i < origins.length; i += MAX_ITEMS_PER_FRAME) {
         const some = origins.slice(i, i + MAX_ITEMS_PER_FRAME);
         this.#send(link, { t: "want", channel, origins: some }, false, out);
       }
     }
+  }
+
+  /**
+   * Fingerprints differed for a while. Where ours had just become another one, theirs may have been sent before they heard of
+   * it: their next ones tell. (When it is ours that are late, the change has come by now.)
+   */
+  #judge(link: LinkState, since: Instant, now: Instant, out: Effect[]): void {
+    link.mismatchSince = undefined;
+    const differing = this.#differing(link);
+    const isExplained = (name: string): boolean =>
+      (this.#changedAt.get(name) ?? Number.NEGATIVE_INFINITY) > since - MISMATCH_PATIENCE_MS;
+    const missed =
+      link.explained < MOST_EXPLAINED ? differing.filter((name) => !isExplained(name)) : differing;
+    link.explained = missed.length < differing.length ? link.explained + 1 : 0;
+    this.#compare(link, missed, true, now, out);
   }
 
   /** What is small goes whole, from both sides at once; of what is large the one side asks group by group. */
@@ -584,7 +610,7 @@ export class Gossip {
 }
 
 /** A side that is not to ask first waits to be asked. */
-const patience = (link: LinkState): number => MISMATCH_PATIENCE_MS * (link.asksFirst ? 1 : 3);
+const patience = (link: LinkState): number => MISMATCH_PATIENCE_MS * (link.asksFirst ? 1 : 2);
 
 const digestToWire = ({ origin, version, fingerprint: sum }: OriginDigest): [string, number, number] => [
   origin,
