@@ -23,6 +23,7 @@ class Peer {
   readonly name: string;
   readonly channels = new Map<string, OriginMap>();
   ring: Ring | undefined;
+  era = era;
   readonly gossip: Gossip;
   readonly #out: Effect[] = [];
 
@@ -34,7 +35,7 @@ class Peer {
       self: name,
       channels: this.channels,
       rings: () => [this.ring],
-      era: () => era,
+      era: () => this.era,
     });
   }
 
@@ -495,12 +496,44 @@ describe("fingerprints that cross a change", () => {
     alice.say("lost", 1, net.now);
     net.run(1);
     net.loses = () => false;
-    for (let i = 0; i < 70; i++) {
-      alice.say("a", i, net.now);
-      bob.say("b", i, net.now);
+    for (let passed = 0; passed < SUMS_INTERVAL_MS + 2 * MISMATCH_PATIENCE_MS; passed += 500) {
+      alice.say("a", passed, net.now);
+      bob.say("b", passed, net.now);
       net.run(500);
     }
     expect(bob.map().get("alice", "lost")).toBe(1);
+  });
+
+  it("cost one frame more, in place of the next ones", () => {
+    const conn = inStep();
+    const before = fingerprintsOf(bob);
+    alice.say("0", "told", net.now);
+    net.run(1);
+    alice.hear(conn, before, net.now);
+    net.took();
+    net.run(MISMATCH_PATIENCE_MS);
+    expect(net.took()).toEqual(["alice: sums"]);
+    expect(alice.gossip.nextDeadline()).toBe(net.now + SUMS_INTERVAL_MS);
+    net.run(SUMS_INTERVAL_MS - 1);
+    expect(net.took()).toEqual(["bob: sums"]);
+  });
+
+  it("do not explain what was told to a host of an earlier epoch, which could not take it", () => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    inStep();
+    alice.era = { ...era, epoch: 2 };
+    alice.gossip.eraChanged(net.now);
+    net.run(10);
+    net.loses = (frame) => frame.t === "ring";
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 2);
+    alice.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(10);
+    net.loses = () => false;
+    bob.era = alice.era;
+    bob.gossip.eraChanged(net.now);
+    net.run(MISMATCH_PATIENCE_MS);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
   });
 
   it("do not hold back the repair of what has not changed lately", () => {
@@ -637,6 +670,21 @@ describe("repair", () => {
     net.loses = () => false;
     net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
     expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it.each(["alice", "bob"])("of a range that only %s has, whoever finds that rings differ", (name) => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    const conn = inStep();
+    const [teller, other] = name === "alice" ? [alice, bob] : [bob, alice];
+    teller.ring?.merge([{ start: 0, end: 16, version: 2, owner: "carol", made: 1 }]);
+    for (const [peer, theirs] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const)
+      peer.hear(conn, { t: "sums", sums: { "ring/0": theirs.ring?.fingerprint() ?? 0 }, ...era }, net.now);
+    net.run(MISMATCH_PATIENCE_MS);
+    expect(other.ring?.ownerOf(0)).toBe("carol");
   });
 
   it.each([1, 2, 3, 4, 5])("goes on until it came through, though half of all is lost (seed %i)", (seed) => {

@@ -31,8 +31,6 @@ export const MISSED_PATIENCE_MS = 400;
 export const MISMATCH_PATIENCE_MS = 1_000;
 /** After a change was sent the next ones gather for so long: of many at once each frame carries many, and one alone never waits. */
 export const PUSH_PAUSE_MS = 20;
-/** A difference that a change of our own explains is left to the next fingerprints so often in a row. */
-const MOST_EXPLAINED = 2;
 /** Text of one push: large enough to be few, small enough that a heartbeat behind it is not late on a slow link. */
 const PUSH_CHARS = 64 * 1024;
 /** Channels of newer versions this peer relays without understanding them. */
@@ -61,11 +59,11 @@ interface LinkState {
   readonly asksFirst: boolean;
   sumsDue: Instant;
   theirs: ReadonlyMap<string, number>;
-  /** The other side is of our epoch: rings can be compared. */
-  sameEra: boolean;
+  /** Since when the other side is of our epoch, as far as it said: what was told before about rings, it could not take. */
+  sameEraSince: Instant | undefined;
   mismatchSince: Instant | undefined;
-  /** Differences in a row that a change explained. */
-  explained: number;
+  /** A change may explain the difference: the other side was asked for its fingerprints as they are now. */
+  doubtedAt: Instant | undefined;
   /** Channels we asked about and have no answer for. */
   readonly asked: Set<string>;
   /** Channels whose first comparison is not finished. */
@@ -121,9 +119,9 @@ export class Gossip {
       asksFirst,
       sumsDue: now,
       theirs: new Map(),
-      sameEra: false,
+      sameEraSince: undefined,
       mismatchSince: undefined,
-      explained: 0,
+      doubtedAt: undefined,
       asked: new Set(),
       awaiting: new Set(),
       synced: false,
@@ -141,6 +139,7 @@ export class Gossip {
     for (const link of this.#links.values()) {
       link.dirtyRanges.clear();
       link.newsRanges.clear();
+      link.sameEraSince = undefined;
       link.sumsDue = now;
     }
   }
@@ -238,11 +237,12 @@ export class Gossip {
   }
 
   /** Their fingerprints. */
-  sums(conn: ConnId, { cluster, epoch, sums }: FrameOf<"sums">, now: Instant, out: Effect[]): void {
+  sums(conn: ConnId, { cluster, epoch, sums, ask }: FrameOf<"sums">, now: Instant, out: Effect[]): void {
     const link = this.#links.get(conn);
     if (link === undefined) return;
     const ours = this.#data.era();
-    link.sameEra = ours !== undefined && ours.cluster === cluster && ours.epoch === epoch;
+    const isSameEra = ours !== undefined && ours.cluster === cluster && ours.epoch === epoch;
+    link.sameEraSince = isSameEra ? (link.sameEraSince ?? now) : undefined;
     const first = !link.synced; // a suspended link never is: both sides see each other's ring anew, and may yield later
     // What can never be compared (a bad name, one channel too many) must not keep the link from being in sync.
     link.theirs = new Map(
@@ -251,12 +251,17 @@ export class Gossip {
       ),
     );
     const differing = this.#differing(link);
+    const isAnswer = link.doubtedAt !== undefined && now - link.doubtedAt < MISMATCH_PATIENCE_MS;
+    link.doubtedAt = undefined;
     if (differing.length === 0) {
       link.mismatchSince = undefined;
-      link.explained = 0;
       link.synced = !link.suspended;
-    } else if (first) this.#compare(link, differing, link.asksFirst, now, out);
-    else link.mismatchSince ??= now;
+    } else if (first) this.#compare(link, differing, "meeting", now, out);
+    else if (isAnswer) this.#compare(link, differing, "repair", now, out);
+    else {
+      link.mismatchSince ??= now;
+      if (ask === true) link.sumsDue = now;
+    }
   }
 
   /** They hold origins up to these versions. What we miss may be on its way by another link. */
@@ -294,7 +299,8 @@ export class Gossip {
       const ring = this.#data.rings()[universe];
       if (ring === undefined) return;
       const parts = differing(partSums(ring));
-      this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), { parts }, out);
+      const found = withinParts(ring, new Set(parts));
+      this.#sendRanges(link, universe, found, parts.length === 0 ? {} : { parts }, out);
       return;
     }
     const map = this.channel(channel);
@@ -358,8 +364,9 @@ export class Gossip {
     link.mismatchSince = undefined;
     this.#finished(link, ringChannel(universe), now);
     const ring = this.#data.rings()[universe];
-    if (parts === undefined || parts.length === 0 || ring === undefined || link.suspended) return;
-    this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), {}, out);
+    if (parts === undefined || ring === undefined || link.suspended) return;
+    const wanted = parts.length === 0 ? ring.ranges : withinParts(ring, new Set(parts));
+    this.#sendRanges(link, universe, wanted, {}, out);
   }
 
   /** The map of a channel; an unknown one is kept and relayed without being understood, up to a number. */
@@ -410,11 +417,13 @@ export class Gossip {
       if (link.busy && isAll) link.pausedUntil = now + PUSH_PAUSE_MS;
     }
     if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
-    if (now >= link.sumsDue) {
-      link.sumsDue = now + SUMS_INTERVAL_MS;
-      const sums = Object.fromEntries(this.#sums());
-      this.#send(link, { t: "sums", sums, ...this.#data.era() }, false, out);
-    }
+    if (now >= link.sumsDue) this.#sendSums(link, {}, now, out);
+  }
+
+  #sendSums(link: LinkState, ask: { readonly ask?: true }, now: Instant, out: Effect[]): void {
+    link.sumsDue = now + SUMS_INTERVAL_MS;
+    const sums = Object.fromEntries(this.#sums());
+    this.#send(link, { t: "sums", sums, ...this.#data.era(), ...ask }, false, out);
   }
 
   #sendDelta(link: LinkState, out: Effect[]): void {
@@ -489,22 +498,37 @@ export class Gossip {
   }
 
   /**
-   * Fingerprints differed for a while. Where ours had just become another one, theirs may have been sent before they heard of
-   * it: their next ones tell. (When it is ours that are late, the change has come by now.)
+   * Fingerprints differed for a while. Where ours became another a moment before, theirs may have been sent before they
+   * heard of it: they are asked for what they have now, and say nothing if it is the same. (Where ours were late, the change
+   * has come by now, and there is no difference.)
    */
   #judge(link: LinkState, since: Instant, now: Instant, out: Effect[]): void {
     link.mismatchSince = undefined;
     const differing = this.#differing(link);
-    const isExplained = (name: string): boolean =>
-      (this.#changedAt.get(name) ?? Number.NEGATIVE_INFINITY) > since - MISMATCH_PATIENCE_MS;
-    const missed =
-      link.explained < MOST_EXPLAINED ? differing.filter((name) => !isExplained(name)) : differing;
-    link.explained = missed.length < differing.length ? link.explained + 1 : 0;
-    this.#compare(link, missed, true, now, out);
+    const isExplained = (name: string): boolean => {
+      const changedAt = this.#changedAt.get(name) ?? Number.NEGATIVE_INFINITY;
+      const couldTakeIt = universeOf(name) === undefined || changedAt >= (link.sameEraSince ?? now);
+      return couldTakeIt && changedAt > since - MISMATCH_PATIENCE_MS;
+    };
+    const missed = differing.filter((name) => !isExplained(name));
+    this.#compare(link, missed, "repair", now, out);
+    if (missed.length === differing.length) return;
+    link.doubtedAt = now;
+    this.#sendSums(link, { ask: true }, now, out);
   }
 
-  /** What is small goes whole, from both sides at once; of what is large the one side asks group by group. */
-  #compare(link: LinkState, differing: readonly string[], asks: boolean, now: Instant, out: Effect[]): void {
+  /**
+   * What is small goes whole; of what is large one side asks group by group. At a meeting both sides do so at once, a repair
+   * begins on one side.
+   */
+  #compare(
+    link: LinkState,
+    differing: readonly string[],
+    as: "meeting" | "repair",
+    now: Instant,
+    out: Effect[],
+  ): void {
+    const asks = as === "repair" || link.asksFirst;
     for (const name of differing) {
       link.awaiting.add(name);
       const universe = universeOf(name);
@@ -514,7 +538,8 @@ export class Gossip {
         // With no ring here there is nothing to send; with none there, nothing to wait for.
         if (ring !== undefined && known && !link.suspended && ring.ranges.length > BUCKETS) {
           if (asks) this.#askBuckets(link, name, partSums(ring), out);
-        } else if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, {}, out);
+        } else if (ring !== undefined)
+          this.#sendRanges(link, universe, ring.ranges, as === "repair" && known ? { parts: [] } : {}, out);
         if (!known) this.#finished(link, name, now);
       } else if (!link.suspended) {
         const map = this.channel(name);
@@ -589,7 +614,7 @@ export class Gossip {
     const ours = this.#sums();
     const names = new Set([...ours.keys(), ...link.theirs.keys()]);
     return [...names].filter((name) => {
-      if (universeOf(name) !== undefined && !link.sameEra) return false; // the one behind gets the configuration first
+      if (universeOf(name) !== undefined && link.sameEraSince === undefined) return false; // the one behind gets the configuration first
       return (ours.get(name) ?? 0) !== (link.theirs.get(name) ?? 0);
     });
   }
