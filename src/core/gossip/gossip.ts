@@ -59,8 +59,8 @@ interface LinkState {
   readonly asksFirst: boolean;
   sumsDue: Instant;
   theirs: ReadonlyMap<string, number>;
-  /** Since when the other side is of our epoch, as far as it said: what was told before about rings, it could not take. */
-  sameEraSince: Instant | undefined;
+  /** The other side is of our epoch: rings can be compared. */
+  sameEra: boolean;
   mismatchSince: Instant | undefined;
   /** A change may explain the difference: the other side was asked for its fingerprints as they are now. */
   doubtedAt: Instant | undefined;
@@ -119,7 +119,7 @@ export class Gossip {
       asksFirst,
       sumsDue: now,
       theirs: new Map(),
-      sameEraSince: undefined,
+      sameEra: false,
       mismatchSince: undefined,
       doubtedAt: undefined,
       asked: new Set(),
@@ -139,7 +139,6 @@ export class Gossip {
     for (const link of this.#links.values()) {
       link.dirtyRanges.clear();
       link.newsRanges.clear();
-      link.sameEraSince = undefined;
       link.sumsDue = now;
     }
   }
@@ -241,8 +240,7 @@ export class Gossip {
     const link = this.#links.get(conn);
     if (link === undefined) return;
     const ours = this.#data.era();
-    const isSameEra = ours !== undefined && ours.cluster === cluster && ours.epoch === epoch;
-    link.sameEraSince = isSameEra ? (link.sameEraSince ?? now) : undefined;
+    link.sameEra = ours !== undefined && ours.cluster === cluster && ours.epoch === epoch;
     const first = !link.synced; // a suspended link never is: both sides see each other's ring anew, and may yield later
     // What can never be compared (a bad name, one channel too many) must not keep the link from being in sync.
     link.theirs = new Map(
@@ -505,12 +503,8 @@ export class Gossip {
   #judge(link: LinkState, since: Instant, now: Instant, out: Effect[]): void {
     link.mismatchSince = undefined;
     const differing = this.#differing(link);
-    const isExplained = (name: string): boolean => {
-      const changedAt = this.#changedAt.get(name) ?? Number.NEGATIVE_INFINITY;
-      const couldTakeIt = universeOf(name) === undefined || changedAt >= (link.sameEraSince ?? now);
-      return couldTakeIt && changedAt > since - MISMATCH_PATIENCE_MS;
-    };
-    const missed = differing.filter((name) => !isExplained(name));
+    const settledAt = since - MISMATCH_PATIENCE_MS;
+    const missed = differing.filter((name) => (this.#changedAt.get(name) ?? settledAt) <= settledAt);
     this.#compare(link, missed, "repair", now, out);
     if (missed.length === differing.length) return;
     link.doubtedAt = now;
@@ -614,7 +608,7 @@ export class Gossip {
     const ours = this.#sums();
     const names = new Set([...ours.keys(), ...link.theirs.keys()]);
     return [...names].filter((name) => {
-      if (universeOf(name) !== undefined && link.sameEraSince === undefined) return false; // the one behind gets the configuration first
+      if (universeOf(name) !== undefined && !link.sameEra) return false; // the one behind gets the configuration first
       return (ours.get(name) ?? 0) !== (link.theirs.get(name) ?? 0);
     });
   }
