@@ -80,7 +80,7 @@ export class Cluster {
         random,
         universes: config.universes.map((universe) => universe.text).join(),
         records: () => neighbourhood.records(),
-        reachable: () => neighbourhood.topology().reachable,
+        reachable: () => neighbourhood.reachable(),
         unreachable: () => neighbourhood.unreachable,
         owners: () => this.#owners(),
         otherTargets: () => mesh.targets().filter(({ state }) => state !== "self").length,
@@ -117,7 +117,7 @@ export class Cluster {
         self: config.name,
         pools,
         configuration: () => this.council.configuration,
-        reachable: () => neighbourhood.topology().reachable,
+        reachable: () => neighbourhood.reachable(),
         send: (to, { ranges, ...body }, out) => {
           const { era } = this.council;
           if (era !== undefined) parts.send(to, { ...body, ...era, ranges: rangesToWire(ranges) }, out);
@@ -133,7 +133,7 @@ export class Cluster {
         pools,
         epoch: () => this.council.era?.epoch ?? 0,
         members: () => this.council.others(),
-        reachable: () => neighbourhood.topology().reachable,
+        reachable: () => neighbourhood.reachable(),
         isVoter: () => this.council.isVoter(),
         send: (to, body, out) => {
           const { era } = this.council;
@@ -158,7 +158,7 @@ export class Cluster {
     this.#reclaim = new Reclaim({
       self: config.name,
       pools,
-      reachable: () => neighbourhood.topology().reachable,
+      reachable: () => neighbourhood.reachable(),
       isStale: (range) => this.council.isStale(range),
       ask: (owner, body, out) => {
         const { era } = this.council;
@@ -507,7 +507,7 @@ export class Cluster {
         hint: "look at: weave status connections",
       };
     const { there, expected, needed } = this.council.founding();
-    const reachable = this.#parts.neighbourhood.topology().reachable;
+    const reachable = this.#parts.neighbourhood.reachable();
     const observers = [...this.#parts.neighbourhood.records()]
       .filter(
         ([name, { joined, candidate }]) =>

@@ -42,7 +42,6 @@ import { introduction } from "./mesh/hello.ts";
 import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
-import type { Topology } from "./mesh/topology.ts";
 import type { Random } from "./random.ts";
 import {
   configurationOps,
@@ -117,7 +116,7 @@ export class Node {
       spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
       ringChanged: (universe, fresh, now, out) =>
         this.#cluster.membership.ringChanged(universe, fresh, undefined, now, out),
-      reachable: () => this.topology().reachable,
+      reachable: () => this.reachable(),
       ask: (donor, body, out) => {
         const { era } = this.#cluster.council;
         return era !== undefined && this.#send(donor, { ...body, ...era }, out);
@@ -318,8 +317,9 @@ export class Node {
     return this.#desk.readiness(subnet);
   }
 
-  topology(): Topology {
-    return this.#neighbourhood.topology();
+  /** Peers with a path from here. */
+  reachable(): ReadonlySet<string> {
+    return this.#neighbourhood.reachable();
   }
 
   /** Everything `status` is made from (status.ts). */
@@ -528,7 +528,7 @@ export class Node {
     if (this.#cluster.council.ended) return;
     const { joined, candidate } = this.#standing();
     if (this.#told?.joined !== joined || this.#told?.candidate !== candidate) this.#publishSelf(now, out);
-    const { reachable } = this.topology();
+    const reachable = this.reachable();
     for (const pool of this.#pools) pool.tick(reachable, now);
     // A host that knows of nobody has nothing to wait for.
     if (

@@ -136,7 +136,7 @@ function* ofAddresses({ node, now, facts, label }: Scene): Generator<Problem> {
 
 function* ofDecisions({ node, facts, settlingIn, label }: Scene): Generator<Problem> {
   const { council, unreachable, startedAt, pools, taking } = facts;
-  const { reachable } = node.topology();
+  const reachable = node.reachable();
   const missing = council.roster.missingVoters();
   if (!settlingIn && council.configuration !== undefined && !council.roster.hasQuorum()) {
     const { epoch, voters } = council.configuration;

@@ -85,7 +85,7 @@ export class Operators {
   /** Whoever was dialled by hosts that were set up anew since may have no connection left. */
   async #connectAll(): Promise<void> {
     const [first, ...others] = this.#world.hosts;
-    const reachable = first?.node?.topology().reachable;
+    const reachable = first?.node?.reachable();
     for (const host of others)
       if (reachable?.has(host.peerName) !== true) await host.connect(first?.options.address ?? "");
   }

@@ -293,4 +293,4 @@ export class Violation extends Error {
 }
 
 /** Address of the i-th host. */
-export const addressOf = (i: number): string => `10.0.${i >> 8}.${(i & 255) + 1}`;
+export const addressOf = (i: number): string => `10.0.${Math.floor(i / 250)}.${(i % 250) + 1}`;

@@ -411,8 +411,7 @@ export class Gossip {
   #flush(link: LinkState, now: Instant, out: Effect[]): void {
     if (!link.busy && now >= link.pausedUntil && !link.suspended) {
       this.#sendDelta(link, out);
-      const isAll = link.dirty.size === 0 && link.dirtyRanges.size === 0;
-      if (link.busy && isAll) link.pausedUntil = now + PUSH_PAUSE_MS;
+      if (link.busy && link.dirty.size + link.dirtyRanges.size === 0) link.pausedUntil = now + PUSH_PAUSE_MS;
     }
     if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
     if (now >= link.sumsDue) this.#sendSums(link, {}, now, out);
