@@ -22,6 +22,10 @@ export interface NodeConfig {
   /** The command that makes this host the founder, with all options it was launched with. */
   readonly foundCommand: string;
   readonly port: number;
+  /** Dial the peers gossip tells of, too. Absent: only targets. */
+  readonly discovery?: boolean;
+  /** `--conn-limit`; absent: DEFAULT_CONN_LIMIT. */
+  readonly connLimit?: number;
   readonly vni: number;
   readonly vxlanPort: number;
   readonly bridgeName: string;

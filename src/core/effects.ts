@@ -11,6 +11,8 @@ export type Instant = number;
 export type Input =
   | TransportEvent
   | { readonly type: "request"; readonly id: number; readonly request: Request }
+  /** The host's addresses are others than they were; `underlay`: the one it is reached at now. */
+  | { readonly type: "addresses"; readonly addresses: readonly string[]; readonly underlay: string }
   /** The caller of a request went away. */
   | { readonly type: "cancel"; readonly id: number }
   /** The instant of nextDeadline() was reached. `scheduled` tells how late. */
@@ -49,6 +51,8 @@ export interface CoreEvent {
     | "received"
     | "foreign-cluster"
     | "spoke-again"
+    | "moved"
+    | "spared"
     | "frame-refused"
     | "entries-refused"
     | "allocated"

@@ -38,6 +38,8 @@ import type { Council } from "./ipam/council.ts";
 import type { Contested, Foreign } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { Taking } from "./ipam/takeover.ts";
+import { DEFAULT_CONN_LIMIT } from "./mesh/constants.ts";
+import { dispensable, sought } from "./mesh/discovery.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
@@ -64,6 +66,7 @@ export class Node {
   readonly bridgeMac: string;
   readonly #stored: StoredState;
   readonly #codec: Codec;
+  readonly #random: Random;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
   readonly #gossip: Gossip;
@@ -74,6 +77,8 @@ export class Node {
   readonly #cluster: Cluster;
   #endpoints: ReturnType<typeof viewOf> | undefined;
   #startedAt: Instant = 0;
+  /** When the mesh was to be looked after at the latest. */
+  #meshDue: Instant | undefined;
   #synced = false;
   /** Until then, and until it is synced, a host that was just started cannot say who is reachable. */
   #arrivingUntil: Instant | undefined;
@@ -81,19 +86,27 @@ export class Node {
   constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
     this.config = config;
     this.#codec = codec;
+    this.#random = random;
     this.#stored = stored;
     this.bridgeMac = stored.bridgeMac ?? macForName(config.name);
     for (const channel of [PEERS, ENDPOINTS]) this.#channels.set(channel, new OriginMap(config.name));
     this.#mesh = new Mesh(
       introduction({ ...config, universes: config.universes.map((u) => u.text) }),
       random,
-      (name) => this.peers().get(name)?.incarnation,
+      {
+        incarnationOf: (name) => this.peers().get(name)?.incarnation,
+        isReachable: (name) => this.reachable().has(name),
+        discovery: config.discovery === true,
+        limit: config.connLimit ?? DEFAULT_CONN_LIMIT,
+      },
     );
     this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
     this.#own = new OwnRecord({
       config,
       channel: this.#channel(PEERS),
       links: () => this.#mesh.links(),
+      limit: this.#mesh.limit,
+      peers: () => this.peers().size,
       standing: () => this.#cluster.council,
       hasRings: () => this.#pools.every(({ ring }) => ring !== undefined),
     });
@@ -185,7 +198,7 @@ export class Node {
     this.#publishSelf(now, out);
     this.#desk.republish(now, out);
     out.push({ type: "datapath" });
-    this.#afterwards(now, 0, out);
+    this.#afterwards(now, Number.NEGATIVE_INFINITY, out);
     return this.#upToTheEnd(out);
   }
 
@@ -221,10 +234,14 @@ export class Node {
         this.#desk.cancel(input.id, out);
         this.#cluster.cancel(input.id);
         break;
+      case "addresses":
+        this.#moved(input, now, out);
+        break;
       case "deadline":
         break;
     }
-    this.#afterwards(now, input.type === "deadline" ? now - input.scheduled : 0, out);
+    // Not only of deadlines: a process that was stopped may read first what others sent meanwhile.
+    this.#afterwards(now, now - (this.#meshDue ?? Number.POSITIVE_INFINITY), out);
     return this.#upToTheEnd(out);
   }
 
@@ -239,6 +256,7 @@ export class Node {
       this.#mesh.nextDeadline(),
       this.#gossip.nextDeadline(),
       this.#neighbourhood.nextDeadline(),
+      this.#own.nextDeadline(),
       ...this.#pools.map((pool) => pool.nextDeadline()),
       this.#desk.nextDeadline(),
       this.#cluster.nextDeadline(),
@@ -469,7 +487,9 @@ export class Node {
         this.#cluster.membership.neighbourLeft(link);
       }
     }
-    if (changes.length > 0) this.#publishSelf(now, out);
+    if (changes.length === 0) return;
+    this.#neighbourhood.linksChanged(now);
+    this.#own.linksChanged(now);
   }
 
   /** A link both ends do not speak of yet stays as it is: the tree knows nothing of it. */
@@ -482,9 +502,42 @@ export class Node {
     }
   }
 
+  /** Whom gossip tells of is dialled; who can be spared beyond the limit is let go. */
+  #keepMeshed(now: Instant, out: Effect[]): void {
+    const records = this.peers();
+    const { name: self, port, discovery } = this.config;
+    const { limit } = this.#mesh;
+    const linked = this.#mesh.links().map(({ peer }) => peer.name);
+    if (discovery === true) {
+      const isMember = (name: string): boolean => this.#cluster.council.roster.isMemberByName(name);
+      const around = { self, port, records, reachable: this.reachable(), linked, limit, isMember };
+      this.#mesh.seek(sought(around), (name) => records.has(name), now);
+    }
+    if (linked.length <= limit) return;
+    const order = linked.map((name) => ({ name, at: this.#random.next() })).sort((a, b) => a.at - b.at);
+    const spared = dispensable({ self, records, linked, limit }, order.map(({ name }) => name));
+    for (const peer of spared) out.push(event("spared", "debug", { peer }));
+    this.#linkChanges(this.#mesh.spare(spared, now, out), now, out);
+  }
+
+  /** This host has other addresses: the others are told, and connections from those it has no more are ended. */
+  #moved({ addresses, underlay }: Extract<Input, { type: "addresses" }>, now: Instant, out: Effect[]): void {
+    const before = this.#own.underlay;
+    this.#own.moveTo(underlay);
+    if (this.#own.underlay !== before) {
+      out.push(event("moved", "info", { from: before, to: this.#own.underlay }), { type: "datapath" });
+      this.#publishSelf(now, out);
+    }
+    this.#linkChanges(this.#mesh.addressesAre(new Set(addresses), now, out), now, out);
+  }
+
   #request(id: number, request: Request, now: Instant, out: Effect[]): void {
     switch (request.kind) {
       case "connect":
+        this.#mesh.setTargets(request.targets, request.replace, now);
+        break;
+      case "forget":
+        this.#mesh.forgetTargets(request.targets);
         break;
       case "remove":
       case "leave":
@@ -495,20 +548,22 @@ export class Node {
         this.#desk.request(id, request, now, out);
         return;
     }
-    this.#mesh.setTargets(request.targets, request.replace, now);
     out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
   }
 
   /** What follows every input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
-    if (this.#neighbourhood.tick(now)) {
+    const back = this.#neighbourhood.tick(now);
+    if (back !== undefined) {
       this.#followTree();
       this.#cluster.topologyChanged(now);
+      for (const name of back) this.#mesh.cameBack(name, now);
+      this.#keepMeshed(now, out);
     }
     this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
-    if (this.#own.isOutdated) this.#publishSelf(now, out);
+    if (this.#own.isOutdated || this.#own.isDue(now)) this.#publishSelf(now, out);
     const reachable = this.reachable();
     for (const pool of this.#pools) pool.tick(reachable, now);
     // A host that knows of nobody has nothing to wait for.
@@ -523,6 +578,7 @@ export class Node {
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
     this.#gossip.tick(now, out);
+    this.#meshDue = Math.max(now, this.#mesh.nextDeadline() ?? Number.POSITIVE_INFINITY);
   }
 
   // --- spreading ---
@@ -550,7 +606,7 @@ export class Node {
 
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#neighbourhood.linksChanged(now);
-    const entry = this.#own.publish();
+    const entry = this.#own.publish(now);
     if (entry !== undefined) this.#spread(PEERS, [entry], undefined, now, out);
   }
 

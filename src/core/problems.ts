@@ -1,6 +1,6 @@
 // What is wrong, in order of importance, with the command that mends it. Pure; the daemon adds what only it knows.
 import type { Instant } from "./effects.ts";
-import type { Target } from "./mesh/mesh.ts";
+import type { Target } from "./mesh/dialler.ts";
 import type { Node, NodeFacts } from "./node.ts";
 
 /** What a user must act on; codes as in src/api/status.ts. */
@@ -179,13 +179,14 @@ function* ofPeers({ facts, settlingIn, label }: Scene): Generator<Problem> {
 function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
   const { mesh, unreachable, council } = facts;
   const wasRemoved = (peer: string): boolean => !node.peers().has(peer) && !council.roster.isMember(peer, 0);
-  for (const target of mesh.targets()) {
+  for (const target of [...mesh.targets(), ...mesh.found()]) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
+    if (target.failure.code === "full") continue; // there is a path to it
     if (REFUSALS.has(target.failure.code)) {
       yield ofTarget(target, "refused", `turned this host away: ${target.failure.message}`);
       continue;
     }
-    if (settlingIn && node.cluster !== undefined) continue;
+    if (!target.given || (settlingIn && node.cluster !== undefined)) continue;
     if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer)))
       continue; // told above
     if (target.peer !== undefined && wasRemoved(target.peer)) continue; // dialled still: it may live, and must hear of it

@@ -27,6 +27,8 @@ export interface AddressWish {
 /** What users of this host ask of the core. */
 export type Request =
   | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
+  /** Dial these no more; connections stay. */
+  | { readonly kind: "forget"; readonly targets: readonly string[] }
   | ({
       readonly kind: "allocate";
       readonly key: AttachmentKey;

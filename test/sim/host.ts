@@ -28,6 +28,8 @@ export interface HostOptions {
   readonly expected?: number;
   /** Of its first disk: a data directory that was copied has the same. */
   readonly incarnation?: string;
+  /** `--conn-limit`. */
+  readonly connLimit?: number;
 }
 
 /** The world a host stands in. */
@@ -37,6 +39,8 @@ export interface Surroundings extends Onlookers {
   readonly lineFaults: LineFaults;
   /** A clock for a daemon that starts now. */
   clock(): HostClock;
+  /** Hosts dial the peers gossip tells of. */
+  readonly discovery: boolean;
   /** What is wrong with this host on purpose. */
   bugOf(id: string): Bug | undefined;
   /** A disk like those of the others, without records. */
@@ -176,7 +180,7 @@ export class Host implements Seen {
   #mind(records: ReadonlyMap<string, unknown>, stored: StoredState, first: boolean): Node {
     const universe = Universe.parse(this.options.universe);
     if (typeof universe === "string") throw new Error(universe);
-    const { address, seed, expected } = this.options;
+    const { address, seed, expected, connLimit } = this.options;
     const { random, reader } = this.#world;
     const given = this.#disks === 1 ? this.options.incarnation : undefined;
     const { newcomer, expect } = anewOf(records);
@@ -203,6 +207,8 @@ export class Host implements Seen {
         ...(stored.name === undefined && first ? { targets: this.targets } : {}),
         foundCommand: `weave stop && weave launch --ipalloc-init seed=${name}`,
         port: 6783,
+        discovery: this.#world.discovery,
+        ...(connLimit === undefined ? {} : { connLimit }),
         vni: 1,
         vxlanPort: 6784,
         bridgeName: "weave",

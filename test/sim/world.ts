@@ -27,6 +27,10 @@ export interface WorldOptions {
   readonly lineFaults?: LineFaults;
   /** Each daemon's clock is off by up to an hour and runs up to 2 % wrong. */
   readonly clockSkew?: boolean;
+  /** Hosts dial all the peers gossip tells of, up to their limits: otherwise only targets, so that links stay few. */
+  readonly discovery?: boolean;
+  /** `--conn-limit` of all, or of the i-th host. */
+  readonly connLimit?: number | ((i: number) => number);
   /** Disks keep what they are given, for very many hosts. */
   readonly shareValues?: boolean;
   /** A host that is wrong on purpose; without one, all of them. */
@@ -50,12 +54,14 @@ export class World implements Surroundings {
   readonly decrees = new Decrees((what) => this.fail(what));
   readonly lineFaults: LineFaults;
   readonly options: WorldOptions;
+  readonly discovery: boolean;
   readonly #log: string[] = [];
   readonly #byName = new Map<string, Host>();
   #containers = 0;
 
   constructor(options: WorldOptions) {
     this.options = options;
+    this.discovery = options.discovery ?? false;
     this.random = seededRandom(options.seed);
     this.lineFaults = options.lineFaults ?? NO_LINE_FAULTS;
     this.network = createMemoryNetwork({
@@ -72,7 +78,10 @@ export class World implements Surroundings {
     const clones = new Set(names.filter((name, i) => names.indexOf(name) !== i));
     this.witness = new Witness((what) => this.fail(what), clones, this.decrees);
     this.hosts = chosen.map((host, i) => {
-      const whole = { ...host, address: addressOf(i), universe };
+      const { connLimit: limit } = options;
+      const connLimit = typeof limit === "function" ? limit(i) : limit;
+      const given = { ...(connLimit === undefined ? {} : { connLimit }) };
+      const whole = { ...host, ...given, address: addressOf(i), universe };
       return new Host(whole, this.freshDisk(), this);
     });
     for (const host of this.hosts) if (!this.#byName.has(host.id)) this.#byName.set(host.id, host);

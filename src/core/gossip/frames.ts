@@ -58,6 +58,10 @@ const hello = z.looseObject({
   vni: count,
   vxlanPort: z.int().min(1).max(65535),
   capabilities: z.array(z.string().max(64)).max(64),
+  /** Connections it has: who has none is let in beyond any limit. */
+  links: count.optional(),
+  /** How often its address changed: a connection from before is dead, whatever the other side believes. */
+  moves: count.optional(),
 });
 
 const frame = z.discriminatedUnion("t", [

@@ -5,10 +5,11 @@ import { decodeFrame, type Hello } from "../gossip/frames.ts";
 import { seededRandom } from "../random.ts";
 import {
   ALIVE_MS,
-  DIAL_BACKOFF_MAX_MS,
+  DIAL_BACKOFF_LONE_MS,
   DIAL_BACKOFF_MS,
   DIAL_STABLE_MS,
   HELLO_TIMEOUT_MS,
+  LAG_FREE_MS,
   MAX_LINKS,
   MAX_REFUSALS,
   PING_INTERVAL_MS,
@@ -16,7 +17,8 @@ import {
   SILENT_MS,
 } from "./constants.ts";
 import { introduction } from "./hello.ts";
-import { type EstablishedLink, type Link, Mesh, type Target } from "./mesh.ts";
+import type { Target } from "./dialler.ts";
+import { type EstablishedLink, type Link, Mesh } from "./mesh.ts";
 
 const facts = (name: string) => ({
   software: "0.1.0",
@@ -113,7 +115,7 @@ describe("dialling", () => {
       for (let failures = 1; failures <= 12; failures++) {
         rig.mesh.dialFailed(rig.dialNow(now), "refused", now);
         const { nextDial } = rig.target();
-        const base = Math.min(DIAL_BACKOFF_MS * 1.5 ** (failures - 1), DIAL_BACKOFF_MAX_MS);
+        const base = Math.min(DIAL_BACKOFF_MS * 1.5 ** (failures - 1), DIAL_BACKOFF_LONE_MS);
         expect(nextDial - now).toBeGreaterThanOrEqual(base * 0.5);
         expect(nextDial - now).toBeLessThanOrEqual(base * 1.5);
         expect(rig.mesh.nextDeadline()).toBe(nextDial);
@@ -286,10 +288,22 @@ describe("a link", () => {
     expect(rig.tick(65_000 + SILENT_MS)).toEqual(["lost bob"]);
   });
 
-  it("that was late by less than a second has no such excuse", () => {
+  it("that was late by as much as timers are has no such excuse", () => {
     const rig = new Rig();
     rig.meet("bob", 0);
-    expect(rig.tick(SILENT_MS, 1_000)).toEqual(["lost bob"]);
+    expect(rig.tick(SILENT_MS, LAG_FREE_MS - 1)).toEqual(["lost bob"]);
+  });
+
+  it("of a process that is late again and again may be silent for longer, and not for ever", () => {
+    const rig = new Rig();
+    rig.meet("bob", 0);
+    for (const now of [5_000, 10_000]) rig.tick(now, 900);
+    expect(rig.tick(SILENT_MS, 0)).toEqual([]);
+    rig.meet("carol", SILENT_MS);
+    // Nothing is late any more: what was granted melts away.
+    expect(rig.tick(SILENT_MS + 3_000, 0)).toEqual(["lost bob"]);
+    for (let now = 20_000; now < 60_000; now += 1_000) rig.tick(now, 0);
+    expect(rig.links()).toEqual([]);
   });
 
   it("is measured by ping and pong", () => {

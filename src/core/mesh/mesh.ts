@@ -1,39 +1,25 @@
-// Connections: whom to dial and when, who may stay, who is still alive. Owns targets and links; what flows over an
+// Connections: who may stay, who is still alive. Owns links; whom to dial is the dialler's, and what flows over an
 // established link is gossip's.
 //
-//   target:  waiting --dial--> dialing --conn-up--> (link) --lost--> waiting ...        self: never again
-//   link:    greeting --hello accepted--> established --silent, closed, duplicate--> gone
+//   link:    greeting --hello accepted--> established --silent, closed, duplicate, full--> gone
 import type { CloseReason, ConnId, DialId, TransportEvent } from "../connection.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { encodeFrame, type Frame, type Hello } from "../gossip/frames.ts";
 import type { Random } from "../random.ts";
 import {
   ALIVE_MS,
-  DIAL_BACKOFF_GROWTH,
-  DIAL_BACKOFF_MAX_MS,
-  DIAL_BACKOFF_MS,
-  DIAL_STABLE_MS,
+  DEFAULT_CONN_LIMIT,
   HELLO_TIMEOUT_MS,
+  MAX_ESTABLISHED,
   MAX_LINKS,
   MAX_REFUSALS,
   PING_INTERVAL_MS,
   REFUSAL_SHOWN_MS,
   SILENT_MS,
 } from "./constants.ts";
+import { Dialler, type Sought, type Target } from "./dialler.ts";
 import { cloneObjection, type Introduction, nameTaken, objection } from "./hello.ts";
-
-/** An address to dial, from `launch` or `connect`. */
-export interface Target {
-  readonly address: string;
-  state: "waiting" | "dialing" | "connected" | "self";
-  /** Consecutive failures. */
-  failures: number;
-  nextDial: Instant;
-  /** Why it is not connected, and since when. */
-  failure: (CloseReason & { readonly since: Instant }) | undefined;
-  /** The peer found there last. */
-  peer: string | undefined;
-}
+import { Lag } from "./lag.ts";
 
 /** One connection, from its opening on. */
 export interface Link {
@@ -44,6 +30,8 @@ export interface Link {
   readonly localAddress: string;
   readonly since: Instant;
   readonly nonce: string;
+  /** How often this host's address had changed when it was opened. */
+  readonly moves: number;
   /** Set once the other side's introduction was accepted. */
   peer: Hello | undefined;
   lastHeard: Instant;
@@ -73,55 +61,98 @@ export type LinkChange = {
   readonly reason?: CloseReason;
 };
 
+/** What a mesh asks of the rest of the node, and what it may do. */
+export interface MeshSurroundings {
+  /** Of a peer known by name. */
+  incarnationOf(name: string): string | undefined;
+  /** Over whatever connections there are. */
+  isReachable(name: string): boolean;
+  readonly discovery: boolean;
+  /** Connections beyond it must be needed. */
+  readonly limit: number;
+}
+
+const ALONE: MeshSurroundings = {
+  incarnationOf: () => undefined,
+  isReachable: () => false,
+  discovery: false,
+  limit: DEFAULT_CONN_LIMIT,
+};
+
 /** All connections of this host. At most one established link per peer. */
 export class Mesh {
   readonly #ours: Introduction;
   readonly #random: Random;
-  readonly #targets = new Map<string, Target>();
+  readonly #around: MeshSurroundings;
+  readonly #dialler: Dialler;
+  readonly #lag = new Lag();
   readonly #links = new Map<ConnId, Link>();
   readonly #byPeer = new Map<string, EstablishedLink>();
-  readonly #dials = new Map<DialId, Target>();
   readonly #refusals = new Map<string, Refusal>();
-  #nextDial: DialId = 1;
+  #moves = 0;
   /** Where this peer belongs; part of every introduction. */
   belongs: Pick<Hello, "cluster" | "epoch" | "joined"> = {};
-  readonly #incarnationOf: (name: string) => string | undefined;
 
-  /** `incarnationOf`: of a peer known by name. */
-  constructor(
-    ours: Introduction,
-    random: Random,
-    incarnationOf: (name: string) => string | undefined = () => undefined,
-  ) {
+  constructor(ours: Introduction, random: Random, around: Partial<MeshSurroundings> = {}) {
     this.#ours = ours;
     this.#random = random;
-    this.#incarnationOf = incarnationOf;
+    this.#around = { ...ALONE, ...around };
+    this.#dialler = new Dialler({
+      self: ours.name,
+      random,
+      discovery: this.#around.discovery,
+      isNeedless: ({ peer }) =>
+        peer !== undefined && (this.#byPeer.has(peer) || (this.#isFull() && this.#around.isReachable(peer))),
+    });
+  }
+
+  /** Connections beyond it must be needed. */
+  get limit(): number {
+    return this.#around.limit;
   }
 
   /** Add targets, or make them the only ones. A target named again is tried at once. Live connections stay. */
   setTargets(addresses: readonly string[], replace: boolean, now: Instant): void {
-    if (replace)
-      for (const address of this.#targets.keys())
-        if (!addresses.includes(address)) this.#targets.delete(address);
-    for (const address of addresses) {
-      const held = this.#targets.get(address);
-      if (held === undefined) {
-        this.#targets.set(address, {
-          address,
-          state: "waiting",
-          failures: 0,
-          nextDial: now,
-          failure: undefined,
-          peer: undefined,
-        });
-      } else if (held.state === "waiting" || held.state === "self") {
-        Object.assign(held, { state: "waiting", failures: 0, nextDial: now });
-      }
-    }
+    this.#dialler.setGiven(addresses, replace, now);
   }
 
+  /** These addresses are dialled no more. Live connections stay. */
+  forgetTargets(addresses: readonly string[]): void {
+    this.#dialler.forget(addresses);
+  }
+
+  /** Those an operator gave. */
   targets(): readonly Target[] {
-    return [...this.#targets.values()];
+    return this.#dialler.given();
+  }
+
+  /** Those found through gossip. */
+  found(): readonly Target[] {
+    return this.#dialler.found();
+  }
+
+  /** Peers to be connected to, as far as gossip tells. `known`: whether it tells of a peer at all. */
+  seek(sought: readonly Sought[], known: (name: string) => boolean, now: Instant): void {
+    this.#dialler.seek(sought, known, now);
+  }
+
+  /** Gossip tells that there is a path to this peer again. */
+  cameBack(peer: string, now: Instant): void {
+    this.#dialler.cameBack(peer, now);
+  }
+
+  /** This host has these addresses now: connections from another one are dead, and everybody is dialled anew. */
+  addressesAre(addresses: ReadonlySet<string>, now: Instant, out: Effect[]): readonly LinkChange[] {
+    this.#moves++;
+    this.#dialler.retryAll(now);
+    const changes: LinkChange[] = [];
+    for (const link of [...this.#links.values()]) {
+      if (addresses.has(link.localAddress) || /^(127\.|::1$)/.test(link.localAddress)) continue;
+      const reason = { code: "address-gone", message: `${link.localAddress} is no address of this host any more` };
+      changes.push(...this.drop(link, reason, now, out));
+    }
+    this.#dialler.retryAll(now);
+    return changes;
   }
 
   /** Established links, one per peer. */
@@ -142,8 +173,7 @@ export class Mesh {
   }
 
   up(event: Extract<TransportEvent, { type: "conn-up" }>, now: Instant, out: Effect[]): void {
-    const target = event.dial === undefined ? undefined : this.#dials.get(event.dial);
-    if (event.dial !== undefined) this.#dials.delete(event.dial);
+    const target = event.dial === undefined ? undefined : this.#dialler.answered(event.dial);
     const link: Link = {
       conn: event.conn,
       target,
@@ -152,6 +182,7 @@ export class Mesh {
       localAddress: event.localAddress,
       since: now,
       nonce: this.#nonce(),
+      moves: this.#moves,
       peer: undefined,
       lastHeard: now,
       nextPing: now + PING_INTERVAL_MS,
@@ -171,16 +202,15 @@ export class Mesh {
       ...this.#ours,
       t: "hello",
       nonce: link.nonce,
+      links: this.#byPeer.size,
+      moves: this.#moves,
       ...this.belongs,
     };
     send(out, link, hello);
   }
 
   dialFailed(dial: DialId, message: string, now: Instant): Target | undefined {
-    const target = this.#dials.get(dial);
-    this.#dials.delete(dial);
-    if (target !== undefined) this.#failed(target, { code: "dial-failed", message }, now);
-    return target;
+    return this.#dialler.dialFailed(dial, message, now);
   }
 
   /** The introduction of the other side. */
@@ -188,7 +218,7 @@ export class Mesh {
     if (link.peer !== undefined)
       return this.drop(link, { code: "protocol", message: "introduced itself twice" }, now, out);
     const rival = this.#byPeer.get(theirs.name);
-    const known = this.#incarnationOf(theirs.name) ?? theirs.incarnation;
+    const known = this.#around.incarnationOf(theirs.name) ?? theirs.incarnation;
     const taken = known === theirs.incarnation || rival !== undefined ? undefined : nameTaken(theirs.name);
     const problem = objection(this.#ours, theirs) ?? taken;
     if (problem !== undefined) {
@@ -196,21 +226,27 @@ export class Mesh {
       if (link.target !== undefined && problem.code === "self") link.target.state = "self";
       return this.drop(link, problem, now, out);
     }
+    if (link.target?.given === false && link.target.peer !== theirs.name) {
+      const message = `${theirs.nickname} answers where ${link.target.peer ?? "another peer"} is known to be`;
+      return this.drop(link, { code: "other-peer", message }, now, out);
+    }
     const accepted: EstablishedLink = Object.assign(link, { peer: theirs });
     if (link.target !== undefined) link.target.peer = theirs.name;
-    if (rival === undefined) return this.#establish(accepted);
+    if (rival === undefined)
+      return this.#hasRoomFor(theirs)
+        ? this.#establish(accepted, now)
+        : this.drop(link, this.#fullness(), now, out);
     if (rival.peer.uid !== theirs.uid && now - rival.lastHeard < ALIVE_MS) {
       // Both are alive, so this is no restart. A peer that did restart is let in when its old connection is silent.
       const clone = cloneObjection(theirs.name);
       this.#refuse(link, theirs, clone, now);
       return this.drop(link, clone, now, out);
     }
-    // Of two connections to one process both sides keep the one whose nonces sort first.
-    if (rival.peer.uid === theirs.uid && pair(rival) < pair(accepted)) {
-      this.#settled(link.target, theirs.name);
+    if (rival.peer.uid === theirs.uid && isKept(rival, accepted)) {
+      this.#dialler.settled(link.target, theirs.name);
       return this.drop(link, DUPLICATE, now, out);
     }
-    return [...this.drop(rival, DUPLICATE, now, out), ...this.#establish(accepted)];
+    return [...this.drop(rival, DUPLICATE, now, out), ...this.#establish(accepted, now)];
   }
 
   down(conn: ConnId, reason: CloseReason, now: Instant): readonly LinkChange[] {
@@ -236,13 +272,17 @@ export class Mesh {
     link.rttMs = Math.max(0, now - link.pingSent);
   }
 
-  /** Do what is due. `lateMs`: how long this process was away; silence during that time proves nothing. */
+  /**
+   * Do what is due. `lateMs`: how much later than nextDeadline() this is, negative when it is earlier. Silence during that
+   * time proves nothing, and a process that is late is given more time for a while (lag.ts).
+   */
   tick(now: Instant, lateMs: number, out: Effect[]): readonly LinkChange[] {
     const changes: LinkChange[] = [];
-    for (const target of this.#targets.values()) if (this.#due(target, now)) this.#dial(target, out);
+    if (lateMs >= 0) this.#lag.note(lateMs, now);
+    this.#dialler.tick(now, out);
     for (const link of [...this.#links.values()]) {
-      if (lateMs > 1_000) link.lastHeard += lateMs;
-      const limit = link.peer === undefined ? HELLO_TIMEOUT_MS : SILENT_MS;
+      if (lateMs > 1_000) link.lastHeard = Math.min(now, link.lastHeard + lateMs);
+      const limit = this.#patience(link);
       if (now - link.lastHeard >= limit) {
         changes.push(
           ...this.drop(
@@ -262,42 +302,46 @@ export class Mesh {
   }
 
   nextDeadline(): Instant | undefined {
-    let next = Number.POSITIVE_INFINITY;
-    for (const target of this.#targets.values()) {
-      if (target.state === "waiting" && !this.#met(target)) next = Math.min(next, target.nextDial);
-    }
+    let next = this.#dialler.nextDeadline() ?? Number.POSITIVE_INFINITY;
     for (const link of this.#links.values()) {
-      const limit = link.peer === undefined ? HELLO_TIMEOUT_MS : SILENT_MS;
-      next = Math.min(next, link.lastHeard + limit, link.peer === undefined ? next : link.nextPing);
+      next = Math.min(next, link.lastHeard + this.#patience(link), link.peer === undefined ? next : link.nextPing);
     }
     return Number.isFinite(next) ? next : undefined;
   }
 
-  #due(target: Target, now: Instant): boolean {
-    return target.state === "waiting" && now >= target.nextDial && !this.#met(target);
+  #patience({ peer }: Link): number {
+    return (peer === undefined ? HELLO_TIMEOUT_MS : SILENT_MS) + this.#lag.grace;
   }
 
-  /** The peer behind this target is connected some other way (it dialled us). */
-  #met(target: Target): boolean {
-    return target.peer !== undefined && this.#byPeer.has(target.peer);
+  #isFull(): boolean {
+    return this.#byPeer.size >= this.#around.limit;
   }
 
-  #dial(target: Target, out: Effect[]): void {
-    const dial = this.#nextDial++;
-    target.state = "dialing";
-    this.#dials.set(dial, target);
-    out.push({ type: "dial", dial, target: target.address });
+  /** Whoever has no other way to us is let in; another one has to give way afterwards (discovery.ts). */
+  #hasRoomFor({ name, links = 1 }: Hello): boolean {
+    if (this.#byPeer.size >= MAX_ESTABLISHED) return false;
+    return !this.#isFull() || links === 0 || this.#byPeer.size === 0 || !this.#around.isReachable(name);
   }
 
-  #establish(link: EstablishedLink): readonly LinkChange[] {
+  #fullness(): CloseReason {
+    return { code: "full", message: `connection limit reached (${this.#around.limit}); there is a path over other peers` };
+  }
+
+  /** End connections that can be spared beyond the limit. */
+  spare(peers: readonly string[], now: Instant, out: Effect[]): readonly LinkChange[] {
+    return peers.flatMap((name) => {
+      const link = this.#byPeer.get(name);
+      return link === undefined ? [] : this.drop(link, this.#fullness(), now, out);
+    });
+  }
+
+  #establish(link: EstablishedLink, now: Instant): readonly LinkChange[] {
+    // The first one after none: whatever was in the way of all is gone.
+    if (this.#byPeer.size === 0) this.#dialler.retryAll(now);
     this.#byPeer.set(link.peer.name, link);
     for (const [key, { uid }] of this.#refusals) if (uid === link.peer.uid) this.#refusals.delete(key);
-    this.#settled(link.target, link.peer.name);
+    this.#dialler.settled(link.target, link.peer.name);
     return [{ type: "established", link }];
-  }
-
-  #settled(target: Target | undefined, peer: string): void {
-    if (target !== undefined) Object.assign(target, { state: "connected", failure: undefined, peer });
   }
 
   #gone(link: Link, reason: CloseReason, now: Instant): readonly LinkChange[] {
@@ -305,35 +349,10 @@ export class Mesh {
     const { target, peer } = link;
     const established = peer !== undefined && this.#byPeer.get(peer.name)?.conn === link.conn;
     if (established) this.#byPeer.delete(peer.name);
-    if (target !== undefined && target.state !== "self") {
-      if (reason.code === "self") target.state = "self";
-      else if (reason.code === DUPLICATE.code)
-        Object.assign(target, { state: "waiting", failures: 0, nextDial: now + DIAL_BACKOFF_MS });
-      else {
-        if (peer !== undefined && now - link.since > DIAL_STABLE_MS) target.failures = 0;
-        this.#failed(target, reason, now);
-      }
-    }
-    // A target whose peer had dialled us waits for this very link.
-    for (const other of this.#targets.values()) {
-      if (established && other.peer === peer.name && other.state === "connected" && other !== target) {
-        Object.assign(other, { state: "waiting", nextDial: now + this.#pause(1) });
-      }
-    }
+    const lived = peer === undefined ? undefined : now - link.since;
+    if (target !== undefined) this.#dialler.lost(target, reason, lived, now);
+    if (established) this.#dialler.peerLost(peer.name, target, now);
     return established ? [{ type: "lost", link: Object.assign(link, { peer }), reason }] : [];
-  }
-
-  #failed(target: Target, reason: CloseReason, now: Instant): void {
-    target.failures++;
-    target.state = "waiting";
-    target.nextDial = now + this.#pause(target.failures);
-    target.failure = { ...reason, since: target.failure?.since ?? now };
-  }
-
-  /** Exponential, with +-50 % jitter so that a whole fleet does not dial in step. */
-  #pause(failures: number): number {
-    const base = Math.min(DIAL_BACKOFF_MS * DIAL_BACKOFF_GROWTH ** (failures - 1), DIAL_BACKOFF_MAX_MS);
-    return base * (0.5 + this.#random.next());
   }
 
   #refuse(link: Link, { name, uid }: Hello, reason: CloseReason, now: Instant): void {
@@ -356,8 +375,15 @@ export class Mesh {
 
 const DUPLICATE: CloseReason = { code: "duplicate", message: "another connection between the two is kept" };
 
-/** The same text on both sides of a connection. */
-const pair = (link: EstablishedLink): string => [link.nonce, link.peer.nonce].sort().join();
+/**
+ * Of two connections to one process both sides keep the same: the one made after the last change of an address, or else
+ * the one whose nonces sort first.
+ */
+function isKept(rival: EstablishedLink, other: EstablishedLink): boolean {
+  const moves = (link: EstablishedLink): number => link.moves + (link.peer.moves ?? 0);
+  const pair = (link: EstablishedLink): string => [link.nonce, link.peer.nonce].sort().join();
+  return moves(rival) === moves(other) ? pair(rival) < pair(other) : moves(rival) > moves(other);
+}
 
 function send(out: Effect[], link: Link, frame: Frame): void {
   out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });

@@ -121,14 +121,16 @@ export class Neighbourhood {
     return this.#lookDue;
   }
 
-  /** Look who came and went, if that is due. True when it was, and the tree may be another. */
-  tick(now: Instant): boolean {
-    if (this.#lookDue === undefined || now < this.#lookDue) return false;
+  /** Look who came and went, if that is due: those that can be reached again. The tree may be another then. */
+  tick(now: Instant): readonly string[] | undefined {
+    if (this.#lookDue === undefined || now < this.#lookDue) return undefined;
     this.#lookDue = undefined;
     this.#looked = now;
     if (this.#stale) this.#reachable = undefined;
     const reachable = this.reachable();
+    const back: string[] = [];
     for (const name of this.#unreachable.keys()) {
+      if (reachable.has(name)) back.push(name);
       if (reachable.has(name) || !this.#records.has(name)) this.#unreachable.delete(name);
     }
     for (const name of this.#records.keys()) {
@@ -136,7 +138,7 @@ export class Neighbourhood {
       if (gone && !this.#unreachable.has(name)) this.#unreachable.set(name, now);
     }
     this.#tree = treeNeighbours(this.#self, reachable, this.#records);
-    return true;
+    return back;
   }
 
   #neighbours(): readonly string[] {

@@ -3,9 +3,12 @@
 import type { NodeConfig } from "../config.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
+import { MAX_ESTABLISHED } from "./constants.ts";
 import type { EstablishedLink, Link } from "./mesh.ts";
 import { PEER_KEY } from "./peer-record.ts";
 
+/** Between two words about connections, for each peer: every word is told to all, and a thousand peers say it, too. */
+const LINKS_PAUSE_MS = 5;
 /** So many corrections of our own peer record within this time are a clone's doing. */
 const CLONE_ECHOES = 5;
 const CLONE_MEMORY_MS = 300_000;
@@ -22,6 +25,10 @@ export interface OwnRecordHost {
   /** The peers channel. */
   readonly channel: OriginMap;
   links(): readonly EstablishedLink[];
+  /** So many connections at most. */
+  readonly limit: number;
+  /** Peers known: that many hear each word. */
+  peers(): number;
   /** Of the council. */
   standing(): Standing;
   hasRings(): boolean;
@@ -34,6 +41,9 @@ export class OwnRecord {
   /** As others were told last. */
   #told: Standing | undefined;
   #withdrawn = false;
+  #published: Instant = Number.NEGATIVE_INFINITY;
+  /** When to tell of connections that came or went. */
+  #linksDue: Instant | undefined;
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
 
@@ -47,11 +57,29 @@ export class OwnRecord {
     return this.#underlay;
   }
 
-  /** The address a first connection leaves from is the one the others can reach. */
+  /** The address that connections leave from is the one the others can reach, if none leaves from the one told so far. */
   adoptUnderlay(link: Link): void {
     const isUnfit = /^(127\.|::1$)/.test(link.localAddress);
-    if (this.#host.config.underlay.pinned || this.#host.links().length > 1 || isUnfit) return;
-    this.#underlay = link.localAddress;
+    const isUsed = this.#host.links().some((l) => l.conn !== link.conn && l.localAddress === this.#underlay);
+    if (!this.#host.config.underlay.pinned && !isUsed && !isUnfit) this.#underlay = link.localAddress;
+  }
+
+  /** This host has another address than it had. */
+  moveTo(underlay: string): void {
+    if (!this.#host.config.underlay.pinned) this.#underlay = underlay;
+  }
+
+  /** A connection came or went: to be told, yet not more often than the mesh can hear. */
+  linksChanged(now: Instant): void {
+    this.#linksDue ??= Math.max(now, this.#published + LINKS_PAUSE_MS * this.#host.peers());
+  }
+
+  isDue(now: Instant): boolean {
+    return this.#linksDue !== undefined && now >= this.#linksDue;
+  }
+
+  nextDeadline(): Instant | undefined {
+    return this.#withdrawn ? undefined : this.#linksDue;
   }
 
   /** This host counts as something else than it told. */
@@ -61,15 +89,18 @@ export class OwnRecord {
   }
 
   /** Say it anew. The entry to pass on, if it says anything new. */
-  publish(): Entry | undefined {
+  publish(now: Instant): Entry | undefined {
+    this.#linksDue = undefined;
     if (this.#withdrawn) return undefined;
+    this.#published = now;
     const { nickname, uid, incarnation, software, port, mtu } = this.#host.config;
     const { joined, candidate } = this.#standing();
     this.#told = { joined, candidate };
     const links = this.#host
       .links()
       .map(({ peer }) => peer.name)
-      .sort();
+      .sort()
+      .slice(0, MAX_ESTABLISHED);
     return this.#host.channel.put(PEER_KEY, {
       nickname,
       uid,
@@ -81,6 +112,7 @@ export class OwnRecord {
       port,
       mtu,
       links,
+      limit: this.#host.limit,
     });
   }
 

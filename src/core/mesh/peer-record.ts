@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { isUnicast } from "../address/cidr.ts";
 import { MAX_NAME_CHARS } from "../crdt/origin-map.ts";
+import { MAX_ESTABLISHED } from "./constants.ts";
 
 /** The channel of peer records. */
 export const PEERS = "peers";
@@ -28,7 +29,9 @@ const record = z.looseObject({
   /** What its underlay leaves for containers. The overlay runs at the least of all peers. */
   mtu: z.int().min(MIN_MTU).max(65535),
   /** Peers it is connected to now. */
-  links: z.array(z.string().max(MAX_NAME_CHARS)).max(256),
+  links: z.array(z.string().max(MAX_NAME_CHARS)).max(MAX_ESTABLISHED),
+  /** So many connections it has at most, but for those that hold the mesh together. */
+  limit: z.int().min(1).max(MAX_ESTABLISHED).exactOptional(),
 });
 
 /** What a peer says of itself to everybody. Fields of newer versions are kept and relayed. */

@@ -67,7 +67,18 @@ export function treeNeighbours(
   return near;
 }
 
+/** Long lists as sets: a look at all connections must not cost their number times their number. */
+const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
+const LONG = 8;
+
 /** Whether `name` says that it is connected to `peer`, who says so itself. */
 function vouches(connections: Connections, name: string, peer: string): boolean {
-  return connections.get(name)?.links.includes(peer) === true;
+  const links = connections.get(name)?.links;
+  if (links === undefined || links.length <= LONG) return links?.includes(peer) === true;
+  let set = sets.get(links);
+  if (set === undefined) {
+    set = new Set(links);
+    sets.set(links, set);
+  }
+  return set.has(peer);
 }
