@@ -6,6 +6,7 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { parseAddress, parseCidr } from "../src/core/address/cidr.ts";
 import { WeaveError } from "../src/core/errors.ts";
+import { DEFAULT_CONN_LIMIT, MAX_ESTABLISHED } from "../src/core/mesh/constants.ts";
 import { checkTarget } from "../src/daemon/config.ts";
 import {
   DEFAULT_DATA_DIR,
@@ -33,6 +34,8 @@ const given = directories.extend({
   ipallocDefaultSubnet: text,
   ipallocInit: text,
   mtu: text,
+  connLimit: text,
+  discovery: z.boolean().optional(),
   logLevel: text,
 });
 
@@ -46,6 +49,8 @@ const OPTION_OF: Readonly<Record<keyof LaunchOptions, string>> = {
   defaultSubnet: "--ipalloc-default-subnet",
   init: "--ipalloc-init",
   mtu: "--mtu",
+  connLimit: "--conn-limit",
+  discovery: "--no-discovery",
   logLevel: "--log-level",
   peers: "PEER",
   dataDir: "--data-dir",
@@ -106,6 +111,11 @@ export function addLaunchOptions(command: Command): Command {
       "who founds the cluster: consensus (more than half of this host and its PEERs), consensus=N (of N hosts), seed=NAME,... (those, the same list on all), observer (others)",
     )
     .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves")
+    .option(
+      "--conn-limit <N>",
+      `connections to other hosts beyond which only those are made that hold the mesh together (else ${DEFAULT_CONN_LIMIT}; 0: ${MAX_ESTABLISHED})`,
+    )
+    .option("--no-discovery", "connect to the PEERs only, not to all hosts these know")
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
     .addOption(dataDirOption());
@@ -113,7 +123,8 @@ export function addLaunchOptions(command: Command): Command {
 
 /** From commander's `opts()` and the PEER arguments. Throws bad-request and bad-address, naming the option. */
 export function readLaunchOptions(options: unknown, peers: readonly string[]): LaunchOptions {
-  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, ...rest } = given.parse(options);
+  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, connLimit, ...rest } =
+    given.parse(options);
   if (rest.host !== undefined && parseAddress(rest.host) === undefined) {
     throw new WeaveError("bad-address", `--host ${rest.host} is not an IP address`, {
       hint: "give an address of this host",
@@ -122,6 +133,7 @@ export function readLaunchOptions(options: unknown, peers: readonly string[]): L
   checkCidrs("--ipalloc-range", ipallocRange);
   checkCidrs("--ipalloc-default-subnet", ipallocDefaultSubnet);
   for (const peer of peers) checkTarget(peer);
+  const { discovery: _, ...texts } = rest;
   const parsed = launchOptions.safeParse({
     ...rest,
     ...readDirectories(options),
@@ -130,23 +142,25 @@ export function readLaunchOptions(options: unknown, peers: readonly string[]): L
     defaultSubnet: ipallocDefaultSubnet,
     init: ipallocInit === undefined ? undefined : readInit(ipallocInit),
     mtu: wholeNumber("--mtu", mtu),
+    connLimit: wholeNumber("--conn-limit", connLimit),
     peers: peers.length === 0 ? undefined : peers,
   });
-  if (!parsed.success) throw refusal(parsed.error, { ...rest, port, mtu, init: ipallocInit });
+  if (!parsed.success) throw refusal(parsed.error, { ...texts, port, mtu, connLimit, init: ipallocInit });
   return parsed.data;
 }
 
 /** The command line that `readLaunchOptions` reads back as the same options. */
 export function toArguments(options: LaunchOptions): string[] {
   const { init, peers = [], ...plain } = options;
-  const values: Partial<Record<keyof LaunchOptions, string | number | undefined>> = {
+  const values: Partial<Record<keyof LaunchOptions, string | number | boolean | undefined>> = {
     ...plain,
     ...(init === undefined ? {} : { init: formatInit(init) }),
   };
   const words: string[] = [];
   for (const [field, option] of entries(OPTION_OF)) {
     // As one word: then no value can be taken for an option, whoever parses it.
-    if (values[field] !== undefined) words.push(`${option}=${values[field]}`);
+    if (field === "discovery") words.push(...(values[field] === false ? [option] : []));
+    else if (values[field] !== undefined) words.push(`${option}=${values[field]}`);
   }
   return [...words, "--", ...peers];
 }
@@ -157,7 +171,10 @@ export function relaunchWords(options: LaunchOptions): { readonly stop: string; 
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
     .filter(([field]) => field in plain && options[field] !== undefined && options[field] !== defaults[field])
-    .map(([field, option]) => ({ option, word: `${option} ${options[field]}` }));
+    .map(([field, option]) => ({
+      option,
+      word: field === "discovery" ? option : `${option} ${options[field]}`,
+    }));
   const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
   return {
     stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),

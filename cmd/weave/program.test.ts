@@ -5,7 +5,18 @@ import { empty, healthy, problem } from "./testing/statuses.ts";
 
 const runDir = ownRunDir();
 
-const VERBS = ["setup", "launch", "connect", "expose", "status", "version", "rmpeer", "reset", "stop"];
+const VERBS = [
+  "setup",
+  "launch",
+  "connect",
+  "forget",
+  "expose",
+  "status",
+  "version",
+  "rmpeer",
+  "reset",
+  "stop",
+];
 
 describe("help", () => {
   test.each(VERBS)("%s: what it is, its options, examples, in 100 columns", async (verb) => {
@@ -40,7 +51,7 @@ describe("a wrong command line ends with 2, a hint and no stack", () => {
     ],
     [
       ["status", "ipams"],
-      'weave: status has no section "ipams"\n  it has: connections, peers, ipam, endpoints, cni\n',
+      'weave: status has no section "ipams"\n  it has: connections, targets, peers, ipam, endpoints, cni\n',
     ],
     [
       ["stop", "now"],

@@ -5,6 +5,7 @@ import { addConnect } from "./connect.ts";
 import { type Context, MAX_COLUMNS } from "./context.ts";
 import { addExpose } from "./expose.ts";
 import { reportFailure } from "./failure.ts";
+import { addForget } from "./forget.ts";
 import { addLaunch } from "./launch.ts";
 import { addReset } from "./reset.ts";
 import { addRmpeer } from "./rmpeer.ts";
@@ -65,6 +66,7 @@ function createProgram(context: Context): Command {
     addSetup,
     addLaunch,
     addConnect,
+    addForget,
     addExpose,
     addStatus,
     addVersion,

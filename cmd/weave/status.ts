@@ -18,9 +18,10 @@ import { ipamTables } from "./status/ipam.ts";
 import { peersTable } from "./status/peers.ts";
 import { bySeverity, type Finding, problemLine } from "./status/problems.ts";
 import { summary } from "./status/summary.ts";
+import { targetsTable } from "./status/targets.ts";
 import { json } from "./text.ts";
 
-const SECTIONS = ["connections", "peers", "ipam", "endpoints"] as const;
+const SECTIONS = ["connections", "targets", "peers", "ipam", "endpoints"] as const;
 type Section = (typeof SECTIONS)[number];
 
 const PATIENCE_MS = 10_000;
@@ -33,6 +34,7 @@ problem or no daemon.
 Examples:
   weave status
   weave status connections               hosts dialled and connected, and why not
+  weave status targets                   addresses given to launch and connect
   weave status ipam                      who owns which addresses
   weave status peers --json              {ok, problems, peers}
   weave status cni                       what kubelet sees; works without a daemon
@@ -132,6 +134,8 @@ function tableOf(status: Status, section: Section): string {
   switch (section) {
     case "connections":
       return connectionsTable(status);
+    case "targets":
+      return targetsTable(status);
     case "peers":
       return peersTable(status);
     case "ipam":

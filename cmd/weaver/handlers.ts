@@ -40,8 +40,16 @@ export function createHandlers(
     async connect(peers, replace) {
       for (const peer of peers) checkTarget(peer);
       accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
-      const targets = daemon.node.facts().mesh.targets();
-      return { targets: targets.map((target) => target.address) };
+      return { targets: targetsOf(daemon) };
+    },
+    async forget(peers) {
+      for (const peer of peers) checkTarget(peer);
+      const before = targetsOf(daemon);
+      const { port } = daemon.node.config;
+      const named = new Set(peers.map((peer) => withoutPort(peer, port)));
+      const forgotten = before.filter((target) => named.has(withoutPort(target, port)));
+      if (forgotten.length > 0) accepted(await daemon.request({ kind: "forget", targets: forgotten }));
+      return { forgotten, targets: targetsOf(daemon) };
     },
     async expose(addresses, masquerade, signal) {
       if (addresses.length > 0) {
@@ -78,6 +86,19 @@ export function createHandlers(
     },
     cni: (body, signal) => cni.handle(body, signal),
   };
+}
+
+const targetsOf = (daemon: Daemon): string[] =>
+  daemon.node
+    .facts()
+    .mesh.targets()
+    .map(({ address }) => address);
+
+/** One form for an address with the port that is meant without one, and without it. */
+function withoutPort(target: string, port: number): string {
+  const [, v6, v4, given] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(target) ?? [];
+  const isDefault = given === undefined || Number(given) === port;
+  return isDefault ? (v6 ?? v4 ?? target).toLowerCase() : target.toLowerCase();
 }
 
 function newestAside(dataDir: string): { readonly setAside?: AsideFile } {

@@ -17,10 +17,11 @@ import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { readState, type StoredState } from "../../src/core/records.ts";
-import { resolveConfig } from "../../src/daemon/config.ts";
+import { BRIDGE, resolveConfig } from "../../src/daemon/config.ts";
 import { Daemon, type DaemonPorts } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
 import { type AsidePorts, setAside } from "../../src/daemon/rejoin.ts";
+import { watchUnderlay } from "../../src/daemon/underlay.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
@@ -124,6 +125,14 @@ export async function runWeaver(
     await cni.reconcile();
     const rounds = startRounds(() => cni.reconcile());
     opened(rounds, () => rounds.stop());
+    const addresses = watchUnderlay({
+      bridge: BRIDGE,
+      inspect: () => kernel.inspect(),
+      current: () => daemon.node.facts().underlay,
+      changed: (list, underlay) => daemon.addressesAre(list, underlay),
+      log,
+    });
+    opened(addresses, () => addresses.close());
     let requestEnd = (_how: End): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const listen = { host: options.host ?? "*", port: options.port };

@@ -9,6 +9,7 @@ import type { Status } from "./status.ts";
 export interface Client {
   status(): Promise<Status>;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
+  forget(peers: readonly string[]): Promise<{ forgotten: string[]; targets: string[] }>;
   expose(addresses: readonly string[], masquerade: boolean): Promise<{ addresses: string[] }>;
   rmpeer(peers: readonly string[], force: boolean, confirm: readonly string[]): Promise<Removal>;
   reset(force: boolean): Promise<Departure>;
@@ -47,6 +48,7 @@ export function createClient(socketPath: string, options: { readonly timeoutMs?:
   return {
     status: () => call(routes.status),
     connect: (peers, replace) => call(routes.connect, { peers, replace }),
+    forget: (peers) => call(routes.forget, { peers }),
     expose: (addresses, masquerade) => call(routes.expose, { addresses, masquerade }),
     rmpeer: (peers, force, confirm) => call(routes.rmpeer, { peers, force, confirm }),
     reset: (force) => call(routes.reset, { force }),

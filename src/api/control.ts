@@ -20,6 +20,13 @@ export const routes = {
     request: z.strictObject({ peers: z.array(peerAddress).max(1024), replace: z.boolean() }),
     answer: z.object({ targets: z.array(z.string()) }),
   },
+  /** Dial these no more; connections stay. `forgotten`: those that were targets. */
+  forget: {
+    method: "POST",
+    path: "/v1/forget",
+    request: z.strictObject({ peers: z.array(peerAddress).min(1).max(1024) }),
+    answer: z.object({ forgotten: z.array(z.string()), targets: z.array(z.string()) }),
+  },
   expose: {
     method: "POST",
     path: "/v1/expose",

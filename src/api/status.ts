@@ -98,6 +98,24 @@ export const status = z.object({
       nextTry: instant.optional(),
     }),
   ),
+  /** Addresses given to launch and connect. */
+  targets: z.array(
+    z.object({
+      address: z.string(),
+      /** "established": its peer is connected, whoever dialled. */
+      state: z.enum(["established", "connecting", "retrying", "self"]),
+      peer: z.string().optional(),
+      nickname: z.string().optional(),
+      /** Since when and why not; and when it is tried again. */
+      since: instant.optional(),
+      failure: z.string().optional(),
+      nextTry: instant.optional(),
+    }),
+  ),
+  /** Peers that gossip tells of are dialled, too. */
+  discovery: z.boolean(),
+  /** Connections beyond it are made only where they hold the mesh together. */
+  connLimit: z.int(),
   peers: z.array(
     z.object({
       name: z.string(),

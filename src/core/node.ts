@@ -515,7 +515,10 @@ export class Node {
     }
     if (linked.length <= limit) return;
     const order = linked.map((name) => ({ name, at: this.#random.next() })).sort((a, b) => a.at - b.at);
-    const spared = dispensable({ self, records, linked, limit }, order.map(({ name }) => name));
+    const spared = dispensable(
+      { self, records, linked, limit },
+      order.map(({ name }) => name),
+    );
     for (const peer of spared) out.push(event("spared", "debug", { peer }));
     this.#linkChanges(this.#mesh.spare(spared, now, out), now, out);
   }
@@ -524,11 +527,12 @@ export class Node {
   #moved({ addresses, underlay }: Extract<Input, { type: "addresses" }>, now: Instant, out: Effect[]): void {
     const before = this.#own.underlay;
     this.#own.moveTo(underlay);
-    if (this.#own.underlay !== before) {
+    const moved = this.#own.underlay !== before;
+    if (moved) {
       out.push(event("moved", "info", { from: before, to: this.#own.underlay }), { type: "datapath" });
       this.#publishSelf(now, out);
     }
-    this.#linkChanges(this.#mesh.addressesAre(new Set(addresses), now, out), now, out);
+    this.#linkChanges(this.#mesh.addressesAre(new Set(addresses), moved, now, out), now, out);
   }
 
   #request(id: number, request: Request, now: Instant, out: Effect[]): void {

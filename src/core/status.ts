@@ -3,6 +3,7 @@
 import { quorum } from "./ipam/configuration.ts";
 import type { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
+import type { Target } from "./mesh/dialler.ts";
 import type { Node } from "./node.ts";
 
 /** The whole picture at this moment; instants as the core counts them. */
@@ -22,6 +23,9 @@ export function view(node: Node) {
     vxlan,
     exposed: node.exposed().map((e) => ({ ...e })),
     connections: connections(node, mesh),
+    targets: mesh.targets().map((target) => targetOf(node, target)),
+    discovery: config.discovery === true,
+    connLimit: mesh.limit,
     peers: peers(node),
     ipam: pools.map((pool, index) => ipam(node, pool, index)),
     endpoints: [...node.endpoints().byAddress]
@@ -49,31 +53,35 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
     since: link.since,
   }));
   const shown = new Set(links.map((l) => l.address));
-  const waiting = mesh.targets().flatMap((target) => {
+  const waiting = [...mesh.targets(), ...mesh.found().filter(isTold)].flatMap((target) => {
     const met = target.peer !== undefined && mesh.linkTo(target.peer) !== undefined;
     if (shown.has(target.address) || met || target.state === "connected") return [];
-    const state =
-      target.state === "self"
-        ? ("self" as const)
-        : target.state === "dialing"
-          ? ("connecting" as const)
-          : ("retrying" as const);
-    return [
-      {
-        direction: "out" as const,
-        address: target.address,
-        state,
-        ...(target.peer === undefined
-          ? {}
-          : { peer: target.peer, nickname: node.peers().get(target.peer)?.nickname ?? target.peer }),
-        ...(target.failure === undefined
-          ? {}
-          : { failure: target.failure.message, since: target.failure.since }),
-        ...(state === "retrying" ? { nextTry: target.nextDial } : {}),
-      },
-    ];
+    shown.add(target.address); // given and found
+    return [{ direction: "out" as const, ...targetOf(node, target) }];
   });
   return [...links, ...waiting];
+}
+
+/** Of found peers those that are missing, not those that are merely not connected. */
+const isTold = ({ urgent, wanted, state }: Target): boolean => (wanted && urgent) || state === "dialing";
+
+function targetOf(node: Node, { address, state, peer, failure, nextDial }: Target) {
+  const isLinked = peer !== undefined && node.facts().mesh.linkTo(peer) !== undefined;
+  const shown =
+    state === "self"
+      ? ("self" as const)
+      : isLinked
+        ? ("established" as const)
+        : state === "dialing"
+          ? ("connecting" as const)
+          : ("retrying" as const);
+  return {
+    address,
+    state: shown,
+    ...(peer === undefined ? {} : { peer, nickname: node.peers().get(peer)?.nickname ?? peer }),
+    ...(failure === undefined || isLinked ? {} : { failure: failure.message, since: failure.since }),
+    ...(shown === "retrying" ? { nextTry: nextDial } : {}),
+  };
 }
 
 function peers(node: Node) {

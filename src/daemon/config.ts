@@ -6,10 +6,12 @@ import type { Anew } from "../core/aside.ts";
 import type { Init, NodeConfig } from "../core/config.ts";
 import { VXLAN_OVERHEAD } from "../core/datapath/plan.ts";
 import { WeaveError } from "../core/errors.ts";
+import { MAX_ESTABLISHED } from "../core/mesh/constants.ts";
 import { MIN_MTU } from "../core/mesh/peer-record.ts";
 import type { StoredState } from "../core/records.ts";
 import type { HostFacts } from "../ports/kernel.ts";
 import { DEFAULT_RANGE, type LaunchOptions } from "./options.ts";
+import { preferredUnderlay } from "./underlay.ts";
 
 /** Weave Net's names. */
 export const BRIDGE = "weave";
@@ -89,6 +91,8 @@ export function resolveConfig(options: LaunchOptions, around: Surroundings): Res
       ...(options.peers === undefined ? {} : { targets: options.peers }),
       foundCommand: `${around.again.stop} && ${around.again.launch} --ipalloc-init seed=${name}`,
       port: options.port,
+      discovery: options.discovery,
+      connLimit: options.connLimit === 0 ? MAX_ESTABLISHED : options.connLimit,
       vni: VNI,
       vxlanPort: VXLAN_PORT,
       bridgeName: BRIDGE,
@@ -346,10 +350,7 @@ function chooseUnderlay(
       return { address: options.host, mtu: found?.mtu ?? 65535, pinned: true };
     }
   }
-  // IPv4 first: that is what most peers have. An underlay without it is used as it is.
-  const own = facts.addresses.filter((a) => a.dev !== BRIDGE);
-  const candidates = [...(facts.defaultSource === undefined ? [] : [facts.defaultSource]), ...own];
-  const chosen = candidates.find((a) => parseAddress(a.address)?.family === 4) ?? candidates[0];
+  const chosen = preferredUnderlay(facts, BRIDGE);
   if (chosen === undefined) {
     warnings.push(
       "this host has no network address yet; the first connection to a peer will tell which to use",

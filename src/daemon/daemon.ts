@@ -91,6 +91,11 @@ export class Daemon {
     return { ok: false, code: "cancelled", message: "weaver is stopping" };
   }
 
+  /** The host has these addresses now, and is reached at `underlay`. */
+  addressesAre(addresses: readonly string[], underlay: string): void {
+    this.#runner?.post({ type: "addresses", addresses, underlay });
+  }
+
   /** Nothing is taken in any more, the kernel is left as it is, the store is closed. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -1,6 +1,7 @@
 // What an operator may say at launch, as data: the same for `weave launch` and for `weaver` under a service manager.
 import { z } from "zod";
 import { NAME_PATTERN } from "../core/crdt/origin-map.ts";
+import { DEFAULT_CONN_LIMIT, MAX_ESTABLISHED } from "../core/mesh/constants.ts";
 import { MIN_MTU } from "../core/mesh/peer-record.ts";
 
 /** Weave Net's. */
@@ -48,6 +49,10 @@ export const launchOptions = z.strictObject({
   /** MTU of containers; absent: what the underlay leaves. */
   mtu: z.int().min(MIN_MTU).max(65535).optional(),
   logLevel: z.enum(LOG_LEVELS).default("info"),
+  /** Dial the peers gossip tells of. */
+  discovery: z.boolean().default(true),
+  /** Connections beyond it must be needed; 0: as many as a peer can tell of. */
+  connLimit: z.int().min(0).max(MAX_ESTABLISHED).default(DEFAULT_CONN_LIMIT),
   /** Absent: the stored targets. */
   peers: z.array(z.string().min(1).max(255)).max(1024).optional(),
   dataDir: z.string().default(DEFAULT_DATA_DIR),

@@ -5,7 +5,10 @@ import type { Host } from "./host.ts";
 import { addressOf, World } from "./world.ts";
 
 const linksOf = (host: Host): readonly string[] =>
-  host.node?.facts().mesh.links().map(({ peer }) => peer.name) ?? [];
+  host.node
+    ?.facts()
+    .mesh.links()
+    .map(({ peer }) => peer.name) ?? [];
 
 /** Running hosts that have no path to each other. */
 function separated(world: World): readonly string[] {

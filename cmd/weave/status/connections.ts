@@ -33,7 +33,8 @@ export function connectionsTable({ connections }: Pick<Status, "connections">): 
   return table(COLUMNS, connections, reason);
 }
 
-function reason({ failure, nextTry }: Connection): string[] {
+/** The line below a row: why it is not established, and when it is tried again. */
+export function reason({ failure, nextTry }: Pick<Connection, "failure" | "nextTry">): string[] {
   const words = [failure, nextTry === undefined ? undefined : `next try ${instant(nextTry)}`].filter(
     (text) => text !== undefined,
   );

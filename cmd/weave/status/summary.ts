@@ -23,7 +23,10 @@ export function summary(status: Status): string {
     ...(status.configuration === undefined
       ? []
       : [["decisions", quorumLine(status.configuration)] satisfies [string, string]]),
-    ["connections", `${established} established of ${wanted}`],
+    [
+      "connections",
+      `${established} established of ${wanted}${status.discovery ? "" : "; discovery is off: only targets are dialled"}`,
+    ],
     ["peers", `${peers.length}${unreachable === 0 ? "" : `, ${unreachable} of them unreachable`}`],
     ...status.ipam.map((range): [string, string] => ["range", rangeUse(range)]),
     [

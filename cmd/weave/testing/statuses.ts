@@ -18,6 +18,9 @@ export const healthy: Status = status.parse({
   datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7829110, port: 6784, mtu: 1450, settled: true },
   lost: [],
   exposed: [{ cidr: "10.32.0.1/12", masquerade: true }],
+  targets: [],
+  discovery: true,
+  connLimit: 32,
   connections: [
     {
       direction: "out",
@@ -96,6 +99,9 @@ export const sprawling: Status = status.parse({
   listen: { host: "::", port: 6783 },
   underlay: `${V6}1`,
   exposed: Array.from({ length: 5 }, (_, at) => ({ cidr: `${V6}${at}/64`, masquerade: at % 2 === 0 })),
+  targets: [],
+  discovery: true,
+  connLimit: 32,
   connections: Array.from({ length: 3 }, (_, at) => ({
     direction: "out",
     address: `[${V6}${at}]:6783`,
@@ -153,6 +159,9 @@ export const empty: Status = status.parse({
   cluster: undefined,
   datapath: { ...healthy.datapath, settled: false },
   exposed: [],
+  targets: [],
+  discovery: true,
+  connLimit: 32,
   connections: [],
   ipam: [{ ...healthy.ipam[0], state: "waiting", owned: 0, used: 0, owners: [] }],
   endpoints: [],

@@ -22,6 +22,9 @@ const status: Status = {
   datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7, port: 6784, mtu: 1450, settled: true },
   exposed: [],
   connections: [],
+  targets: [],
+  discovery: true,
+  connLimit: 32,
   peers: [],
   ipam: [],
   endpoints: [],
@@ -40,6 +43,7 @@ const unused = (): never => {
 const handlers: ControlHandlers = {
   status: () => status,
   connect: unused,
+  forget: unused,
   expose: unused,
   rmpeer: unused,
   reset: unused,

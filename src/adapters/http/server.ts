@@ -13,6 +13,7 @@ import type { Logger } from "../../ports/logger.ts";
 export interface ControlHandlers {
   status(): Status;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
+  forget(peers: readonly string[]): Promise<{ forgotten: string[]; targets: string[] }>;
   expose(
     addresses: readonly string[],
     masquerade: boolean,
@@ -77,6 +78,7 @@ function addRoutes(server: FastifyInstance, handlers: ControlHandlers): void {
     const { peers, replace } = parse(routes.connect.request, body);
     return handlers.connect(peers, replace);
   });
+  server.post(routes.forget.path, ({ body }) => handlers.forget(parse(routes.forget.request, body).peers));
   server.post(routes.expose.path, (request, reply) => {
     const { addresses, masquerade } = parse(routes.expose.request, request.body);
     return handlers.expose(addresses, masquerade, gone(reply));

@@ -25,7 +25,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     command: "weave status --json",
   }));
   const problems = [...problemsOf(node, now), ...kernel];
-  const { bridge, vxlan, since, connections, peers, configuration, ipam, ...rest } = view(node);
+  const { bridge, vxlan, since, connections, targets, peers, configuration, ipam, ...rest } = view(node);
   return {
     ok: problems.length === 0,
     problems: problems.map((p) => ({ ...p, since: iso(p.since) })),
@@ -51,13 +51,22 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
       mtu: bridge.mtu,
       settled: facts.settled,
     },
-    connections: connections.map(({ since: at, nextTry, ...c }) => ({
-      ...c,
-      ...(at === undefined ? {} : { since: iso(at) }),
-      ...(nextTry === undefined ? {} : { nextTry: iso(nextTry) }),
-    })),
+    connections: connections.map(withTimes),
+    targets: targets.map(withTimes),
     peers: peers.map(withInstant),
     ipam: ipam.map(({ owners, ...range }) => ({ ...range, owners: owners.map(withInstant) })),
+  };
+}
+
+function withTimes<T extends { readonly since?: number; readonly nextTry?: number | undefined }>({
+  since,
+  nextTry,
+  ...rest
+}: T) {
+  return {
+    ...rest,
+    ...(since === undefined ? {} : { since: iso(since) }),
+    ...(nextTry === undefined ? {} : { nextTry: iso(nextTry) }),
   };
 }
 

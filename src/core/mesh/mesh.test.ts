@@ -16,8 +16,8 @@ import {
   REFUSAL_SHOWN_MS,
   SILENT_MS,
 } from "./constants.ts";
-import { introduction } from "./hello.ts";
 import type { Target } from "./dialler.ts";
+import { introduction } from "./hello.ts";
 import { type EstablishedLink, type Link, Mesh } from "./mesh.ts";
 
 const facts = (name: string) => ({

@@ -141,14 +141,27 @@ export class Mesh {
     this.#dialler.cameBack(peer, now);
   }
 
-  /** This host has these addresses now: connections from another one are dead, and everybody is dialled anew. */
-  addressesAre(addresses: ReadonlySet<string>, now: Instant, out: Effect[]): readonly LinkChange[] {
+  /**
+   * This host has these addresses now: connections from another one are dead. Then, or when the address it is reached at
+   * `moved`, everybody is dialled anew.
+   */
+  addressesAre(
+    addresses: ReadonlySet<string>,
+    moved: boolean,
+    now: Instant,
+    out: Effect[],
+  ): readonly LinkChange[] {
+    const dead = [...this.#links.values()].filter(
+      ({ localAddress }) => !addresses.has(localAddress) && !/^(127\.|::1$)/.test(localAddress),
+    );
+    if (dead.length === 0 && !moved) return [];
     this.#moves++;
-    this.#dialler.retryAll(now);
     const changes: LinkChange[] = [];
-    for (const link of [...this.#links.values()]) {
-      if (addresses.has(link.localAddress) || /^(127\.|::1$)/.test(link.localAddress)) continue;
-      const reason = { code: "address-gone", message: `${link.localAddress} is no address of this host any more` };
+    for (const link of dead) {
+      const reason = {
+        code: "address-gone",
+        message: `${link.localAddress} is no address of this host any more`,
+      };
       changes.push(...this.drop(link, reason, now, out));
     }
     this.#dialler.retryAll(now);
@@ -304,7 +317,11 @@ export class Mesh {
   nextDeadline(): Instant | undefined {
     let next = this.#dialler.nextDeadline() ?? Number.POSITIVE_INFINITY;
     for (const link of this.#links.values()) {
-      next = Math.min(next, link.lastHeard + this.#patience(link), link.peer === undefined ? next : link.nextPing);
+      next = Math.min(
+        next,
+        link.lastHeard + this.#patience(link),
+        link.peer === undefined ? next : link.nextPing,
+      );
     }
     return Number.isFinite(next) ? next : undefined;
   }
@@ -324,7 +341,10 @@ export class Mesh {
   }
 
   #fullness(): CloseReason {
-    return { code: "full", message: `connection limit reached (${this.#around.limit}); there is a path over other peers` };
+    return {
+      code: "full",
+      message: `connection limit reached (${this.#around.limit}); there is a path over other peers`,
+    };
   }
 
   /** End connections that can be spared beyond the limit. */
