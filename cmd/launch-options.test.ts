@@ -21,6 +21,8 @@ function parse(words: readonly string[]): LaunchOptions {
 test("nothing given: the defaults, and no field for what the daemon finds out", () => {
   expect(parse([])).toEqual({
     port: 6783,
+    discovery: true,
+    connLimit: 32,
     logLevel: "info",
     dataDir: "/var/lib/weave",
     runDir: "/run/weave",
@@ -29,7 +31,7 @@ test("nothing given: the defaults, and no field for what the daemon finds out", 
 
 test("everything given", () => {
   const line =
-    "--name a --nickname b --host 192.0.2.1 --port 7000 --ipalloc-range 10.2.0.0/16 --ipalloc-default-subnet 10.2.3.0/24 --ipalloc-init seed=a,b,a --mtu 1400 --log-level debug --data-dir /d --run-dir /r h1 h2:7 [2001:db8::1]:8";
+    "--name a --nickname b --host 192.0.2.1 --port 7000 --ipalloc-range 10.2.0.0/16 --ipalloc-default-subnet 10.2.3.0/24 --ipalloc-init seed=a,b,a --mtu 1400 --conn-limit 7 --no-discovery --log-level debug --data-dir /d --run-dir /r h1 h2:7 [2001:db8::1]:8";
   expect(parse(line.split(" "))).toEqual({
     name: "a",
     nickname: "b",
@@ -39,6 +41,8 @@ test("everything given", () => {
     defaultSubnet: "10.2.3.0/24",
     init: { kind: "seed", names: ["a", "b"] },
     mtu: 1400,
+    connLimit: 7,
+    discovery: false,
     logLevel: "debug",
     dataDir: "/d",
     runDir: "/r",
@@ -53,6 +57,8 @@ test.each([
   ["--port=-1", "--port -1 is not a whole number"],
   ["--mtu 575", "--mtu 575: must be at least 576"],
   ["--mtu 1e3", "--mtu 1e3 is not a whole number"],
+  ["--conn-limit 257", "--conn-limit 257: must be at most 256"],
+  ["--conn-limit x", "--conn-limit x is not a whole number"],
   ["--name a/b", "--name a/b: up to 64 letters"],
   [`--nickname ${"n".repeat(256)}`, "must be at most 255 characters"],
   ["--host host1", "--host host1 is not an IP address"],
