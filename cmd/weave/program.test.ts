@@ -121,6 +121,22 @@ describe("with a daemon", () => {
     ]);
   });
 
+  test("forget prints the targets that are left, and says so when none was named", async () => {
+    await runDir.serve({ "/v1/forget": [200, { forgotten: ["host2:7"], targets: ["host1"] }] });
+    expect(await weave(["forget", "host2:7"])).toEqual({ stdout: "host1\n", stderr: "", code: 0 });
+    expect(JSON.parse((await weave(["forget", "--json", "host2:7"])).stdout)).toEqual({
+      forgotten: ["host2:7"],
+      targets: ["host1"],
+    });
+    expect(runDir.calls).toEqual(Array(2).fill('POST /v1/forget {"peers":["host2:7"]}'));
+    await runDir.serve({ "/v1/forget": [200, { forgotten: [], targets: ["host1"] }] });
+    expect(await weave(["forget", "host3"])).toEqual({
+      stdout: "host1\n",
+      stderr: "weave: none of these is a target: host3; see: weave status targets\n",
+      code: 0,
+    });
+  });
+
   test("expose prints the addresses, masquerade unless told otherwise", async () => {
     await runDir.serve({
       "/v1/expose": [200, { addresses: ["10.32.0.1/12", "10.32.5.1/24"] }],
@@ -173,7 +189,7 @@ describe("with a daemon", () => {
       problem("datapath", "weave", "weave status"),
     ];
     await runDir.serve({ "/v1/status": [200, { ...empty, problems }] });
-    for (const section of [[], ["connections"], ["peers"], ["ipam"], ["endpoints"]]) {
+    for (const section of [[], ["connections"], ["targets"], ["peers"], ["ipam"], ["endpoints"]]) {
       const { stdout, code } = await weave(["status", ...section]);
       expect(code).toBe(1);
       expect(stdout.split("\n").slice(0, 3)).toEqual([

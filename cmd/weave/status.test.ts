@@ -9,7 +9,7 @@ function belowVerdict(text: string): string[] {
   return lines.slice(lines.indexOf(""));
 }
 
-const SECTIONS = [undefined, "connections", "peers", "ipam", "endpoints"] as const;
+const SECTIONS = [undefined, "connections", "targets", "peers", "ipam", "endpoints"] as const;
 
 test.each(SECTIONS)(
   "%s of anything fits 100 columns below the verdict and holds no control character",
@@ -46,6 +46,26 @@ endpoints    2, 1 of them on this host`);
 ->  192.0.2.2:6783   established  7a:01:02:03:04:06(bob)       0.4  2026-01-31T12:00:00Z
 ->  192.0.2.1:6783   self         -                              -  -
 <-  192.0.2.3:40112  established  7a:01:02:03:04:07(carol)       -  2026-01-31T12:00:00Z`);
+  });
+
+  test("targets", () => {
+    expect(render(healthy, "targets")).toBe(`OK
+
+ADDRESS     STATE        PEER
+192.0.2.2   established  7a:01:02:03:04:06(bob)
+host9:7000  retrying     -
+    getaddrinfo ENOTFOUND host9; next try 2026-01-31T12:00:05Z
+hosts that these know are dialled, too; connection limit 32`);
+    expect(render({ ...healthy, targets: [], discovery: false }, "targets")).toBe(`OK
+
+none: no peer was given to launch or connect
+discovery is off: no other host is dialled; connection limit 32`);
+  });
+
+  test("without discovery the summary says so", () => {
+    expect(render({ ...healthy, discovery: false }, undefined)).toContain(
+      "connections  2 established of 2; discovery is off: only targets are dialled\n",
+    );
   });
 
   test("peers", () => {

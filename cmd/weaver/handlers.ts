@@ -7,7 +7,7 @@ import { markLeaving } from "../../src/adapters/peer-marker.ts";
 import type { Departure } from "../../src/api/control.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
-import { checkExposed, checkTarget } from "../../src/daemon/config.ts";
+import { checkExposed, checkTarget, plainTarget } from "../../src/daemon/config.ts";
 import type { Daemon, DaemonPorts } from "../../src/daemon/daemon.ts";
 
 /** What `status` tells of the process; it does not change while that runs. */
@@ -46,8 +46,8 @@ export function createHandlers(
       for (const peer of peers) checkTarget(peer);
       const before = targetsOf(daemon);
       const { port } = daemon.node.config;
-      const named = new Set(peers.map((peer) => withoutPort(peer, port)));
-      const forgotten = before.filter((target) => named.has(withoutPort(target, port)));
+      const named = new Set(peers.map((peer) => plainTarget(peer, port)));
+      const forgotten = before.filter((target) => named.has(plainTarget(target, port)));
       if (forgotten.length > 0) accepted(await daemon.request({ kind: "forget", targets: forgotten }));
       return { forgotten, targets: targetsOf(daemon) };
     },
@@ -93,13 +93,6 @@ const targetsOf = (daemon: Daemon): string[] =>
     .facts()
     .mesh.targets()
     .map(({ address }) => address);
-
-/** One form for an address with the port that is meant without one, and without it. */
-function withoutPort(target: string, port: number): string {
-  const [, v6, v4, given] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(target) ?? [];
-  const isDefault = given === undefined || Number(given) === port;
-  return isDefault ? (v6 ?? v4 ?? target).toLowerCase() : target.toLowerCase();
-}
 
 function newestAside(dataDir: string): { readonly setAside?: AsideFile } {
   const [setAside] = asideFiles(dataDir);

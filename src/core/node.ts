@@ -354,6 +354,7 @@ export class Node {
       contested: (now) => this.#cluster.membership.contested(now),
       fullSince: (now) => this.#desk.fullSince(now),
       cloneSince: (now) => this.#own.cloneSince(now),
+      clone: this.#own.clone,
       whyNoRing: () => this.#cluster.whyNoRing(),
     };
   }
@@ -459,6 +460,7 @@ export class Node {
         now,
         out,
       );
+    if (frame.channel === PEERS) this.#own.heard(admitted);
     const { fresh, refused } = map.merge(heard);
     if (refused > 0) out.push(event("entries-refused", "warn", { channel: frame.channel, refused }));
     this.#spread(frame.channel, fresh, conn, now, out);
@@ -509,7 +511,9 @@ export class Node {
     const { limit } = this.#mesh;
     const linked = this.#mesh.links().map(({ peer }) => peer.name);
     if (discovery === true) {
-      const isMember = (name: string): boolean => this.#cluster.council.roster.isMemberByName(name);
+      // Who has not joined anything yet was removed from nothing.
+      const isMember = (name: string): boolean =>
+        this.#cluster.council.roster.isMember(name, records.get(name)?.joined ?? Number.MAX_SAFE_INTEGER);
       const around = { self, port, records, reachable: this.reachable(), linked, limit, isMember };
       this.#mesh.seek(sought(around), (name) => records.has(name), now);
     }
@@ -665,5 +669,7 @@ export interface NodeFacts {
   readonly foreign: ReadonlyMap<string, Foreign>;
   readonly fullSince: (now: Instant) => Instant | undefined;
   readonly cloneSince: (now: Instant) => Instant | undefined;
+  /** Who that is, for people, as far as it is known. */
+  readonly clone: string | undefined;
   readonly whyNoRing: () => { message: string; hint: string };
 }

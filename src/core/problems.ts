@@ -81,7 +81,8 @@ function* ofCluster({ node, now, facts }: Scene): Generator<Problem> {
   }
   const cloned = cloneSince(now);
   if (cloned !== undefined) {
-    const message = `another host speaks as ${name} (a copied data directory?); give one of them a new one`;
+    const who = facts.clone === undefined ? "" : `: ${facts.clone}`;
+    const message = `another host speaks as ${name}${who} (a copied data directory?); give one of them a new one`;
     yield { code: "clone", object: name, since: cloned, message, command: "weave status peers" };
   }
   if (council.split !== undefined) {

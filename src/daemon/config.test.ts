@@ -3,7 +3,7 @@ import { Universe } from "../core/address/universe.ts";
 import { WeaveError } from "../core/errors.ts";
 import { readState, type StoredState } from "../core/records.ts";
 import type { HostFacts } from "../ports/kernel.ts";
-import { checkChosen, checkTarget, resolveConfig, type Surroundings } from "./config.ts";
+import { checkChosen, checkTarget, plainTarget, resolveConfig, type Surroundings } from "./config.ts";
 import { type LaunchOptions, launchOptions } from "./options.ts";
 
 const options = (given: Partial<LaunchOptions> = {}): LaunchOptions => launchOptions.parse(given);
@@ -447,4 +447,16 @@ describe("checkTarget", () => {
     expect(error.message).toContain(`"${text}"`);
     expect(error.hint).toMatch(/HOST:PORT/);
   });
+});
+
+it.each([
+  ["host:6783", "host"],
+  ["Host", "host"],
+  ["host:7000", "host:7000"],
+  ["192.0.2.1:6783", "192.0.2.1"],
+  ["[2001:db8::1]:6783", "2001:db8::1"],
+  ["2001:db8::1", "2001:db8::1"],
+  ["[2001:db8::1]:7000", "[2001:db8::1]:7000"],
+])("%s is the target %s where 6783 is meant", (text, plain) => {
+  expect(plainTarget(text, 6783)).toBe(plain);
 });

@@ -117,6 +117,13 @@ export function checkTarget(text: string): void {
   }
 }
 
+/** One form for a target with the port that is meant where none stands, and for the same one without it. */
+export function plainTarget(text: string, port: number): string {
+  const [, v6, v4, given] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text) ?? [];
+  const isMeant = given === undefined || Number(given) === port;
+  return (isMeant ? (v6 ?? v4 ?? text) : text).toLowerCase();
+}
+
 /**
  * Whether the bridge may get this address, given by an operator. Inside the range the core decides who holds it; outside
  * nobody vouches for it, but it must at least be possible and not be somebody else's on this host. Throws bad-address and

@@ -18,7 +18,16 @@ export const healthy: Status = status.parse({
   datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7829110, port: 6784, mtu: 1450, settled: true },
   lost: [],
   exposed: [{ cidr: "10.32.0.1/12", masquerade: true }],
-  targets: [],
+  targets: [
+    { address: "192.0.2.2", state: "established", peer: "7a:01:02:03:04:06", nickname: "bob" },
+    {
+      address: "host9:7000",
+      state: "retrying",
+      since: "2026-01-31T12:00:00.000Z",
+      failure: "getaddrinfo ENOTFOUND host9",
+      nextTry: "2026-01-31T12:00:05.000Z",
+    },
+  ],
   discovery: true,
   connLimit: 32,
   connections: [
@@ -99,7 +108,17 @@ export const sprawling: Status = status.parse({
   listen: { host: "::", port: 6783 },
   underlay: `${V6}1`,
   exposed: Array.from({ length: 5 }, (_, at) => ({ cidr: `${V6}${at}/64`, masquerade: at % 2 === 0 })),
-  targets: [],
+  targets: [
+    {
+      address: `[${V6}7]:6783`,
+      state: "retrying",
+      peer: "p".repeat(64),
+      nickname: "n".repeat(255),
+      since: "2026-01-31T12:00:00.000Z",
+      failure: "x ".repeat(120),
+      nextTry: "2026-01-31T12:00:05.000Z",
+    },
+  ],
   discovery: true,
   connLimit: 32,
   connections: Array.from({ length: 3 }, (_, at) => ({

@@ -115,9 +115,11 @@ export class Dialler {
     }
   }
 
-  /** Gossip tells that there is a path to a peer again: where it was given, it is tried without a pause. */
+  /** Gossip tells that there is a path to a peer again: it is tried soon, and by those who found it after it has tried. */
   cameBack(name: string, now: Instant): void {
     for (const target of this.#given.values()) if (target.peer === name) this.#hurry(target, now);
+    const found = this.#found.get(name);
+    if (found !== undefined) this.#hurry(found, now + DIAL_TURN_MS);
   }
 
   /** The network is another than it was: nothing that failed before says anything now. */

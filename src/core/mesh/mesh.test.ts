@@ -18,7 +18,7 @@ import {
 } from "./constants.ts";
 import type { Target } from "./dialler.ts";
 import { introduction } from "./hello.ts";
-import { type EstablishedLink, type Link, Mesh } from "./mesh.ts";
+import { type EstablishedLink, type Link, Mesh, type MeshSurroundings } from "./mesh.ts";
 
 const facts = (name: string) => ({
   software: "0.1.0",
@@ -42,8 +42,8 @@ class Rig {
   out: Effect[] = [];
   #nextConn = 1;
 
-  constructor(seed = 1) {
-    this.mesh = new Mesh(introduction(facts("alice")), seededRandom(seed));
+  constructor(seed = 1, around: Partial<MeshSurroundings> = {}) {
+    this.mesh = new Mesh(introduction(facts("alice")), seededRandom(seed), around);
   }
 
   up(now: Instant, dial?: number, remoteAddress = "192.0.2.2"): Link {
@@ -504,4 +504,100 @@ describe("two peers that dial each other", () => {
       ),
     );
   });
+});
+
+describe("at the connection limit", () => {
+  /** Alice with a limit of 2, connected to bob and carol; she knows paths to these. */
+  function full(...paths: string[]): Rig {
+    const rig = new Rig(1, { limit: 2, isReachable: (name) => paths.includes(name) });
+    rig.meet("bob", 0);
+    rig.meet("carol", 0);
+    rig.closed();
+    return rig;
+  }
+
+  it("who can be reached over others is turned away, whoever dialled", () => {
+    const rig = full("dave", "erin");
+    rig.meet("dave", 1, undefined, { links: 3 });
+    rig.mesh.setTargets(["erin"], true, 1);
+    rig.meet("erin", 1, rig.dialNow(1), { links: 3 });
+    expect(rig.closed()).toEqual(["full", "full"]);
+    expect(rig.links()).toEqual(["bob", "carol"]);
+    expect(rig.target()).toMatchObject({ state: "waiting", failure: { code: "full" } });
+    expect(rig.target().failure?.message).toMatch(/^connection limit reached \(2\)/);
+    expect(rig.mesh.refusals(1)).toEqual([]);
+  });
+
+  it("who cannot is let in, and who has no connection at all", () => {
+    const rig = full("erin");
+    rig.meet("dave", 1, undefined, { links: 3 });
+    rig.meet("erin", 1, undefined, { links: 0 });
+    expect(rig.links()).toEqual(["bob", "carol", "dave", "erin"]);
+  });
+
+  it("a target with a path is not dialled before there is room", () => {
+    const rig = full("dave");
+    rig.mesh.setTargets(["dave"], true, 0);
+    const { conn } = rig.meet("dave", 1, rig.dialNow(1), { links: 3 });
+    expect(rig.mesh.link(conn)).toBeUndefined();
+    rig.tick(10_000_000, 10_000_000);
+    expect(rig.dials()).toEqual([]);
+    const bob = rig.mesh.linkTo("bob");
+    if (bob !== undefined) rig.mesh.down(bob.conn, { code: "connection-lost", message: "" }, 10_000_001);
+    rig.tick(10_000_001);
+    expect(rig.dials()).toHaveLength(1);
+  });
+
+  it("what can be spared is let go with the reason", () => {
+    const rig = full();
+    expect(rig.mesh.spare(["carol", "nobody"], 5, rig.out).map(({ type, link }) => [type, link.peer.name])).toEqual(
+      [["lost", "carol"]],
+    );
+    expect(rig.closed()).toEqual(["full"]);
+  });
+});
+
+describe("a peer that gossip told of", () => {
+  it("is let go when another one answers there", () => {
+    const rig = new Rig();
+    rig.mesh.seek([{ name: "bob", address: "192.0.2.2", urgent: true }], () => true, 0);
+    rig.meet("carol", 5_000, rig.dialNow(5_000));
+    expect([rig.closed(), rig.links()]).toEqual([["other-peer"], []]);
+    rig.meet("bob", 60_000, rig.dialNow(60_000));
+    expect(rig.links()).toEqual(["bob"]);
+  });
+});
+
+describe("an address that changes", () => {
+  it("ends connections that left from the old one, and dials again at once", () => {
+    const rig = new Rig();
+    rig.mesh.setTargets(["bob"], true, 0);
+    rig.meet("bob", 0, rig.dialNow(0));
+    expect(rig.mesh.addressesAre(new Set(["192.0.2.1", "192.0.2.9"]), false, 1_000, rig.out)).toEqual([]);
+    const lost = rig.mesh.addressesAre(new Set(["192.0.2.9"]), true, 2_000, rig.out);
+    expect(lost).toMatchObject([{ type: "lost", reason: { code: "address-gone" } }]);
+    expect(rig.closed()).toEqual(["address-gone"]);
+    rig.tick(3_000);
+    expect(rig.dials()).toHaveLength(1);
+  });
+
+  it("makes the connection from the new one the better one, on both sides, whatever the nonces", () => {
+    for (let seed = 1; seed < 20; seed++) {
+      const rig = new Rig(seed);
+      rig.meet("bob", 0, undefined, { moves: 0, nonce: "000000000000" });
+      const moved = rig.meet("bob", 1_000, undefined, { moves: 1, nonce: "ffffffffffff" });
+      expect(rig.mesh.linkTo("bob")?.conn).toBe(moved.conn);
+      const late = rig.meet("bob", 2_000, undefined, { moves: 0, nonce: "000000000000" });
+      expect(rig.mesh.link(late.conn)).toBeUndefined();
+    }
+  });
+});
+
+it("the first connection after none ends all pauses: the network is back", () => {
+  const rig = new Rig();
+  rig.mesh.setTargets(["bob"], true, 0);
+  for (const now of [0, 100_000, 200_000, 300_000]) rig.mesh.dialFailed(rig.dialNow(now), "unreachable", now);
+  rig.meet("carol", 300_001);
+  rig.tick(301_001);
+  expect(rig.dials()).toHaveLength(1);
 });

@@ -152,7 +152,7 @@ export class Mesh {
     out: Effect[],
   ): readonly LinkChange[] {
     const dead = [...this.#links.values()].filter(
-      ({ localAddress }) => !addresses.has(localAddress) && !/^(127\.|::1$)/.test(localAddress),
+      ({ localAddress }) => !addresses.has(localAddress) && !LOCAL.test(localAddress),
     );
     if (dead.length === 0 && !moved) return [];
     this.#moves++;
@@ -393,6 +393,8 @@ export class Mesh {
   }
 }
 
+/** Loopback and link-local: not among the addresses a host is reached at, and not missed there. */
+const LOCAL = /^(127\.|169\.254\.|::1$|fe80:)/i;
 const DUPLICATE: CloseReason = { code: "duplicate", message: "another connection between the two is kept" };
 
 /**

@@ -5,7 +5,7 @@ import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
 import { MAX_ESTABLISHED } from "./constants.ts";
 import type { EstablishedLink, Link } from "./mesh.ts";
-import { PEER_KEY } from "./peer-record.ts";
+import { PEER_KEY, type PeerRecord, parsePeerRecord } from "./peer-record.ts";
 
 /** Between two words about connections, for each peer: every word is told to all, and a thousand peers say it, too. */
 const LINKS_PAUSE_MS = 5;
@@ -44,6 +44,7 @@ export class OwnRecord {
   #published: Instant = Number.NEGATIVE_INFINITY;
   /** When to tell of connections that came or went. */
   #linksDue: Instant | undefined;
+  #other: PeerRecord | undefined;
   /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
   readonly #echoes: Instant[] = [];
 
@@ -124,6 +125,20 @@ export class OwnRecord {
   /** Somebody said something newer in our name, and was corrected. */
   echoed(now: Instant): void {
     this.#echoes.push(now);
+  }
+
+  /** What others say in our name: a process that is not this one is our own former one, or a clone. */
+  heard(entries: readonly Entry[]): void {
+    for (const { origin, key, value } of entries) {
+      if (origin !== this.#host.config.name || key !== PEER_KEY) continue;
+      const said = parsePeerRecord(value);
+      if (said !== undefined && said.uid !== this.#host.config.uid) this.#other = said;
+    }
+  }
+
+  /** Who else speaks in our name, for people: "carol at 192.0.2.7"; told only while cloneSince() says that somebody does. */
+  get clone(): string | undefined {
+    return this.#other === undefined ? undefined : `${this.#other.nickname} at ${this.#other.underlay}`;
   }
 
   /** Since when somebody else speaks in our name, or undefined. */
