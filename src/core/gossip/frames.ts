@@ -72,6 +72,8 @@ const frame = z.discriminatedUnion("t", [
     /** Fingerprint of the configuration. */
     decision: count.optional(),
     sums: z.record(z.string().max(64), count),
+    /** "If yours differ, send them." */
+    ask: z.boolean().optional(),
   }),
   /** Per origin: [origin, highest version, fingerprint]. `answer`: it ends an exchange, do not send one back. */
   z.looseObject({
@@ -118,7 +120,7 @@ const frame = z.discriminatedUnion("t", [
     epoch,
     ranges: z.array(ownedRange).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
-    /** These parts of the ring differed: send what you have of them. */
+    /** These parts of the ring differed (none named: somewhere): send what you have of them. */
     parts: z.array(bucket).max(BUCKETS).optional(),
   }),
   /**
