@@ -179,7 +179,7 @@ export class World implements Surroundings {
   add(host: Host): void {
     this.measures.adds++;
     void host.add(`c${this.#containers++}`).then((refusal) => {
-      if (refusal !== undefined) this.measures.refused++;
+      if (refusal !== undefined) this.measures.refusedFor(refusal);
     }, this.broken);
   }
 
