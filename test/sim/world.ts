@@ -45,7 +45,7 @@ export class World implements Surroundings {
   readonly network: MemoryNetwork;
   readonly random: Random;
   readonly measures = new Measures();
-  readonly reader = new FrameReader();
+  readonly reader: FrameReader;
   readonly witness: Witness;
   readonly decrees = new Decrees((what) => this.fail(what));
   readonly lineFaults: LineFaults;
@@ -67,6 +67,7 @@ export class World implements Surroundings {
       },
     });
     const { peers, universe } = options;
+    this.reader = new FrameReader(typeof peers === "number" ? peers : peers.length);
     const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
     const names = chosen.map(({ name }) => name);
     const clones = new Set(names.filter((name, i) => names.indexOf(name) !== i));
