@@ -52,12 +52,14 @@ const OPTION_OF: Readonly<Record<keyof LaunchOptions, string>> = {
   runDir: "--run-dir",
 };
 
+/** `--run-dir`, for every verb that talks to the daemon. Read it with `readDirectories`. */
 export function runDirOption(): Option {
   return new Option("--run-dir <DIR>", "where socket, pid file and log are")
     .env("WEAVE_RUN_DIR")
     .default(DEFAULT_RUN_DIR, DEFAULT_RUN_DIR);
 }
 
+/** `--data-dir`, for verbs that start a daemon or remove its state. */
 export function dataDirOption(): Option {
   return new Option("--data-dir <DIR>", "where state that survives a restart is")
     .env("WEAVE_DATA_DIR")

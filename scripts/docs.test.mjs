@@ -17,6 +17,7 @@ import * as reclaim from "../src/core/ipam/reclaim.ts";
 import * as roster from "../src/core/ipam/roster.ts";
 import * as space from "../src/core/ipam/space.ts";
 import * as takeover from "../src/core/ipam/takeover.ts";
+import * as wants from "../src/core/ipam/wants.ts";
 import * as mesh from "../src/core/mesh/constants.ts";
 import { renderTable } from "../src/kernel/nftables.ts";
 import * as sysctl from "../src/kernel/sysctl.ts";
@@ -87,7 +88,7 @@ describe("docs", () => {
   it("give the times the code has", () => {
     const constants = Object.assign(
       {},
-      ...[mesh, gossip, desk, ballot, council, roster, founding],
+      ...[mesh, gossip, desk, ballot, council, wants, roster, founding],
       ...[departure, takeover, reclaim, pool, space],
     );
     const listed = rows(section("docs/wire.md", "Times"));

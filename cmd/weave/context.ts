@@ -1,5 +1,6 @@
 // What every verb is given instead of reaching for the process: where text goes, where the programs lie, and how to
 // say the exit code. Tests give their own.
+/** What a verb has of the world. */
 export interface Context {
   /** Version of this weave. */
   readonly version: string;
@@ -15,4 +16,5 @@ export interface Context {
   readonly setExitCode: (code: number) => void;
 }
 
+/** What is printed for people fits a terminal this wide. */
 export const MAX_COLUMNS = 100;

@@ -9,7 +9,7 @@ import type { Daemon } from "./daemon.ts";
 
 const POLL_MS = 20;
 
-/** Throws timeout when it still runs after `patienceMs`. */
+/** Resolves when process `pid` is gone and nobody listens on `socket`. Throws `timeout` when that takes `patienceMs`. */
 export async function untilEnded(
   pid: number,
   { socket, runDir }: Pick<Daemon, "socket" | "runDir">,
@@ -30,8 +30,8 @@ export async function untilEnded(
   }
 }
 
-/** A zombie does not run: in a container without an init nobody may ever collect it. */
-function isRunning(pid: number): boolean {
+/** Whether there is such a process. A zombie does not run: in a container without an init nobody may ever collect it. */
+export function isRunning(pid: number): boolean {
   try {
     // The state follows the command in parentheses, which may contain any character (proc(5)).
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -1,21 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type StandIn, standInDaemon, temporaryDirectory, weave } from "./testing/harness.ts";
+import { describe, expect, test } from "vitest";
+import { ownRunDir } from "../../test/support/run-dir.ts";
+import { weave } from "./testing/harness.ts";
 import { empty, healthy, problem } from "./testing/statuses.ts";
 
-let directory: ReturnType<typeof temporaryDirectory>;
-let daemon: StandIn | undefined;
-
-beforeEach(() => {
-  directory = temporaryDirectory();
-  vi.stubEnv("WEAVE_RUN_DIR", directory.path);
-});
-
-afterEach(async () => {
-  await daemon?.close();
-  daemon = undefined;
-  directory.remove();
-  vi.unstubAllEnvs();
-});
+const runDir = ownRunDir();
 
 const VERBS = ["setup", "launch", "connect", "expose", "status", "version", "rmpeer", "reset", "stop"];
 
@@ -75,7 +63,7 @@ describe("without a daemon", () => {
     async (words) => {
       const { stdout, stderr, code } = await weave(words);
       expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
-      expect(stderr).toContain(`weave: weaver is not answering on ${directory.path}/weave.sock`);
+      expect(stderr).toContain(`weave: weaver is not answering on ${runDir.path}/weave.sock`);
       expect(stderr).toContain("\n  start it with: weave launch\n");
     },
   );
@@ -83,15 +71,13 @@ describe("without a daemon", () => {
   test("stop fails with 1 and says so", async () => {
     const { stdout, stderr, code } = await weave(["stop"]);
     expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
-    expect(stderr).toContain(
-      `weave: weaver is not running: nobody answers on ${directory.path}/weave.sock\n`,
-    );
+    expect(stderr).toContain(`weave: weaver is not running: nobody answers on ${runDir.path}/weave.sock\n`);
   });
 
   test("version gives its own", async () => {
     const { stdout, code } = await weave(["version"]);
     expect({ stdout, code }).toEqual({
-      stdout: `weave 0.1.0\nweaver is not running (${directory.path}/weave.sock)\n`,
+      stdout: `weave 0.1.0\nweaver is not running (${runDir.path}/weave.sock)\n`,
       code: 0,
     });
   });
@@ -106,31 +92,31 @@ describe("without a daemon", () => {
     expect(asJson.code).toBe(1);
     expect(JSON.parse(asJson.stdout)).toMatchObject({
       ok: false,
-      problems: [{ code: "not-running", object: `${directory.path}/weave.sock`, command: "weave launch" }],
+      problems: [{ code: "not-running", object: `${runDir.path}/weave.sock`, command: "weave launch" }],
     });
   });
 });
 
 describe("with a daemon", () => {
   test("connect sends the peers and prints the targets", async () => {
-    daemon = await standInDaemon(directory.path, { "/v1/connect": [200, { targets: ["host1", "host2:7"] }] });
+    await runDir.serve({ "/v1/connect": [200, { targets: ["host1", "host2:7"] }] });
     expect(await weave(["connect", "host2:7"])).toEqual({ stdout: "host1\nhost2:7\n", stderr: "", code: 0 });
     expect(JSON.parse((await weave(["connect", "--replace", "--json", "host1", "host2:7"])).stdout)).toEqual({
       targets: ["host1", "host2:7"],
     });
-    expect(daemon.calls).toEqual([
+    expect(runDir.calls).toEqual([
       'POST /v1/connect {"peers":["host2:7"],"replace":false}',
       'POST /v1/connect {"peers":["host1","host2:7"],"replace":true}',
     ]);
   });
 
   test("expose prints the addresses, masquerade unless told otherwise", async () => {
-    daemon = await standInDaemon(directory.path, {
+    await runDir.serve({
       "/v1/expose": [200, { addresses: ["10.32.0.1/12", "10.32.5.1/24"] }],
     });
     expect(await weave(["expose"])).toEqual({ stdout: "10.32.0.1/12\n10.32.5.1/24\n", stderr: "", code: 0 });
     await weave(["expose", "10.32.0.1/12", "--without-masquerade"]);
-    expect(daemon.calls).toEqual([
+    expect(runDir.calls).toEqual([
       'POST /v1/expose {"addresses":[],"masquerade":true}',
       'POST /v1/expose {"addresses":["10.32.0.1/12"],"masquerade":false}',
     ]);
@@ -142,7 +128,7 @@ describe("with a daemon", () => {
       message: "nobody has founded the cluster",
       hint: "launch one host without peers",
     };
-    daemon = await standInDaemon(directory.path, { "/v1/expose": [503, refusal] });
+    await runDir.serve({ "/v1/expose": [503, refusal] });
     expect(await weave(["expose"])).toEqual({
       stdout: "",
       stderr: "weave: nobody has founded the cluster\n  launch one host without peers\n",
@@ -151,12 +137,12 @@ describe("with a daemon", () => {
   });
 
   test("version gives both", async () => {
-    daemon = await standInDaemon(directory.path, { "/v1/status": [200, { ...healthy, version: "0.2.0" }] });
+    await runDir.serve({ "/v1/status": [200, { ...healthy, version: "0.2.0" }] });
     expect((await weave(["version"])).stdout).toBe("weave 0.1.0\nweaver 0.2.0, running as process 4711\n");
   });
 
   test("status in good order: OK and 0", async () => {
-    daemon = await standInDaemon(directory.path, { "/v1/status": [200, healthy] });
+    await runDir.serve({ "/v1/status": [200, healthy] });
     const text = await weave(["status"]);
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(/^OK\n\nversion/);
@@ -175,7 +161,7 @@ describe("with a daemon", () => {
       problem("refused", "mallory", "weave status peers"),
       problem("datapath", "weave", "weave status"),
     ];
-    daemon = await standInDaemon(directory.path, { "/v1/status": [200, { ...empty, problems }] });
+    await runDir.serve({ "/v1/status": [200, { ...empty, problems }] });
     for (const section of [[], ["connections"], ["peers"], ["ipam"], ["endpoints"]]) {
       const { stdout, code } = await weave(["status", ...section]);
       expect(code).toBe(1);
@@ -191,7 +177,7 @@ describe("with a daemon", () => {
   });
 
   test("status of a daemon that answers in another form keeps the first line", async () => {
-    daemon = await standInDaemon(directory.path, { "/v1/status": [200, { up: true }] });
+    await runDir.serve({ "/v1/status": [200, { up: true }] });
     const { stdout, code } = await weave(["status"]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^PROBLEM: internal \S+ since \S+; run weave stop\n$/);

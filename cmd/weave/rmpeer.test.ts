@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Status, status } from "../../src/api/status.ts";
-import { type StandIn, standInDaemon, temporaryDirectory, weave } from "./testing/harness.ts";
+import { ownRunDir } from "../../test/support/run-dir.ts";
+import { weave } from "./testing/harness.ts";
 import { healthy } from "./testing/statuses.ts";
 
 const ALICE = "7a:01:02:03:04:05";
@@ -9,26 +10,14 @@ const SINCE = "2026-01-31T11:00:00.123Z";
 
 const decided = { cluster: "c0ffee00", epoch: 2, heir: ALICE, removed: [BOB], already: [] };
 
-let directory: ReturnType<typeof temporaryDirectory>;
-let daemon: StandIn | undefined;
-
-beforeEach(() => {
-  directory = temporaryDirectory();
-  vi.stubEnv("WEAVE_RUN_DIR", directory.path);
-});
-
-afterEach(async () => {
-  await daemon?.close();
-  directory.remove();
-  vi.unstubAllEnvs();
-});
+const runDir = ownRunDir();
 
 /** A daemon that decides as told. */
 async function serve(answer: readonly [number, unknown], now: Status = healthy): Promise<void> {
-  daemon = await standInDaemon(directory.path, { "/v1/status": [200, now], "/v1/rmpeer": answer });
+  await runDir.serve({ "/v1/status": [200, now], "/v1/rmpeer": answer });
 }
 
-const asked = (): string[] => daemon?.calls.filter((call) => call.includes("/v1/rmpeer")) ?? [];
+const asked = (): string[] => runDir.calls.filter((call) => call.includes("/v1/rmpeer"));
 
 describe("a removal", () => {
   test("tells who is gone, since which epoch, and who has the addresses", async () => {

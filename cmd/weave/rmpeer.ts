@@ -38,6 +38,7 @@ const flags = z.object({
   json: z.boolean().optional(),
 });
 
+/** `weave rmpeer`: have dead hosts removed. */
 export function addRmpeer(program: Command, context: Context): Command {
   return program
     .command("rmpeer")

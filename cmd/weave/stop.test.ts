@@ -1,29 +1,18 @@
 import { spawn } from "node:child_process";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type StandIn, standInDaemon, temporaryDirectory, weave } from "./testing/harness.ts";
+import { expect, test } from "vitest";
+import { ownRunDir } from "../../test/support/run-dir.ts";
+import { weave } from "./testing/harness.ts";
 
-let directory: ReturnType<typeof temporaryDirectory>;
-let daemon: StandIn | undefined;
-
-beforeEach(() => {
-  directory = temporaryDirectory();
-  vi.stubEnv("WEAVE_RUN_DIR", directory.path);
-});
-
-afterEach(async () => {
-  await daemon?.close();
-  directory.remove();
-  vi.unstubAllEnvs();
-});
+const runDir = ownRunDir();
 
 test("returns when the process is gone and the socket closed, not before", async () => {
   const process = spawn("sleep", ["60"]);
   const gone = new Promise<void>((resolve) => process.once("exit", () => resolve()));
   const order: string[] = [];
-  daemon = await standInDaemon(directory.path, { "/v1/stop": [200, { pid: process.pid }] }, () => {
+  await runDir.serve({ "/v1/stop": [200, { pid: process.pid }] }, () => {
     setTimeout(() => {
       order.push("socket closed");
-      void daemon?.close();
+      void runDir.hangUp();
     }, 100);
     setTimeout(() => {
       order.push("process ended");
@@ -42,10 +31,10 @@ test("returns when the process is gone and the socket closed, not before", async
 
 test("waits for the socket of a process that is gone", async () => {
   let closed = false;
-  daemon = await standInDaemon(directory.path, { "/v1/stop": [200, { pid: 2 ** 22 + 1 }] }, () => {
+  await runDir.serve({ "/v1/stop": [200, { pid: 2 ** 22 + 1 }] }, () => {
     setTimeout(() => {
       closed = true;
-      void daemon?.close();
+      void runDir.hangUp();
     }, 150);
   });
   expect((await weave(["stop"])).code).toBe(0);
@@ -61,7 +50,7 @@ test("a zombie counts as gone", async () => {
     parent.stdout.once("data", (line: Buffer) => resolve(Number(line.toString())));
   });
   try {
-    daemon = await standInDaemon(directory.path, { "/v1/stop": [200, { pid }] }, () => void daemon?.close());
+    await runDir.serve({ "/v1/stop": [200, { pid }] }, () => void runDir.hangUp());
     expect((await weave(["stop"])).code).toBe(0);
   } finally {
     parent.kill();

@@ -20,6 +20,7 @@ Examples:
   weave stop
   weave stop && weave launch             a restart; name, addresses and targets are kept`;
 
+/** `weave stop`: end the daemon and wait until it is gone. */
 export function addStop(program: Command, context: Context): Command {
   return program
     .command("stop")

@@ -1,42 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createMemoryDisk, createMemoryStore, type MemoryStore } from "../../src/adapters/store-memory.ts";
 import { createMemoryNetwork } from "../../src/adapters/transport-memory.ts";
-import { Universe } from "../../src/core/address/universe.ts";
 import { anewOf } from "../../src/core/aside.ts";
-import type { NodeConfig } from "../../src/core/config.ts";
 import type { Effect } from "../../src/core/effects.ts";
 import { Node } from "../../src/core/node.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { readState } from "../../src/core/records.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { createMemoryKernel, type MemoryKernel } from "../../src/kernel/memory/memory-kernel.ts";
+import { plainConfig } from "../../test/support/node-config.ts";
 
 const KEY = { network: "weave", containerId: "c1", ifname: "eth0" };
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const rejoin: Effect = { type: "rejoin", reason: "removed", expect: "living" };
 
-const configOf = (name: string): NodeConfig => {
-  const universe = Universe.parse("10.32.0.0/24");
-  if (typeof universe === "string") throw new Error(universe);
-  return {
-    name,
-    nickname: "host1",
-    software: "test",
-    uid: name,
-    universes: [universe],
-    defaultSubnets: [universe.text],
-    incarnation: `${name} disk`,
-    init: { kind: "consensus" },
-    foundCommand: "weave launch",
-    port: 6783,
-    vni: 1,
-    vxlanPort: 6784,
-    bridgeName: "weave",
-    vxlanName: "vxlan-6784",
-    underlay: { address: "192.0.2.1", pinned: true },
-    mtu: 1450,
-  };
-};
+const configOf = (name: string) => plainConfig(name, "10.32.0.0/24");
 
 /** Make the node order a rejoin when it is next asked to change its targets. */
 function orderRejoin(): void {

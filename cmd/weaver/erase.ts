@@ -10,6 +10,7 @@ import { JOURNAL_DIR } from "../../src/daemon/options.ts";
 import type { Kernel } from "../../src/ports/kernel.ts";
 import type { Store } from "../../src/ports/store.ts";
 
+/** Where a daemon keeps its state, and its socket. */
 export interface Directories {
   readonly dataDir: string;
   readonly runDir: string;

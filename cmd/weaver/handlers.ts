@@ -10,6 +10,7 @@ import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget } from "../../src/daemon/config.ts";
 import type { Daemon, DaemonPorts } from "../../src/daemon/daemon.ts";
 
+/** What `status` tells of the process; it does not change while that runs. */
 export interface ProcessFacts {
   readonly version: string;
   readonly pid: number;

@@ -30,6 +30,7 @@ import { type Directories, erase } from "./erase.ts";
 import { createHandlers, type End } from "./handlers.ts";
 import { startRounds } from "./rounds.ts";
 
+/** A running daemon. */
 export interface Weaver {
   readonly ready: {
     readonly name: string;

@@ -8,17 +8,17 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { compileCaller, stopCallers } from "./caller.mjs";
 import { refuse } from "./commands.mjs";
 import { percentile } from "./figures.mjs";
 import { leftovers } from "./leftovers.mjs";
 import { alone, manyAtATime, oneAtATime, pairs, storm } from "./measure.mjs";
 import { makeContainers, makeDirectory, removeEverything } from "./place.mjs";
-import { figure, report } from "./report.mjs";
+import { mustBeRoot, runBench } from "./program.mjs";
+import { figure } from "./report.mjs";
 import { makeReference, makeWeave, REFERENCE_PLUGINS } from "./sides.mjs";
 
-/** How much is done. The issue's figures are those of `full`. */
+/** How much is done. Targets are meant for `full`. */
 const extents = {
   full: { one: 100, many: 96, rounds: 4, alone: 300, storm: 200, pairs: [200, 2_000] },
   quick: { one: 25, many: 48, rounds: 1, alone: 50, storm: 200, pairs: [100, 400] },
@@ -26,6 +26,10 @@ const extents = {
 const AT_ONCE = 8;
 
 async function bench(extent, say) {
+  mustBeRoot();
+  if (!existsSync(join(REFERENCE_PLUGINS, "bridge"))) {
+    throw new Error(`no ${REFERENCE_PLUGINS}/bridge; run: apt-get install containernetworking-plugins`);
+  }
   await removeEverything();
   const base = makeDirectory();
   const program = join(base, "caller");
@@ -99,41 +103,8 @@ async function bench(extent, say) {
   return figures;
 }
 
-async function main() {
-  const { values } = parseArgs({ options: { quick: { type: "boolean" }, json: { type: "boolean" } } });
-  if (process.getuid?.() !== 0) throw new Error("the bench makes network namespaces; run it as root");
-  if (!existsSync(join(REFERENCE_PLUGINS, "bridge"))) {
-    throw new Error(`no ${REFERENCE_PLUGINS}/bridge; run: apt-get install containernetworking-plugins`);
-  }
-  // Some machines' certificates slow every start of Node down.
-  delete process.env.NODE_EXTRA_CA_CERTS;
-  const startedAt = performance.now();
-  const say = (text) => {
-    if (values.json !== true) console.log(`  ${text}`);
-  };
-  const extent = values.quick === true ? extents.quick : extents.full;
-  const figures = await bench(extent, say);
-  return report(figures, { json: values.json === true, startedAt });
-}
-
-let ending;
-/** Takes everything away, once. */
-function end() {
-  ending ??= (async () => {
-    stopCallers();
-    await refuse();
-    await removeEverything();
-  })();
-  return ending;
-}
-for (const signal of ["SIGINT", "SIGTERM"]) {
-  process.on(signal, () => void end().finally(() => process.exit(130)));
-}
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (ending === undefined) console.error(`bench: ${error.message}`);
-  process.exitCode = 2;
-} finally {
-  await end();
-}
+await runBench(extents, bench, async () => {
+  stopCallers();
+  await refuse();
+  await removeEverything();
+});

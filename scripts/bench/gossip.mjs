@@ -7,16 +7,17 @@
 //
 // Exit code 1: a target was missed; 2: the bench could not be run.
 
-import { parseArgs } from "node:util";
 import { runProgram } from "../sim.mjs";
-import { figure, report } from "./report.mjs";
+import { runBench } from "./program.mjs";
+import { figure } from "./report.mjs";
 
 const extents = {
   full: { peers: 1_000, updates: 20, cold: 200 },
   quick: { peers: 200, updates: 10, cold: 50 },
 };
 
-async function bench({ peers, updates, cold }) {
+async function bench({ peers, updates, cold }, say) {
+  say("simulating");
   const { code, output } = await runProgram("test/bench/gossip.ts", [peers, updates, cold].map(String), {
     capture: true,
   });
@@ -33,6 +34,7 @@ async function bench({ peers, updates, cold }) {
     ),
     figure("what it costs, per host", "bytes", [update.perPeer, flooding.perPeer], atMost(717)),
     figure("and on the connection with most", "bytes", [update.perLink], atMost(512)),
+    figure("frames of needless repairs", "", [update.repairs], atMost(0)),
     figure("a range given away: gossip, likewise", "bytes", [update.gift], atMost(512)),
     figure("with question and answer", "bytes", [update.giftAndQuestion]),
     figure(`${cold} hosts at once: last first address`, "ms", [start.ms], atMost(5_000)),
@@ -40,14 +42,4 @@ async function bench({ peers, updates, cold }) {
   ];
 }
 
-try {
-  const { values } = parseArgs({ options: { quick: { type: "boolean" }, json: { type: "boolean" } } });
-  const startedAt = performance.now();
-  const json = values.json === true;
-  if (!json) console.log("  simulating");
-  const figures = await bench(values.quick === true ? extents.quick : extents.full);
-  process.exitCode = report(figures, { json, startedAt });
-} catch (error) {
-  console.error(`bench: ${error.message}`);
-  process.exitCode = 2;
-}
+await runBench(extents, bench);

@@ -8,14 +8,14 @@
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { firstLine } from "../build.mjs";
 import { repositoryRoot } from "../run.mjs";
 import { must, refuse } from "./commands.mjs";
 import { idleDaemons } from "./idle.mjs";
 import { makeDirectory, removeEverything } from "./place.mjs";
-import { figure, report } from "./report.mjs";
+import { mustBeRoot, runBench } from "./program.mjs";
+import { figure } from "./report.mjs";
 
 const extents = {
   full: { name: "full", idle: { hosts: 10, seconds: 20 } },
@@ -51,6 +51,7 @@ async function measureCore(extent) {
 }
 
 async function bench(extent, say) {
+  mustBeRoot();
   await removeEverything();
   mkdirSync(join(repositoryRoot, "dist"), { recursive: true });
   say("allocations, and merges of a ring of 10,000 entries");
@@ -79,38 +80,8 @@ async function bench(extent, say) {
   ];
 }
 
-async function main() {
-  const { values } = parseArgs({ options: { quick: { type: "boolean" }, json: { type: "boolean" } } });
-  if (process.getuid?.() !== 0) throw new Error("the bench makes network namespaces; run it as root");
-  // Some machines' certificates slow every start of Node down.
-  delete process.env.NODE_EXTRA_CA_CERTS;
-  const startedAt = performance.now();
-  const json = values.json === true;
-  const say = (text) => {
-    if (!json) console.log(`  ${text}`);
-  };
-  const figures = await bench(values.quick === true ? extents.quick : extents.full, say);
-  return report(figures, { json, startedAt });
-}
-
-let ending;
-/** Takes everything away, once. */
-function end() {
-  ending ??= (async () => {
-    await refuse();
-    rmSync(program, { force: true });
-    await removeEverything();
-  })();
-  return ending;
-}
-for (const signal of ["SIGINT", "SIGTERM"]) {
-  process.on(signal, () => void end().finally(() => process.exit(130)));
-}
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (ending === undefined) console.error(`bench: ${error.message}`);
-  process.exitCode = 2;
-} finally {
-  await end();
-}
+await runBench(extents, bench, async () => {
+  await refuse();
+  rmSync(program, { force: true });
+  await removeEverything();
+});

@@ -9,6 +9,7 @@ const MAX_FILES = 32;
 const UNFINISHED = "aside.unfinished";
 const NAME = /^aside-(\d{8}T\d{6}\.\d{3}Z)-([a-z-]+)\.json$/;
 
+/** One file with a former state: where it is, why it was set aside, and when. */
 export interface AsideFile {
   readonly file: string;
   readonly reason: string;

@@ -1,6 +1,6 @@
-// Files beside the database: one that says whose it is, and one that says that all of it is to go.
-// The first: LevelDB recovers from a damaged log by leaving out what it cannot read,
-// and says nothing: without this file a peer that lost its identity so would start as a new one and found a cluster.
+// Two files beside the database. `peer` says whose it is: LevelDB recovers from a damaged log by leaving out what it cannot
+// read, in silence, and a peer that lost its identity so would start as a new one and found a cluster. `leaving` says that
+// all of it is to go, and outlives a reset that is cut short.
 import {
   closeSync,
   existsSync,
@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { WeaveError } from "../core/errors.ts";
 
 const FILE = "peer";
-/** Written when the ranges are handed over, or given up, and removed as the last thing of a reset. */
+/** Written and synced when the ranges are handed over, or given up, and removed as the last thing of a reset. */
 const LEAVING = "leaving";
 /** Whether the others know, and have the ranges. */
 export type Leaving = "told" | "untold";

@@ -7,6 +7,7 @@ import type { Store, StoreOp } from "../ports/store.ts";
 /** `stored` undefined: the record goes. */
 type EncodedOp = readonly [key: string, stored: unknown];
 
+/** How a disk in memory keeps what is written. */
 export interface MemoryDiskOptions {
   /** Keep values as they are. Whoever writes, and whoever reads, must not change them afterwards. */
   readonly shareValues?: boolean;
@@ -15,6 +16,7 @@ export interface MemoryDiskOptions {
 /** Batches not synced after which the oldest are written back all the same, as a kernel does after a while. */
 const MAX_UNSYNCED = 256;
 
+/** A store on such a disk, as one process has it. */
 export interface MemoryStore extends Store {
   /** Always synchronous: the batch is on the disk when this returns, safe from power loss only with `sync`. */
   write(ops: readonly StoreOp[], options: { readonly sync: boolean }): undefined;

@@ -5,6 +5,7 @@ import { isErrorCode, WeaveError } from "../core/errors.ts";
 import { apiError, type Departure, type Removal, routes } from "./control.ts";
 import type { Status } from "./status.ts";
 
+/** The control API of one daemon; each call may throw (createClient says what). */
 export interface Client {
   status(): Promise<Status>;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
@@ -15,7 +16,10 @@ export interface Client {
   stop(): Promise<{ pid: number }>;
 }
 
-/** Errors are WeaveError: not-running when nobody answers on the socket, timeout, or the daemon's own code. */
+/**
+ * Errors are WeaveError: not-running when nobody answers on the socket, timeout, internal when the answer is in a form
+ * this weave does not know, or the daemon's own code.
+ */
 export function createClient(socketPath: string, options: { readonly timeoutMs?: number } = {}): Client {
   const timeoutMs = options.timeoutMs ?? 30_000;
   const call = async <T>(

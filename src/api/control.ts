@@ -11,6 +11,7 @@ const name = z.string().max(255);
 /** As many as one decision may remove. */
 const names = z.array(name).max(64);
 
+/** Every call there is: method, path, and the schemas of question and answer. */
 export const routes = {
   status: { method: "GET", path: "/v1/status", answer: status },
   connect: {
@@ -68,7 +69,9 @@ export const routes = {
   stop: { method: "POST", path: "/v1/stop", answer: z.object({ pid: z.int() }) },
 } as const;
 
+/** The answer to `weave rmpeer`. */
 export type Removal = z.infer<typeof routes.rmpeer.answer>;
+/** The answer to `weave reset`. */
 export type Departure = z.infer<typeof routes.reset.answer>;
 
 /** Every answer that is not 2xx. */

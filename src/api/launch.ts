@@ -1,6 +1,7 @@
 // What weaver tells the `weave launch` that started it, over Node's IPC channel, exactly once.
 import { z } from "zod";
 
+/** How its start ended. */
 export const launchReport = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("ready"),

@@ -5,6 +5,7 @@ import { z } from "zod";
 /** An instant as ISO 8601 text, UTC. */
 const instant = z.string();
 
+/** Something a person may have to act on. */
 export const problem = z.object({
   /** Stable; docs/status.md lists them. */
   code: z.enum([
@@ -32,6 +33,7 @@ export const problem = z.object({
 });
 export type Problem = z.infer<typeof problem>;
 
+/** The whole answer to `/v1/status`. Names are stable; fields may be added. Instants are ISO 8601 in UTC. */
 export const status = z.object({
   /** True exactly when `problems` is empty. */
   ok: z.boolean(),

@@ -49,13 +49,14 @@ export interface ClusterParts {
   formers(): readonly FormerAddress[];
   regained(former: FormerAddress, now: Instant, out: Effect[]): void;
   lost(former: FormerAddress): void;
-  /** Peers were forgotten. */
-  recordsChanged(): void;
+  /** What peers said was forgotten. */
+  forgotten(): void;
 }
 
 /** An address of a container here that another host holds. */
 export type FormerLost = FormerAddress & { readonly by: string };
 
+/** This host's part in its cluster. Fed by Node; everything it wants done goes into `out`, in order. */
 export class Cluster {
   readonly #parts: ClusterParts;
   readonly council: Council;
@@ -80,7 +81,7 @@ export class Cluster {
         random,
         universes: config.universes.map((universe) => universe.text).join(),
         records: () => neighbourhood.records(),
-        reachable: () => neighbourhood.topology().reachable,
+        reachable: () => neighbourhood.reachable(),
         unreachable: () => neighbourhood.unreachable,
         owners: () => this.#owners(),
         otherTargets: () => mesh.targets().filter(({ state }) => state !== "self").length,
@@ -117,7 +118,7 @@ export class Cluster {
         self: config.name,
         pools,
         configuration: () => this.council.configuration,
-        reachable: () => neighbourhood.topology().reachable,
+        reachable: () => neighbourhood.reachable(),
         send: (to, { ranges, ...body }, out) => {
           const { era } = this.council;
           if (era !== undefined) parts.send(to, { ...body, ...era, ranges: rangesToWire(ranges) }, out);
@@ -133,7 +134,7 @@ export class Cluster {
         pools,
         epoch: () => this.council.era?.epoch ?? 0,
         members: () => this.council.others(),
-        reachable: () => neighbourhood.topology().reachable,
+        reachable: () => neighbourhood.reachable(),
         isVoter: () => this.council.isVoter(),
         send: (to, body, out) => {
           const { era } = this.council;
@@ -158,7 +159,7 @@ export class Cluster {
     this.#reclaim = new Reclaim({
       self: config.name,
       pools,
-      reachable: () => neighbourhood.topology().reachable,
+      reachable: () => neighbourhood.reachable(),
       isStale: (range) => this.council.isStale(range),
       ask: (owner, body, out) => {
         const { era } = this.council;
@@ -293,26 +294,21 @@ export class Cluster {
   /** What peers said that belong to the cluster no more; their addresses may still be in use there. */
   #forgetOthers(out: Effect[]): void {
     if (this.council.configuration?.remaining === undefined) return;
-    const endpoints = this.#parts.channels.get(ENDPOINTS);
-    const others = (maps: Iterable<OriginMap>): readonly string[] =>
-      [...maps].flatMap((map) => map.origins()).filter((origin) => origin !== this.#parts.config.name);
-    const gone = new Set(
-      others(this.#parts.channels.values()).filter((origin) => !this.#isKnownMember(origin)),
-    );
-    const withoutAddresses = new Set(
-      others(endpoints === undefined ? [] : [endpoints]).filter((origin) => !this.#hasJoined(origin)),
-    );
-    for (const { origin, value } of endpoints?.live() ?? [])
-      if (withoutAddresses.has(origin)) this.#parts.doubt(parseEndpoint(value)?.addresses ?? [], out);
-    for (const [channel, map] of this.#parts.channels)
-      for (const origin of map === endpoints ? withoutAddresses : gone)
+    const { channels, config, neighbourhood } = this.#parts;
+    const gone = new Set<string>();
+    for (const [channel, map] of channels)
+      for (const origin of map.origins()) {
+        if (origin === config.name) continue;
+        const isGone = !this.#isKnownMember(origin);
+        if (isGone) gone.add(origin);
+        else if (channel !== ENDPOINTS || this.#hasJoined(origin)) continue;
+        if (channel === ENDPOINTS) this.#parts.doubt(this.#addressesOf(origin), out);
         for (const key of map.forget(origin)) out.push(persist([forgetOp(channel, origin, key)], false));
+      }
     for (const origin of gone)
-      this.council.roster.noteGone(
-        origin,
-        this.#parts.neighbourhood.records().get(origin)?.nickname ?? origin,
-      );
-    if (gone.size + withoutAddresses.size > 0) this.#parts.recordsChanged();
+      this.council.roster.noteGone(origin, neighbourhood.records().get(origin)?.nickname ?? origin);
+    neighbourhood.forgotten(gone);
+    this.#parts.forgotten();
   }
 
   /** Whether an entry is of somebody who belongs here. What a removed peer said must not come back through a third. */
@@ -507,7 +503,7 @@ export class Cluster {
         hint: "look at: weave status connections",
       };
     const { there, expected, needed } = this.council.founding();
-    const reachable = this.#parts.neighbourhood.topology().reachable;
+    const reachable = this.#parts.neighbourhood.reachable();
     const observers = [...this.#parts.neighbourhood.records()]
       .filter(
         ([name, { joined, candidate }]) =>
@@ -522,6 +518,7 @@ export class Cluster {
   }
 }
 
+/** Requests that Cluster answers; all others are the desk's, or change targets. */
 export type DecisionRequest = Extract<Request, { kind: "remove" | "leave" | "join-cluster" }>;
 
 /** A cluster nobody here is connected with: all would move to where nobody is. */

@@ -1,6 +1,7 @@
 // What one node is told at its construction: by the operator, the disk and the host, joined in src/daemon/config.ts.
 import type { Universe } from "./address/universe.ts";
 
+/** Constant for the life of a Node. A host that begins anew gets another Node with another one. */
 export interface NodeConfig {
   readonly name: string;
   readonly nickname: string;

@@ -7,6 +7,7 @@ import type { StoreOp } from "./store-op.ts";
 /** Milliseconds since the epoch, never running backwards within a process. */
 export type Instant = number;
 
+/** What a Node is told. */
 export type Input =
   | TransportEvent
   | { readonly type: "request"; readonly id: number; readonly request: Request }
@@ -15,6 +16,7 @@ export type Input =
   /** The instant of nextDeadline() was reached. `scheduled` tells how late. */
   | { readonly type: "deadline"; readonly scheduled: Instant };
 
+/** What a Node wants done. Order is part of it: each is finished before the next begins. */
 export type Effect =
   | { readonly type: "persist"; readonly ops: readonly StoreOp[]; readonly sync: boolean }
   | { readonly type: "send"; readonly conn: ConnId; readonly text: string; readonly ack: boolean }
@@ -62,8 +64,11 @@ export interface CoreEvent {
   readonly data: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** Records to be written as one batch; with `sync` they survive a power loss before anything after it happens. */
 export const persist = (ops: readonly StoreOp[], sync: boolean): Effect => ({ type: "persist", ops, sync });
+/** The answer to a request. Each request gets one. */
 export const reply = (id: number, answer: Reply): Effect => ({ type: "reply", id, reply: answer });
+/** Something for logs and transcripts. The core does nothing with it. */
 export const event = (
   kind: CoreEvent["kind"],
   level: CoreEvent["level"],

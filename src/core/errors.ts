@@ -42,8 +42,10 @@ export const ERROR_CODES = [
   "storage", // the data directory cannot be read or written
   "internal", // a bug
 ] as const;
+/** One of the stable codes of docs/errors.md. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** For codes that come from outside. */
 export function isErrorCode(text: string): text is ErrorCode {
   return ERROR_CODES.some((code) => code === text);
 }

@@ -39,10 +39,10 @@ import type { Contested, Foreign } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { Taking } from "./ipam/takeover.ts";
 import { introduction } from "./mesh/hello.ts";
-import { type Link, type LinkChange, Mesh } from "./mesh/mesh.ts";
+import { type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
-import { PEER_KEY, PEERS, type PeerRecord } from "./mesh/peer-record.ts";
-import type { Topology } from "./mesh/topology.ts";
+import { OwnRecord } from "./mesh/own-record.ts";
+import { PEERS, type PeerRecord } from "./mesh/peer-record.ts";
 import type { Random } from "./random.ts";
 import {
   configurationOps,
@@ -55,12 +55,10 @@ import {
 } from "./records.ts";
 import type { Request } from "./requests.ts";
 
-/** So many corrections of our own peer record within this time are a clone's doing. */
-const CLONE_ECHOES = 5;
-const CLONE_MEMORY_MS = 300_000;
 /** Hops a unicast may take; beyond it views of the topology disagree. */
 const MAX_HOPS = 16;
 
+/** One host of the mesh, deterministic; the contract stands at the head of this file. */
 export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
@@ -71,27 +69,20 @@ export class Node {
   readonly #gossip: Gossip;
   readonly #pools: readonly Pool[];
   readonly #desk: Desk;
-  #underlay: string;
+  readonly #own: OwnRecord;
   readonly #neighbourhood: Neighbourhood;
   readonly #cluster: Cluster;
   #endpoints: ReturnType<typeof viewOf> | undefined;
-  /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
-  readonly #echoes: Instant[] = [];
   #startedAt: Instant = 0;
-  /** As it was told others. */
-  #told: { readonly joined: number | undefined; readonly candidate: number | undefined } | undefined;
   #synced = false;
   /** Until then, and until it is synced, a host that was just started cannot say who is reachable. */
   #arrivingUntil: Instant | undefined;
-  /** This host has left: it says nothing of itself any more. */
-  #withdrawn = false;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
     this.config = config;
     this.#codec = codec;
     this.#stored = stored;
     this.bridgeMac = stored.bridgeMac ?? macForName(config.name);
-    this.#underlay = config.underlay.address;
     for (const channel of [PEERS, ENDPOINTS]) this.#channels.set(channel, new OriginMap(config.name));
     this.#mesh = new Mesh(
       introduction({ ...config, universes: config.universes.map((u) => u.text) }),
@@ -99,6 +90,13 @@ export class Node {
       (name) => this.peers().get(name)?.incarnation,
     );
     this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
+    this.#own = new OwnRecord({
+      config,
+      channel: this.#channel(PEERS),
+      links: () => this.#mesh.links(),
+      standing: () => this.#cluster.council,
+      hasRings: () => this.#pools.every(({ ring }) => ring !== undefined),
+    });
     this.#pools = config.universes.map((universe) => new Pool(universe, config.name));
     this.#gossip = new Gossip(
       {
@@ -117,7 +115,7 @@ export class Node {
       spread: (entries, now, out) => this.#spread(ENDPOINTS, entries, undefined, now, out),
       ringChanged: (universe, fresh, now, out) =>
         this.#cluster.membership.ringChanged(universe, fresh, undefined, now, out),
-      reachable: () => this.topology().reachable,
+      reachable: () => this.reachable(),
       ask: (donor, body, out) => {
         const { era } = this.#cluster.council;
         return era !== undefined && this.#send(donor, { ...body, ...era }, out);
@@ -150,8 +148,7 @@ export class Node {
         lost: (former) => this.#desk.lost(former),
         regained: (former, now, out) => this.#desk.regained(former, now, out),
         withdraw: (now, out) => this.#withdraw(now, out),
-        recordsChanged: () => {
-          this.#neighbourhood.restore();
+        forgotten: () => {
           this.#endpoints = undefined;
         },
       },
@@ -259,7 +256,7 @@ export class Node {
       vxlanName: this.config.vxlanName,
       vni: this.config.vni,
       vxlanPort: this.config.vxlanPort,
-      underlay: this.#underlay,
+      underlay: this.#own.underlay,
       mtu: this.config.mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
       ports: [...this.#desk.book.all()].flatMap(({ hostIfname: name, hairpin = true }) =>
@@ -278,7 +275,7 @@ export class Node {
   /** The MTU of the overlay, as in datapath(). */
   overlayMtu(): number {
     const { name: self, mtu } = this.config;
-    return overlayMtu({ self, mtu, underlay: this.#underlay, peers: this.peers() });
+    return overlayMtu({ self, mtu, underlay: this.#own.underlay, peers: this.peers() });
   }
 
   peers(): ReadonlyMap<string, PeerRecord> {
@@ -318,8 +315,9 @@ export class Node {
     return this.#desk.readiness(subnet);
   }
 
-  topology(): Topology {
-    return this.#neighbourhood.topology();
+  /** Peers with a path from here. */
+  reachable(): ReadonlySet<string> {
+    return this.#neighbourhood.reachable();
   }
 
   /** Everything `status` is made from (status.ts). */
@@ -328,7 +326,7 @@ export class Node {
       mesh: this.#mesh,
       pools: this.#pools,
       startedAt: this.#startedAt,
-      underlay: this.#underlay,
+      underlay: this.#own.underlay,
       unreachable: this.#neighbourhood.unreachable,
       callName: (name) => this.#neighbourhood.callName(name),
       foreign: this.#cluster.membership.foreign,
@@ -337,7 +335,7 @@ export class Node {
       lost: this.#cluster.lost(),
       contested: (now) => this.#cluster.membership.contested(now),
       fullSince: (now) => this.#desk.fullSince(now),
-      cloneSince: (now) => this.#hasClone(now),
+      cloneSince: (now) => this.#own.cloneSince(now),
       whyNoRing: () => this.#cluster.whyNoRing(),
     };
   }
@@ -435,7 +433,8 @@ export class Node {
     const self = this.config.name;
     // A clone somewhere beyond our neighbours would answer each of our answers for ever.
     const admitted = entries.filter((entry) => this.#cluster.admits(frame.channel, entry));
-    const heard = this.#hasClone(now) ? admitted.filter((e) => e.origin !== self) : admitted;
+    const isCloned = this.#own.cloneSince(now) !== undefined;
+    const heard = isCloned ? admitted.filter((e) => e.origin !== self) : admitted;
     if (frame.channel === ENDPOINTS)
       this.#desk.mind(
         heard.filter((e) => e.origin === self),
@@ -447,15 +446,9 @@ export class Node {
     this.#spread(frame.channel, fresh, conn, now, out);
     for (const { origin, key } of fresh) {
       if (origin !== self) continue;
-      if (frame.channel === PEERS) this.#echoes.push(now);
+      if (frame.channel === PEERS) this.#own.echoed(now);
       out.push(event("spoke-again", "info", { channel: frame.channel, key }));
     }
-  }
-
-  /** Since when somebody else speaks in our name, or undefined. */
-  #hasClone(now: Instant): Instant | undefined {
-    while (this.#echoes[0] !== undefined && now - this.#echoes[0] > CLONE_MEMORY_MS) this.#echoes.shift();
-    return this.#echoes.length >= CLONE_ECHOES ? this.#echoes[0] : undefined;
   }
 
   #linkChanges(changes: readonly LinkChange[], now: Instant, out: Effect[]): void {
@@ -469,7 +462,7 @@ export class Node {
           this.#cluster.tell(link, now, out);
           if (link.peer.cluster === undefined) this.#gossip.introduce(link.conn, out);
         }
-        this.#adoptUnderlay(link);
+        this.#own.adoptUnderlay(link);
       } else {
         out.push(event("disconnected", "info", { ...data, why: reason?.message ?? "" }));
         this.#gossip.linkDown(link.conn, now);
@@ -487,17 +480,6 @@ export class Node {
       const isKnown = this.peers().get(peer.name)?.links.includes(name) === true;
       if (tree !== undefined && isKnown) this.#gossip.setEager(conn, tree.has(peer.name));
     }
-  }
-
-  /** The address a first connection leaves from is the one the others can reach. */
-  #adoptUnderlay(link: Link): void {
-    if (
-      this.config.underlay.pinned ||
-      this.#mesh.links().length > 1 ||
-      /^(127\.|::1$)/.test(link.localAddress)
-    )
-      return;
-    this.#underlay = link.localAddress;
   }
 
   #request(id: number, request: Request, now: Instant, out: Effect[]): void {
@@ -526,9 +508,8 @@ export class Node {
     }
     this.#cluster.tick(now, out);
     if (this.#cluster.council.ended) return;
-    const { joined, candidate } = this.#standing();
-    if (this.#told?.joined !== joined || this.#told?.candidate !== candidate) this.#publishSelf(now, out);
-    const { reachable } = this.topology();
+    if (this.#own.isOutdated) this.#publishSelf(now, out);
+    const reachable = this.reachable();
     for (const pool of this.#pools) pool.tick(reachable, now);
     // A host that knows of nobody has nothing to wait for.
     if (
@@ -569,42 +550,13 @@ export class Node {
 
   #publishSelf(now: Instant, out: Effect[]): void {
     this.#neighbourhood.linksChanged(now);
-    if (this.#withdrawn) return;
-    const { nickname, uid, incarnation, software, port, mtu, name } = this.config;
-    const { joined, candidate } = this.#standing();
-    this.#told = { joined, candidate };
-    const links = this.#mesh
-      .links()
-      .map((l) => l.peer.name)
-      .sort();
-    const entry = this.#channel(PEERS).put(PEER_KEY, {
-      nickname,
-      uid,
-      incarnation,
-      ...(joined === undefined ? {} : { joined }),
-      ...(candidate === undefined ? {} : { candidate }),
-      software,
-      underlay: this.#underlay,
-      port,
-      mtu,
-      links,
-    });
-    this.#spread(PEERS, entry === undefined || entry.origin !== name ? [] : [entry], undefined, now, out);
-  }
-
-  /**
-   * What others count this host as. A member only with a ring: from the ring a newcomer learns whether its name is another's,
-   * and who was taken for a member under a name that is not its own would be waited for for ever.
-   */
-  #standing(): { readonly joined: number | undefined; readonly candidate: number | undefined } {
-    const { joined, candidate } = this.#cluster.council;
-    const hasRings = this.#pools.every(({ ring }) => ring !== undefined);
-    return { joined: hasRings ? joined : undefined, candidate };
+    const entry = this.#own.publish();
+    if (entry !== undefined) this.#spread(PEERS, [entry], undefined, now, out);
   }
 
   /** This host goes: what it said is said no more. */
   #withdraw(now: Instant, out: Effect[]): void {
-    this.#withdrawn = true;
+    this.#own.withdraw();
     for (const channel of [ENDPOINTS, PEERS]) {
       const map = this.#channel(channel);
       const gone = map.ownLive().flatMap(({ key }) => map.remove(key) ?? []);
@@ -634,6 +586,7 @@ export class Node {
   }
 }
 
+/** What `status` and the simulator read of a node. Live objects: read, never changed. */
 export interface NodeFacts {
   readonly mesh: Mesh;
   readonly pools: readonly Pool[];

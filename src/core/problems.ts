@@ -20,6 +20,7 @@ export type ProblemCode =
   | "target-unreachable"
   | "refused";
 
+/** A person may have to act on it; `command` is what to run next. */
 export interface Problem {
   readonly code: ProblemCode;
   readonly object: string;
@@ -49,6 +50,7 @@ interface Scene {
   readonly label: (name: string) => string;
 }
 
+/** All of them, in the order of docs/status.md. Nothing is remembered: a problem ends when its cause does. */
 export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   const facts = node.facts();
   const settlingIn = now - facts.startedAt < STARTUP_GRACE_MS;
@@ -136,7 +138,7 @@ function* ofAddresses({ node, now, facts, label }: Scene): Generator<Problem> {
 
 function* ofDecisions({ node, facts, settlingIn, label }: Scene): Generator<Problem> {
   const { council, unreachable, startedAt, pools, taking } = facts;
-  const { reachable } = node.topology();
+  const reachable = node.reachable();
   const missing = council.roster.missingVoters();
   if (!settlingIn && council.configuration !== undefined && !council.roster.hasQuorum()) {
     const { epoch, voters } = council.configuration;

@@ -8,6 +8,7 @@
 //   ranges                               [ CIDR, ... ]: what the ranges are, even before there is a ring
 //   configuration                        { configuration, joined }: what was decided last, fsynced
 //   left                                 the configuration this host began anew for: without it, or the last of a cluster it was of
+//   base, expect, newcomer               of a host that began anew: see aside.ts, which writes and reads them
 //   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
 //   ring/<universe index>                ranges, fsynced before any message that depends on it
 //   exposed                              { addresses, masquerade } of the bridge, slot implied
@@ -92,6 +93,7 @@ const allocationRecord = z.object({
   delegate: delegate.exactOptional(),
   bandwidth: z.object({ ingress: limit.exactOptional(), egress: limit.exactOptional() }).exactOptional(),
 });
+/** One container's addresses, as on disk. */
 export type AllocationRecord = z.infer<typeof allocationRecord>;
 
 const exposure = z.object({
@@ -99,10 +101,12 @@ const exposure = z.object({
   masquerade: z.boolean(),
   former: z.literal(true).exactOptional(),
 });
+/** One address of the bridge, as on disk. */
 export type Exposure = z.infer<typeof exposure>;
 
 const entryRecord = z.object({ version: z.int().min(1), value: z.json() });
 
+/** Everything that was on disk, read and checked. */
 export interface StoredState {
   readonly name: string | undefined;
   readonly nickname: string | undefined;
@@ -243,11 +247,13 @@ export const identityOps = (peerName: string, nickname: string, incarnation: str
   { type: "put", key: "identity", value: { name: peerName, nickname, incarnation } },
 ];
 
+/** The whole ring of a universe. */
 export const ringOp = (index: number, universe: string, { ranges }: Ring): StoreOp => ({
   type: "put",
   key: `ring/${index}`,
   value: { universe, ranges: ranges.map(rangeToWire) },
 });
+/** The ring was of a cluster that was given up. */
 export const noRingOp = (index: number): StoreOp => ({ type: "del", key: `ring/${index}` });
 
 /** A configuration taken over: the votes for its epoch are over, in the same batch. */
@@ -270,6 +276,7 @@ export const leftOp = (configuration: Configuration, joined: number): StoreOp =>
 /** The cluster this host was to join is joined (`expect` is written by aside.ts). */
 export const unexpectOp: StoreOp = { type: "del", key: "expect" };
 
+/** What was promised and accepted; to be synced before it is said. */
 export const voteOp = ({ accepted, ...vote }: Vote): StoreOp => ({
   type: "put",
   key: "vote",
@@ -281,29 +288,35 @@ export const voteOp = ({ accepted, ...vote }: Vote): StoreOp => ({
   },
 });
 
+/** The address may be in use where nobody hears of it. */
 export const doubtfulOp = (address: string): StoreOp => ({
   type: "put",
   key: `doubtful/${address}`,
   value: true,
 });
+/** It is held here by right: no doubt any more. */
 export const trustedOp = (address: string): StoreOp => ({ type: "del", key: `doubtful/${address}` });
+/** An entry of a peer that belongs to the cluster no more. */
 export const forgetOp = (channel: string, origin: string, key: string): StoreOp => ({
   type: "del",
   key: `entry/${channel}/${origin}/${key}`,
 });
 
+/** The ranges of this host, as text. */
 export const rangesOp = (ranges: readonly string[]): StoreOp => ({
   type: "put",
   key: "ranges",
   value: [...ranges],
 });
 
+/** Whom to dial after a restart. */
 export const targetsOp = (targets: readonly string[]): StoreOp => ({
   type: "put",
   key: "targets",
   value: targets,
 });
 
+/** All addresses of the bridge that were exposed. */
 export const exposedOp = (exposed: readonly Exposure[]): StoreOp => ({
   type: "put",
   key: "exposed",
@@ -313,6 +326,7 @@ export const exposedOp = (exposed: readonly Exposure[]): StoreOp => ({
 /** What is kept of each entry: one object, however many simulated disks it is written to. */
 const entryValues = new WeakMap<Entry, { readonly version: number; readonly value: Json }>();
 
+/** An entry of a channel, own or foreign, tombstones too. */
 export function entryOp(channel: string, entry: Entry): StoreOp {
   const { origin, key, version, value } = entry;
   let kept = entryValues.get(entry);
@@ -326,15 +340,19 @@ export function entryOp(channel: string, entry: Entry): StoreOp {
 const allocationKey = (a: { network: string; containerId: string; ifname: string }): string =>
   `allocation/${a.network}/${a.containerId}/${a.ifname}`;
 
+/** An allocation, committed or not. */
 export const allocationOp = (a: AllocationRecord): StoreOp => ({
   type: "put",
   key: allocationKey(a),
   value: a,
 });
+/** It is over. */
 export const releaseOp = (a: AllocationRecord): StoreOp => ({ type: "del", key: allocationKey(a) });
+/** `at`: milliseconds since the epoch. The address rests from then on. */
 export const freedOp = (address: string, at: number): StoreOp => ({
   type: "put",
   key: `freed/${address}`,
   value: at,
 });
+/** It is in use again. */
 export const reusedOp = (address: string): StoreOp => ({ type: "del", key: `freed/${address}` });

@@ -24,6 +24,7 @@ export interface AddressWish {
   readonly chosen?: readonly string[];
 }
 
+/** What users of this host ask of the core. */
 export type Request =
   | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
   | ({
@@ -72,6 +73,7 @@ export interface Left {
   readonly voter: "none" | "replaced" | "still-counted";
 }
 
+/** The answer to a request: what was asked for, or a refusal with a stable code. */
 export type Reply =
   | {
       readonly ok: true;

@@ -5,6 +5,7 @@ import type { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
 import type { Node } from "./node.ts";
 
+/** The whole picture at this moment; instants as the core counts them. */
 export function view(node: Node) {
   const { mesh, pools, startedAt, underlay } = node.facts();
   const { config } = node;
@@ -77,7 +78,7 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
 
 function peers(node: Node) {
   const { unreachable } = node.facts();
-  const { reachable } = node.topology();
+  const reachable = node.reachable();
   const counts = new Map<string, number>();
   const macs = new Set<string>();
   for (const { peer, mac, label } of node.endpoints().byAddress.values()) {
@@ -139,7 +140,7 @@ function owner(node: Node, pool: Pool, name: string, own: readonly OwnedRange[],
   const nickname = node.peers().get(name)?.nickname ?? name;
   const since = unreachable.get(name);
   const removed = own.some(council.isStale);
-  const reachable = self || node.topology().reachable.has(name);
+  const reachable = self || node.reachable().has(name);
   const addresses = sizeOf(own);
   const wrong = removed
     ? { problem: "removed; its addresses wait for the heir", command: "weave status ipam" }
@@ -174,7 +175,7 @@ function usedBy(node: Node, pool: Pool): ReadonlyMap<string, number> {
 function configuration(node: Node) {
   const c = node.facts().council.configuration;
   if (c === undefined) return {};
-  const { reachable } = node.topology();
+  const reachable = node.reachable();
   const nickname = (name: string): string => node.peers().get(name)?.nickname ?? name;
   const { remaining } = c;
   return {

@@ -25,6 +25,7 @@ export interface Core {
   request(request: Request, signal?: AbortSignal): Promise<Reply>;
 }
 
+/** The port of the CNI verbs, over the core and the kernel that follows it. */
 export function createAttachments(
   core: Core,
   follower: Pick<DatapathFollower, "settled" | "failures" | "repair">,

@@ -26,6 +26,7 @@ const NEVER_HOSTS = {
   6: ["::/8", "ff00::/8", "fe80::/10"],
 } as const;
 
+/** What a configuration is made from, beside the options. */
 export interface Surroundings {
   readonly stored: StoredState;
   /** What the disk says of having begun anew. */
@@ -41,6 +42,7 @@ export interface Surroundings {
   readonly freshName: string;
 }
 
+/** The configuration, and what the user should know of how it came about. */
 export interface Resolved {
   readonly config: NodeConfig;
   readonly warnings: readonly string[];

@@ -25,6 +25,7 @@ const REJOIN_PAUSE_MS = 5_000;
 /** So long after a rejoin the kernel holds also what the former node knew (keep.ts). */
 const REJOIN_KEEP_MS = 30_000;
 
+/** The outside of a daemon. */
 export interface DaemonPorts extends AsidePorts {
   /** Called again after each rejoin, when the former transport is shut down. */
   readonly openTransport: () => Promise<Transport>;
@@ -39,6 +40,7 @@ export interface DaemonPorts extends AsidePorts {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** A node with its runner and the kernel that follows it, replaced by another one whenever the host begins anew. */
 export class Daemon {
   readonly follower: DatapathFollower;
   readonly attachments: Attachments;

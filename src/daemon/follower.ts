@@ -17,8 +17,10 @@ const RETRY_MS = 5_000;
 /** How often the kernel is read anew: until somebody listens to its notifications, what others deleted is back by then. */
 const OBSERVE_MS = 30_000;
 
+/** What the kernel could not be brought to, and since when it is tried. */
 export type Failure = DatapathReport["failures"][number] & { readonly since: number };
 
+/** Keeps the kernel at what the core wants: one apply at a time, always of the newest wish. */
 export class DatapathFollower {
   readonly #kernel: Kernel;
   readonly #wanted: () => DatapathState;

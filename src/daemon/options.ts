@@ -3,11 +3,15 @@ import { z } from "zod";
 import { NAME_PATTERN } from "../core/crdt/origin-map.ts";
 import { MIN_MTU } from "../core/mesh/peer-record.ts";
 
+/** Weave Net's. */
 export const DEFAULT_PORT = 6783;
 /** Weave Net's range: 1,048,576 addresses. */
 export const DEFAULT_RANGE = "10.32.0.0/12";
+/** `--data-dir`. */
 export const DEFAULT_DATA_DIR = "/var/lib/weave";
+/** `--run-dir`. */
 export const DEFAULT_RUN_DIR = "/run/weave";
+/** From most to least. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 const peerName = z
@@ -27,6 +31,7 @@ const init = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("observer") }),
 ]);
 
+/** How a daemon is launched, as `weave` hands it to `weaver`. */
 export const launchOptions = z.strictObject({
   /** Peer name; absent: the stored one, or a new random one. */
   name: peerName.optional(),

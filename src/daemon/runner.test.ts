@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Universe } from "../core/address/universe.ts";
+import { plainConfig } from "../../test/support/node-config.ts";
 import type { Effect, Input } from "../core/effects.ts";
 import { event, persist, reply } from "../core/effects.ts";
 import { Node } from "../core/node.ts";
@@ -9,9 +9,6 @@ import type { Request } from "../core/requests.ts";
 import type { TransportEvent } from "../ports/transport.ts";
 import { Runner } from "./runner.ts";
 
-const universe = Universe.parse("10.32.0.0/24");
-if (typeof universe === "string") throw new Error(universe);
-
 /** A node that answers as it is told. */
 class Scripted extends Node {
   readonly handled: Input[] = [];
@@ -19,28 +16,7 @@ class Scripted extends Node {
   deadline: number | undefined;
 
   constructor(...answers: (readonly Effect[])[]) {
-    super(
-      {
-        name: "alice",
-        nickname: "",
-        software: "",
-        uid: "",
-        universes: [universe as Universe],
-        defaultSubnets: ["10.32.0.0/24"],
-        incarnation: "disk",
-        init: { kind: "consensus" },
-        foundCommand: "weave stop && weave launch",
-        port: 1,
-        vni: 1,
-        vxlanPort: 1,
-        bridgeName: "weave",
-        vxlanName: "vxlan",
-        underlay: { address: "192.0.2.1", pinned: true },
-        mtu: 1450,
-      },
-      readState(new Map()),
-      seededRandom(1),
-    );
+    super(plainConfig("alice", "10.32.0.0/24"), readState(new Map()), seededRandom(1));
     this.answers = answers;
   }
 

@@ -8,6 +8,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Store, StoreOp } from "../ports/store.ts";
 import type { Transport } from "../ports/transport.ts";
 
+/** What effects are carried out on, and where inputs come from. */
 export interface RunnerPorts {
   readonly transport: Transport;
   readonly store: Store;
@@ -28,6 +29,7 @@ export interface Rejoin {
   readonly expect?: string;
 }
 
+/** Hands inputs to a node one at a time, and carries its effects out in order. */
 export class Runner {
   readonly node: Node;
   readonly #ports: RunnerPorts;

@@ -46,6 +46,7 @@ interface Ensured {
   readonly flows?: unknown;
 }
 
+/** Keeps the table `inet weave` as the datapath wants it. */
 export class Firewall {
   readonly #host: Host;
   readonly #directory: string;

@@ -6,6 +6,7 @@ import type { FirewallState } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
 import { type SetState, setsOf } from "./firewall-sets.ts";
 
+/** The name of the one table there is of ours. */
 export const TABLE = "weave";
 
 /**

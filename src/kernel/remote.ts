@@ -8,6 +8,7 @@ import type { Kernel } from "../ports/kernel.ts";
 import type { LinuxKernelOptions } from "./linux.ts";
 import { decodeError, type Operation, type Reply, type Request, type Result } from "./protocol.ts";
 
+/** How the kernel thread is started. */
 export interface WorkerKernelOptions extends LinuxKernelOptions {
   /** The kernel thread ended without being asked to. All calls, waiting and later, are refused; the daemon should end. */
   readonly onDeath?: (error: Error) => void;

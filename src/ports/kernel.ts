@@ -13,12 +13,14 @@ export interface Netns {
 /** Where a caller's namespace is: a descriptor the caller holds open (works across mount namespaces), or a path here. */
 export type NetnsSource = { readonly pid: number; readonly fd: number } | { readonly path: string };
 
+/** A route inside a container's namespace. */
 export interface RouteSpec {
   /** Destination CIDR, "0.0.0.0/0" for the default. */
   readonly dst: string;
   readonly gw?: string;
 }
 
+/** A container's interface, as it is to be. */
 export interface AttachSpec {
   readonly netns: Netns;
   /** Name inside the namespace. */
@@ -36,6 +38,7 @@ export interface AttachSpec {
   readonly bandwidth?: Bandwidth;
 }
 
+/** What an attachment came to. */
 export interface Attached {
   /** Those that were made; another interface of the namespace has the others' destinations, and goes first. */
   readonly routes: readonly RouteSpec[];
@@ -67,6 +70,7 @@ export interface HostEnd {
   readonly containerMac?: string;
 }
 
+/** A route of the host, as far as ranges may overlap with it. */
 export interface HostRoute {
   readonly dst: string;
   /** Interface name; empty for routes without one (blackhole, multipath). */
@@ -85,6 +89,7 @@ export interface HostFacts {
   readonly missing: readonly { readonly what: string; readonly brings: string }[];
 }
 
+/** What one apply did, and what it could not do. */
 export interface DatapathReport {
   /** Human words, one per change made: "fdb add 02:.. dst 10.0.0.2". Empty when nothing had to be done. */
   readonly changes: readonly string[];

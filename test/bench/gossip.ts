@@ -24,10 +24,12 @@ async function spread(peers: number, count: number): Promise<object> {
   await world.startAll(5 * peers);
   await world.run(60_000);
   const costs: { ms: number; perPeer: number; perLink: number }[] = [];
+  let repairs = 0;
   const floods: { ms: number; perPeer: number }[] = [];
   for (let i = 0; i < count; i++) {
     const host = world.pick(world.hosts);
-    const { ms, total, mostOnOneLink } = await costOf(world, ...addition(host, `c${i}`));
+    const { ms, total, mostOnOneLink, repairs: needless } = await costOf(world, ...addition(host, `c${i}`));
+    repairs += needless;
     costs.push({ ms: ms ?? Number.POSITIVE_INFINITY, perPeer: total / peers, perLink: mostOnOneLink });
     floods.push(flood(world, host, PUSH_CHARS));
   }
@@ -40,6 +42,7 @@ async function spread(peers: number, count: number): Promise<object> {
     slowest: Math.max(...costs.map(({ ms }) => ms)),
     perPeer: mean(costs.map(({ perPeer }) => perPeer)),
     perLink: Math.max(...costs.map(({ perLink }) => perLink)),
+    repairs,
     gift: gift?.mostOnOneLink,
     giftAndQuestion: asked?.mostOnOneLink,
     flooding: {

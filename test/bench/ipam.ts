@@ -3,8 +3,6 @@
 import { openLevelStore } from "../../src/adapters/store-level.ts";
 import { createMemoryNetwork } from "../../src/adapters/transport-memory.ts";
 import { macForAddress } from "../../src/core/address/mac.ts";
-import { Universe } from "../../src/core/address/universe.ts";
-import type { NodeConfig } from "../../src/core/config.ts";
 import { Pool } from "../../src/core/ipam/pool.ts";
 import { type OwnedRange, Ring } from "../../src/core/ipam/ring.ts";
 import { REUSE_REST_MS } from "../../src/core/ipam/space.ts";
@@ -15,6 +13,7 @@ import type { Request } from "../../src/core/requests.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { createMemoryKernel } from "../../src/kernel/memory/memory-kernel.ts";
 import type { Store } from "../../src/ports/store.ts";
+import { plainConfig } from "../support/node-config.ts";
 
 const [directory = "", extent = "full"] = process.argv.slice(2);
 /** How much is done. */
@@ -29,9 +28,7 @@ const AT_ONCE = 32;
 /** Containers at a time; then they go, and others come. Ten times what a kubelet runs by default. */
 const LIVING = 1_000;
 
-const universe = universeOf(RANGE);
-const subnet = universe.subnet(RANGE);
-if (subnet === undefined) throw new Error(RANGE);
+const { config, universe, subnet } = ofRange();
 
 /** Work per second. */
 const perSecond = (count: number, work: () => void): number => {
@@ -46,10 +43,12 @@ const milliseconds = (work: () => void): number => {
   return performance.now() - from;
 };
 
-function universeOf(text: string): Universe {
-  const parsed = Universe.parse(text);
-  if (!(parsed instanceof Universe)) throw new Error(`${text}: ${parsed}`);
-  return parsed;
+function ofRange() {
+  const config = plainConfig("a", RANGE);
+  const [universe] = config.universes;
+  const subnet = universe?.subnet(RANGE);
+  if (universe === undefined || subnet === undefined) throw new Error(RANGE);
+  return { config, universe, subnet };
 }
 
 const holder = (n: number): string => `weave/container-${n}/eth0`;
@@ -61,7 +60,6 @@ function allocator(): { fresh: number; reused: number; naive: number } {
     const held = new Map<number, string>();
     for (let n = 1; n <= takes; n++) held.set(n, holder(n));
   });
-  if (subnet === undefined) throw new Error(RANGE);
   const pool = new Pool(universe, "a");
   pool.found(["a"]);
   const fresh = perSecond(takes, () => {
@@ -78,25 +76,6 @@ function allocator(): { fresh: number; reused: number; naive: number } {
   return { fresh, reused, naive };
 }
 
-const configOf = (): NodeConfig => ({
-  name: "a",
-  nickname: "a",
-  software: "bench",
-  uid: "1",
-  universes: [universe],
-  defaultSubnets: [RANGE],
-  incarnation: "bench",
-  init: { kind: "consensus" },
-  foundCommand: "weave launch",
-  port: 6783,
-  vni: 1,
-  vxlanPort: 6784,
-  bridgeName: "weave",
-  vxlanName: "vxlan-6784",
-  underlay: { address: "192.0.2.1", pinned: true },
-  mtu: 1450,
-});
-
 const keyOf = (n: number) => ({ network: "weave", containerId: `container-${n}`, ifname: "eth0" });
 /** The MAC weave gives by default. */
 const factsOf = (n: number, [cidr = ""]: readonly string[]) => ({
@@ -108,7 +87,7 @@ const MOMENT = { bootId: "bench", bootMs: 1 };
 
 /** The whole core, without store and kernel: an address reserved, its endpoint published. */
 function node(): number {
-  const core = new Node(configOf(), readState(new Map()), seededRandom(1));
+  const core = new Node(config, readState(new Map()), seededRandom(1));
   core.start(1);
   let request = 0;
   const ask = (what: Request): void => {
@@ -149,7 +128,7 @@ async function api(): Promise<{ allocate: number; both: number; store: number }>
     random: seededRandom(1),
   });
   const silent = { debug() {}, info() {}, warn() {}, error() {} };
-  const daemon = await Daemon.start(configOf(), readState(await store.load()), {
+  const daemon = await Daemon.start(config, readState(await store.load()), {
     store,
     kernel: createMemoryKernel(),
     log: silent,
@@ -158,7 +137,7 @@ async function api(): Promise<{ allocate: number; both: number; store: number }>
     openTransport: async () => network.endpoint("192.0.2.1"),
     keep: async () => "",
     draw: () => ({ freshName: "b", digits: "0000", incarnation: "bench2" }),
-    reconfigure: async () => configOf(),
+    reconfigure: async () => config,
     onName: () => {},
     onFatal: (error) => {
       throw error;

@@ -11,6 +11,7 @@ export type Command =
   | { readonly verb: "add"; readonly containers: readonly string[]; readonly address?: string }
   | { readonly verb: "del"; readonly containers: readonly string[] };
 
+/** As written; absent: the default. */
 export interface LaunchOptions {
   readonly init?: string;
   readonly range?: string;
@@ -64,11 +65,13 @@ export type Fact =
   | { readonly kind: "aside"; readonly hosts: readonly string[]; readonly reason: string }
   | { readonly kind: "entries"; readonly most: number };
 
+/** Both inclusive. */
 export interface Amount {
   readonly least: number;
   readonly most: number;
 }
 
+/** What a line means. */
 export type Act =
   | {
       readonly kind: "command";
@@ -85,12 +88,14 @@ export type Act =
   | { readonly kind: "lose-message"; readonly message: string; readonly from: string }
   | { readonly kind: "expect"; readonly fact: Fact; readonly withinMs: number };
 
+/** One line of a story. */
 export interface Step {
   readonly line: number;
   readonly text: string;
   readonly act: Act;
 }
 
+/** A whole file, read. */
 export interface Script {
   readonly file: string;
   /** Its first comment. */

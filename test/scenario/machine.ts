@@ -39,6 +39,7 @@ interface Process {
   runner: Runner | undefined;
 }
 
+/** One host: its machine and its containers outlive its daemons. */
 export class Machine {
   readonly hostname: string;
   readonly address: string;

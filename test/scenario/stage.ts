@@ -30,6 +30,7 @@ const LATENCY_MS = { min: 1, max: 20 };
 const REMEMBERED = 25;
 const BEGINNING_MS = 1_000_000;
 
+/** The world of one story, in simulated time. */
 export class Stage {
   readonly schedule = new Schedule();
   readonly #network: MemoryNetwork;

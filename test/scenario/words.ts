@@ -1,9 +1,13 @@
 // Words of a scenario's line, and what a word can be: a host, a list of hosts, an address, a time. Everything that is not
 // what was asked for throws with a text for people.
 
+/** Of hosts and containers. */
 export const NAME = /^[a-z][a-z0-9-]*$/;
+/** Of errors and problems. */
 export const CODE = /^[a-z]+(-[a-z]+)*$/;
+/** IPv4 or IPv6, without prefix. */
 export const ADDRESS = /^(?=.*[.:])[0-9a-f.:]+$/;
+/** With one. */
 export const CIDR = /^[0-9a-f.:]+\/\d+$/;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000 };
 
@@ -27,6 +31,7 @@ export function expand(word: string): readonly string[] {
 /** Options that take a value, and what stands beside them. */
 const VALUED = new Set(["--ipalloc-init", "--ipalloc-range", "--name", "--join"]);
 
+/** "--name x" into options, the rest plain; a flag has the value "". */
 export function optionsOf(words: readonly string[]): { plain: string[]; options: Map<string, string> } {
   const plain: string[] = [];
   const options = new Map<string, string>();
@@ -43,6 +48,7 @@ export function optionsOf(words: readonly string[]): { plain: string[]; options:
   return { plain, options };
 }
 
+/** The one word left, in quotation marks, or none. */
 export function quoted(words: readonly string[]): { text?: string } {
   if (words.length === 0) return {};
   const text = /^"(.+)"$/.exec(one(words, /./, "a text"))?.[1];
@@ -50,8 +56,10 @@ export function quoted(words: readonly string[]): { text?: string } {
   return { text };
 }
 
+/** Text in quotation marks is one word. */
 export const wordsOf = (line: string): readonly string[] => line.match(/"[^"]*"|\S+/g) ?? [];
 
+/** At each `at`, which is left out. */
 export function split(words: readonly string[], at: string): readonly (readonly string[])[] {
   const parts: string[][] = [[]];
   for (const word of words) {
@@ -61,6 +69,7 @@ export function split(words: readonly string[], at: string): readonly (readonly 
   return parts;
 }
 
+/** The one word left, of this form; `what` is for the message. */
 export function one(words: readonly string[], form: RegExp, what: string): string {
   const [word = "", ...more] = words;
   nothing(more);
@@ -68,15 +77,18 @@ export function one(words: readonly string[], form: RegExp, what: string): strin
   return word;
 }
 
+/** Throws when a word is left. */
 export function nothing(words: readonly string[]): void {
   if (words.length > 0) throw new Error(`"${words.join(" ")}" is too much`);
 }
 
+/** "12". */
 export function wholeNumber(word: string): number {
   if (!/^\d+$/.test(word)) throw new Error(`"${word}" is no number`);
   return Number(word);
 }
 
+/** In milliseconds: "500ms", "10s", "5min", "1h". */
 export function duration(word: string | undefined): number {
   const [, count = "", unit = ""] = /^(\d+)([a-z]+)$/.exec(word ?? "") ?? [];
   const factor = UNITS[unit];

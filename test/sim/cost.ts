@@ -1,5 +1,6 @@
 // What one change costs: characters on each connection, and the time until everybody knows it. In a world that is otherwise
 // quiet.
+import { MISMATCH_PATIENCE_MS } from "../../src/core/gossip/gossip.ts";
 import type { Host } from "./host.ts";
 import type { World } from "./world.ts";
 
@@ -10,6 +11,8 @@ export interface Cost {
   /** Of the connection that carried most, both directions together. */
   readonly mostOnOneLink: number;
   readonly total: number;
+  /** Frames sent because two sides differed: without loss, there is nothing to repair. */
+  readonly repairs: number;
   /** Until the last host had it, simulated; undefined when not all had it in time. */
   readonly ms: number | undefined;
 }
@@ -17,8 +20,11 @@ export interface Cost {
 /** Beyond this it is not gossip any more that spreads it. */
 const PATIENCE_MS = 9_000;
 const STEP_MS = 10;
-/** What lazy links say comes a little later. Much later comes tidying, which is changes of its own. */
-const AFTERWARDS_MS = 1_000;
+/**
+ * What lazy links say comes a little later, and what fingerprints that crossed the change would lead to. Much later comes
+ * tidying, which is changes of its own.
+ */
+const AFTERWARDS_MS = 2 * MISMATCH_PATIENCE_MS + 100;
 
 /**
  * Let `change` happen, and see it arrive: `isKnown` says whether a host has it. `uncounted`: kinds of frames that are about
@@ -34,6 +40,7 @@ export async function costOf(
   measures.uncounted = new Set(uncounted);
   const since = schedule.now();
   measures.links = new Map();
+  measures.repairs = 0;
   change();
   let waiting = [...world.hosts];
   let ms: number | undefined;
@@ -48,6 +55,7 @@ export async function costOf(
   return {
     mostOnOneLink: Math.max(0, ...links),
     total: links.reduce((sum, chars) => sum + chars, 0),
+    repairs: measures.repairs,
     ms,
   };
 }

@@ -165,17 +165,23 @@ describe("a removed peer that returns", () => {
   });
 });
 
+/** Two clusters with containers, alice and bob's and carol and dave's, which bob has connected. */
+async function islands(): Promise<World> {
+  const peers = names
+    .slice(0, 4)
+    .map((name, i) => ({ name, targets: i % 2 === 0 ? [] : [addressOf(i - 1)] }));
+  const w = new World({ seed: 3, peers, universe: "10.32.0.0/24" });
+  await w.startAll();
+  await w.run(10_000);
+  for (const host of w.hosts) expect(await w.answer(host.add(`on-${host.id}`))).toBeUndefined();
+  await w.host("bob").connect(addressOf(2));
+  await w.run(60_000);
+  return w;
+}
+
 describe("two islands", () => {
   it("go on apart when they meet, until one of them joins the other with its containers", async () => {
-    const peers = names
-      .slice(0, 4)
-      .map((name, i) => ({ name, targets: i % 2 === 0 ? [] : [addressOf(i - 1)] }));
-    const w = new World({ seed: 3, peers, universe: "10.32.0.0/24" });
-    await w.startAll();
-    await w.run(10_000);
-    for (const host of w.hosts) expect(await w.answer(host.add(`on-${host.id}`))).toBeUndefined();
-    await w.host("bob").connect(addressOf(2));
-    await w.run(60_000);
+    const w = await islands();
     const clusterOf = (id: string) => w.host(id).node?.cluster ?? "";
     expect(clusterOf("alice")).toBe(clusterOf("bob"));
     expect(clusterOf("carol")).not.toBe(clusterOf("alice"));
@@ -197,15 +203,7 @@ describe("two islands", () => {
   });
 
   it("that give way to each other in one moment are one in the end, with their containers", async () => {
-    const peers = names
-      .slice(0, 4)
-      .map((name, i) => ({ name, targets: i % 2 === 0 ? [] : [addressOf(i - 1)] }));
-    const w = new World({ seed: 3, peers, universe: "10.32.0.0/24" });
-    await w.startAll();
-    await w.run(10_000);
-    for (const host of w.hosts) expect(await w.answer(host.add(`on-${host.id}`))).toBeUndefined();
-    await w.host("bob").connect(addressOf(2));
-    await w.run(60_000);
+    const w = await islands();
     const ask = (id: string, other: string) =>
       w.host(id).runner?.request({ kind: "join-cluster", cluster: w.host(other).node?.cluster ?? "" }) ??
       Promise.reject(new Error("away"));

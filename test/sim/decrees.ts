@@ -30,6 +30,7 @@ export interface VoteRecord {
   readonly accepted?: { readonly round: Round; readonly value: Decree };
 }
 
+/** Sees every decision, and every disk that votes on one. */
 export class Decrees implements Decisions {
   readonly #fail: (what: string) => never;
   /** cluster -> epoch -> what was decided. */

@@ -36,6 +36,7 @@ export interface Seen {
   moved(cluster: string): void;
 }
 
+/** Look at one host, and tell the witness what has changed. */
 export class Eyes {
   readonly #host: Seen;
   readonly #world: Onlookers;

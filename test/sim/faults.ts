@@ -16,6 +16,7 @@ export const FAULTS = [
   "clockskew",
   "removal",
 ] as const;
+/** What may go wrong in a run. */
 export type Fault = (typeof FAULTS)[number];
 
 /** Shares of frames. */
@@ -27,6 +28,7 @@ export interface LineFaults {
   readonly lostOnTheWay: number;
 }
 
+/** Every frame arrives, in order, once. */
 export const NO_LINE_FAULTS: LineFaults = { reorder: 0, duplicate: 0, lostOnTheWay: 0 };
 
 const LATE_MS = 200;

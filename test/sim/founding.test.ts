@@ -180,7 +180,7 @@ describe("clones", () => {
     const second = w.hosts[2]?.node;
     expect(codes(w, "carol")).toContain("refused");
     expect(second && problemsOf(second, w.schedule.now()).map((p) => p.code)).toContain("refused");
-    expect(w.hosts[1]?.node?.topology().reachable).toEqual(new Set(["carol"]));
+    expect(w.hosts[1]?.node?.reachable()).toEqual(new Set(["carol"]));
   });
 
   it("behind different peers, with disks of their own: one takes another name", async () => {
@@ -195,7 +195,7 @@ describe("clones", () => {
     const names = w.hosts.map(({ node }) => node?.config.name ?? "");
     expect(new Set(names).size).toBe(4);
     expect(names.filter((name) => name.startsWith("alice-"))).toHaveLength(1);
-    for (const { node } of w.hosts) expect(node?.topology().reachable.size).toBe(3);
+    for (const { node } of w.hosts) expect(node?.reachable().size).toBe(3);
   });
 
   it("behind different peers: both learn of each other, and their contradicting ends", async () => {

@@ -12,7 +12,7 @@ type Decoded = ReturnType<typeof decodeFrame>;
 type WireEntry = FrameOf<"push">["entries"][number];
 
 /** Characters of texts remembered per generation; what was not asked for during one whole generation is forgotten. */
-const GENERATION_CHARS = 48 * 2 ** 20;
+const GENERATION_CHARS = 24 * 2 ** 20;
 /** The same, as far as it goes: what few peers say has been read by all of them a moment later. */
 const CHARS_PER_PEER = 48 * 2 ** 10;
 
@@ -84,7 +84,7 @@ export class FrameReader implements Codec {
     const frame = decodeFrame(text);
     const isPush = frame !== "unknown" && !("refused" in frame) && frame.t === "push";
     const read = isPush ? { ...frame, entries: frame.entries.map((entry) => this.#checked(entry)) } : frame;
-    this.#frames.set(text, read);
+    if (!isBulky(read)) this.#frames.set(text, read);
     return read;
   };
 
@@ -102,6 +102,10 @@ export class FrameReader implements Codec {
     return checked;
   }
 }
+
+/** Much larger than its text, and never the same twice. */
+const isBulky = (read: Decoded): boolean =>
+  read !== "unknown" && "t" in read && (read.t === "digest" || read.t === "buckets");
 
 /** The kind of a frame, for counting: encodeFrame writes `t` first. */
 export function kindOf(text: string): string {

@@ -6,8 +6,12 @@ import { kindOf } from "./frames.ts";
 /** Updates watched at a time. Watching one costs a look at each write of each host. */
 const WATCHED = 4;
 
-/** Frames that are sent whether or not anything changes; and what follows when two fingerprints differed for a moment. */
-const STANDING: ReadonlySet<string> = new Set(["hello", "ping", "pong", "sums", "digest", "buckets"]);
+/** Frames that are sent whether or not anything changes. */
+const STANDING: ReadonlySet<string> = new Set(["hello", "ping", "pong", "sums"]);
+
+/** What is sent only because two sides differ. */
+const isRepair = (kind: string, text: string): boolean =>
+  kind === "digest" || kind === "buckets" || kind === "want" || text.includes(`"repair":true`);
 
 interface Watch {
   readonly since: number;
@@ -15,6 +19,7 @@ interface Watch {
   readonly waiting: Set<string>;
 }
 
+/** What a run counts. */
 export class Measures {
   adds = 0;
   /** Of the ADDs, by code; "daemon away" and "host away": nobody could answer. */
@@ -37,7 +42,10 @@ export class Measures {
   /** host -> connection -> characters of what changes cause, while somebody wants to know. */
   links: Map<string, Map<number, number>> | undefined;
 
-  /** Kinds left out there. */
+  /** Frames of repairs, while somebody wants to know. */
+  repairs = 0;
+
+  /** Kinds left out of `links`. */
   uncounted: ReadonlySet<string> = new Set();
 
   get refused(): number {
@@ -50,8 +58,8 @@ export class Measures {
 
   sent(text: string, from: string, conn: number): void {
     const kind = kindOf(text);
-    const counts = !STANDING.has(kind) && !this.uncounted.has(kind);
-    if (this.links !== undefined && counts && !text.endsWith(`"repair":true}`)) {
+    if (this.links !== undefined && isRepair(kind, text)) this.repairs++;
+    if (this.links !== undefined && !STANDING.has(kind) && !this.uncounted.has(kind)) {
       const of = this.links.get(from) ?? new Map<number, number>();
       this.links.set(from, of.set(conn, (of.get(conn) ?? 0) + text.length));
     }

@@ -113,7 +113,7 @@ export class Operators {
   #connect(main: readonly Host[]): void {
     const up = this.#world.hosts.filter(({ node }) => node !== undefined);
     for (const host of up) {
-      const reachable = host.node?.topology().reachable;
+      const reachable = host.node?.reachable();
       const strangers = up.filter((other) => other !== host && reachable?.has(other.peerName) !== true);
       if (strangers.length * 2 < up.length) continue;
       const stranger = main.find((other) => strangers.includes(other)) ?? strangers[0];

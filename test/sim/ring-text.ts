@@ -20,5 +20,6 @@ function pieceOf(tuple: RingTuple): Piece {
   return piece;
 }
 
+/** "0-128:alice@2 ...", for messages. */
 export const ringText = (ranges: readonly OwnedRange[] | undefined): string =>
   ranges?.map((r) => `${r.start}-${r.end}:${r.owner}@${r.version}`).join(" ") ?? "none";

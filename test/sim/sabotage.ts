@@ -41,11 +41,13 @@ export const BUGS = {
   /** Who began anew does not ask for its containers' addresses (quiet: what is free has come back). */
   "does-not-reclaim": "was not given back",
 } as const;
+/** One way to be wrong on purpose. */
 export type Bug = keyof typeof BUGS;
 
 /** A store that answers at once. */
 export type DirectStore = Omit<MemoryStore, "crash">;
 
+/** The store of a host with this bug; `inner` itself, as it were, when the bug is none of a store. */
 export function sabotagedStore(bug: Bug | undefined, inner: DirectStore): DirectStore {
   const later: StoreOp[] = [];
   return {
@@ -81,6 +83,7 @@ let gifts = 0;
 const isGift = (ops: readonly StoreOp[]): boolean =>
   ops.some((op) => op.key.startsWith("ring/")) && gifts++ % 2 === 1;
 
+/** The transport of a host that has this bug. */
 export function sabotagedTransport(
   bug: Bug | undefined,
   node: Node,

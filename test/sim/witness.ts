@@ -36,6 +36,7 @@ export interface Holder {
 /** Ranges as a handover tells them. */
 type Handover = readonly (readonly [universe: number, ...range: RingTuple])[];
 
+/** Who sees every disk and every promise, and fails the run at the first that is broken. */
 export class Witness {
   readonly #fail: (what: string) => never;
   readonly #decisions: Decisions;

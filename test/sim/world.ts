@@ -137,8 +137,9 @@ export class World implements Surroundings {
     return finished;
   }
 
-  /** Each joins one before it and two others: gossip must be relayed. */
+  /** Each joins one before it and another, or two: gossip must be relayed. */
   #chain(count: number): readonly Omit<HostOptions, "address" | "universe">[] {
+    const isMedium = count > 20 && count <= 100;
     const names = Array.from({ length: count }, (_, i) => `p${i}`);
     return Array.from({ length: count }, (_, i) => ({
       name: `p${i}`,
@@ -146,7 +147,7 @@ export class World implements Surroundings {
       targets:
         i === 0
           ? []
-          : [...new Set([i - 1, this.random.below(i), ...(count > 20 ? [this.random.below(i)] : [])])].map(
+          : [...new Set([i - 1, this.random.below(i), ...(isMedium ? [this.random.below(i)] : [])])].map(
               (j) => addressOf(j),
             ),
     }));
@@ -294,4 +295,4 @@ export class Violation extends Error {
 }
 
 /** Address of the i-th host. */
-export const addressOf = (i: number): string => `10.0.${i >> 8}.${(i & 255) + 1}`;
+export const addressOf = (i: number): string => `10.0.${Math.floor(i / 250)}.${(i % 250) + 1}`;

@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isRunning } from "../../cmd/weave/daemon-end.ts";
 import { type Client, createClient } from "../../src/api/client.ts";
 import type { Status } from "../../src/api/status.ts";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
@@ -10,12 +11,14 @@ import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts"
 const PROGRAMS = new URL("../../dist/bin/", import.meta.url).pathname;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** Of a command. */
 export interface Outcome {
   readonly exit: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
+/** Where a host is, and what it is called. */
 export interface HostPlace {
   readonly nickname: string;
   readonly namespace: TestNamespace;
@@ -25,6 +28,7 @@ export interface HostPlace {
   readonly dir: string;
 }
 
+/** A host of a test; `weave` runs in its namespace. */
 export class Host {
   readonly nickname: string;
   readonly namespace: TestNamespace;
@@ -167,14 +171,5 @@ export class Host {
   async veths(): Promise<string[]> {
     const links = await this.namespace.json("ip -j link show type veth");
     return links.map((link) => String(link["ifname"])).filter((name) => name.startsWith("vw"));
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
-  } catch {
-    return false;
   }
 }

@@ -14,6 +14,7 @@ import { Underlay } from "./underlay.ts";
 /** For hosts that are more than a network namespace. */
 type MakeHost = (place: HostPlace) => Host;
 
+/** Hosts on one underlay; closing it removes all that was made. */
 export class Lab {
   readonly dir = mkdtempSync(join(tmpdir(), "weave-e2e-"));
   readonly underlay = new Underlay();

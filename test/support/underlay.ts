@@ -6,6 +6,7 @@ import { TestNamespace } from "../kernel/support/namespaces.ts";
 const NETWORK = "198.51.100";
 const GATEWAY = `${NETWORK}.1`;
 
+/** The network between hosts: a bridge in a namespace of its own. */
 export class Underlay {
   readonly namespace = new TestNamespace("underlay");
   readonly #ports = new Map<string, string>();

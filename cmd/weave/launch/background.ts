@@ -19,6 +19,7 @@ const PROGRESS_AFTER_MS = 2000;
 /** How long a daemon that did not get ready may take to end when told to. */
 const END_MS = 5000;
 
+/** The daemon to start. */
 export interface Weaver {
   /** Path of the executable. */
   readonly program: string;

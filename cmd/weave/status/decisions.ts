@@ -5,6 +5,7 @@ import { MAX_COLUMNS } from "../context.ts";
 import { instant, wrap } from "../text.ts";
 import { count, peerLabel } from "./names.ts";
 
+/** What `status ipam` is made from. */
 export type IpamStatus = Pick<Status, "name" | "cluster" | "ipam" | "peers" | "configuration" | "lost">;
 type Configuration = NonNullable<Status["configuration"]>;
 type Range = Status["ipam"][number];

@@ -13,6 +13,7 @@ type Owner = Range["owners"][number];
 /** More blocks than this are counted, not listed. */
 const MAX_BLOCKS = 8;
 
+/** `status ipam`: who decides, then each range with its owners, then addresses that were lost. */
 export function ipamTables(status: IpamStatus): string {
   if (status.ipam.length === 0) return "none: the daemon is still starting; run weave status again";
   const tables = status.ipam.map((range) => rangeTable(range, status.peers));

@@ -25,6 +25,7 @@ const RANK: Readonly<Record<Problem["code"], number>> = {
   "target-unreachable": 14,
 };
 
+/** The most severe first, otherwise in their order. */
 export function bySeverity(problems: readonly Problem[]): Problem[] {
   return [...problems].sort((a, b) => RANK[a.code] - RANK[b.code]);
 }

@@ -8,6 +8,7 @@ import { count, peerLabel } from "./names.ts";
 
 const LABEL_COLUMNS = 13;
 
+/** `status` without a section, below the verdict. */
 export function summary(status: Status): string {
   const { datapath, connections, peers, endpoints } = status;
   const established = connections.filter(({ state }) => state === "established").length;

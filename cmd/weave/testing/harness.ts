@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Context } from "../context.ts";
 import { run } from "../program.ts";
 
+/** What a call of the program printed, and its exit code. */
 export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
@@ -49,16 +50,20 @@ export async function weave(words: readonly string[], programs?: string, typed?:
   return outcome();
 }
 
+/** A server in the place of the daemon. */
 export interface StandIn {
   /** "POST /v1/connect {...}", in order. */
   readonly calls: string[];
   close(): Promise<void>;
 }
 
-/** Answers each path with the status code and value that `answers` has for it. */
+/** What a stand-in answers, by path: status code and value. */
+export type Answers = Readonly<Record<string, readonly [number, unknown]>>;
+
+/** Answers in the socket of a run directory. */
 export function standInDaemon(
   runDir: string,
-  answers: Readonly<Record<string, readonly [number, unknown]>>,
+  answers: Answers,
   onCall: (path: string) => void = () => undefined,
 ): Promise<StandIn> {
   const calls: string[] = [];

@@ -3,6 +3,7 @@ import { type Status, status } from "../../../src/api/status.ts";
 
 const T = "2026-01-31T12:00:00.123Z";
 
+/** Three hosts, nothing wrong. */
 export const healthy: Status = status.parse({
   ok: true,
   problems: [],
@@ -157,6 +158,7 @@ export const empty: Status = status.parse({
   endpoints: [],
 });
 
+/** A problem as the daemon tells it. */
 export function problem(code: string, object: string, command: string): Record<string, string> {
   return { code, object, since: T, message: `what is wrong with ${object}`, command };
 }

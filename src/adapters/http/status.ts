@@ -4,6 +4,7 @@ import type { Node } from "../../core/node.ts";
 import { type Problem, problemsOf } from "../../core/problems.ts";
 import { view } from "../../core/status.ts";
 
+/** What of a status only the daemon knows. */
 export interface ProcessFacts {
   readonly version: string;
   readonly pid: number;
@@ -14,6 +15,7 @@ export interface ProcessFacts {
   readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
 }
 
+/** The answer to `/v1/status`: the core's view, and what only the daemon knows. */
 export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Status {
   const kernel: readonly Problem[] = facts.failures.map(({ object, message, since }) => ({
     code: "datapath",

@@ -2,6 +2,7 @@
 // all of them. Carries peers, endpoints and any channel a newer version may bring. Knows nothing of what values mean.
 import { EMPTY_FINGERPRINT, type Fingerprint, fingerprint, xor } from "../hash.ts";
 
+/** What a value may be: it is relayed by peers that do not understand it. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** One entry. `value` null is a tombstone: the origin removed the key. Versions grow over all keys of one origin. */
@@ -24,6 +25,7 @@ export interface OriginDigest {
 export const MAX_NAME_CHARS = 64;
 /** Peer names: what a command line, a log and a record key can carry as they are. MAC notation (Weave Net) is one. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$/;
+/** As JSON text; an entry beyond it is refused. */
 export const MAX_VALUE_CHARS = 16_384;
 const MAX_ORIGINS = 8_192;
 const MAX_KEYS_PER_ORIGIN = 262_144;

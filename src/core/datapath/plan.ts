@@ -10,6 +10,7 @@ import type { DatapathState, PortMap, PortState } from "./state.ts";
 /** Bytes VXLAN adds inside the underlay's MTU: outer IP (20 or 40), UDP 8, VXLAN 8, inner Ethernet 14. RFC 7348, 5. */
 export const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 
+/** What the datapath follows from. */
 export interface PlanInput {
   readonly self: string;
   readonly bridgeName: string;
@@ -46,6 +47,7 @@ const othersOf = ({ self, underlay, peers }: Pick<PlanInput, "self" | "underlay"
 export const overlayMtu = (input: Pick<PlanInput, "self" | "underlay" | "mtu" | "peers">): number =>
   othersOf(input).reduce((least, [, record]) => Math.min(least, record.mtu), input.mtu);
 
+/** The whole desired state; the same input gives the same state. */
 export function plan(input: PlanInput): DatapathState {
   const others = othersOf(input);
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));

@@ -8,6 +8,7 @@ import type { Bridge } from "./bridge.ts";
 import { BRIDGE_LABEL, bridgeSlot, isBridgeSlot, MAX_ADDRESSES } from "./endpoint.ts";
 import { withoutPrefix } from "./places.ts";
 
+/** What announcing needs of the node around it. */
 export interface AnnouncerHost {
   /** Own entries of the endpoints channel. */
   readonly endpoints: OriginMap;
@@ -15,6 +16,7 @@ export interface AnnouncerHost {
   spread(entries: readonly Entry[], now: Instant, out: Effect[]): void;
 }
 
+/** Makes this host's endpoint entries follow from book and bridge. */
 export class Announcer {
   readonly #book: Book;
   readonly #bridge: Bridge;
@@ -35,6 +37,7 @@ export class Announcer {
     this.bridge(now, out);
   }
 
+  /** What a container has is told once it has a MAC, and only while it has a right to it. */
   container(record: AllocationRecord, now: Instant, out: Effect[]): void {
     // ADD is not done, the address went to another plugin, or it may be another host's by now.
     if (record.mac === undefined || record.former === true) return;

@@ -5,6 +5,7 @@ import type { AllocationRecord } from "../records.ts";
 import type { EndpointFacts } from "../requests.ts";
 import type { Attachment, AttachmentKey, AttachmentTerms } from "./attachment.ts";
 
+/** The allocations by key, MAC and slot. No two share a MAC or a slot. */
 export class Book {
   readonly #byKey = new Map<string, AllocationRecord>();
   /** No two have one MAC: commit refuses the second. */

@@ -9,6 +9,7 @@ import { gatewaysOf } from "./publish.ts";
 /** Who holds the bridge's own addresses, in messages and in the pools. */
 export const EXPOSE = "weave:expose";
 
+/** The addresses of this host's bridge. */
 export class Bridge {
   readonly #places: Places;
   readonly #book: Book;

@@ -66,6 +66,10 @@ export interface DeskHost extends HoldersHost, AnnouncerHost, ReservationHost {
 /** The requests that concern addresses. */
 export type DeskRequest = Extract<Request, { kind: "allocate" | "expose" | "commit" | "release" }>;
 
+/**
+ * Answers each request once: at once, when it can be met, or when it took too long. What a request changed is in `out`
+ * before its reply.
+ */
 export class Desk {
   readonly #places: Places;
   readonly #host: DeskHost;

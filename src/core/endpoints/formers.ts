@@ -9,6 +9,7 @@ import { type Book, holderOf } from "./book.ts";
 import { type Bridge, EXPOSE } from "./bridge.ts";
 import { type Places, withoutPrefix } from "./places.ts";
 
+/** What becomes of former addresses, as Reclaim finds out about them. */
 export class Formers {
   readonly #places: Places;
   readonly #book: Book;
@@ -24,6 +25,7 @@ export class Formers {
     this.#announcer = announcer;
   }
 
+  /** Those of containers and of the bridge, as book and ring are now. */
   all(): readonly FormerAddress[] {
     const held = [
       ...[...this.#book.all()].flatMap((record) =>

@@ -9,6 +9,7 @@ import { type Book, holderOf } from "./book.ts";
 import { BRIDGE_LABEL, type Endpoint } from "./endpoint.ts";
 import { collide, holderOfPort, portText } from "./publish.ts";
 
+/** What holders are looked up in, beside the book. */
 export interface HoldersHost {
   /** The endpoints of other peers, as far as this host knows. */
   foreignEndpoints(): Iterable<readonly [address: string, endpoint: Endpoint]>;
@@ -18,6 +19,7 @@ export interface HoldersHost {
   label(peer: string): string;
 }
 
+/** Looks up who holds an address, a port or a MAC. */
 export class Holders {
   readonly #book: Book;
   readonly #host: HoldersHost;

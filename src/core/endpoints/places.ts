@@ -14,6 +14,7 @@ export interface Place {
   readonly address: string;
 }
 
+/** Maps addresses and subnets, as people write them, to pools and offsets. */
 export class Places {
   readonly pools: readonly Pool[];
   readonly #defaultSubnets: readonly string[];
@@ -32,6 +33,7 @@ export class Places {
     return undefined;
   }
 
+  /** Where containers that name no subnet get addresses of a universe. Throws when that is outside of it (a bug). */
   defaultSubnet(index: number): Subnet {
     const pool = this.pools[index];
     const subnet = pool?.universe.subnet(this.#defaultSubnets[index] ?? pool.universe.text);
@@ -64,6 +66,7 @@ export class Places {
     );
   }
 
+  /** Addresses inside our ranges are `holder`'s from now on; others are nobody's to hold. */
   hold(cidrs: readonly string[], holder: string): void {
     for (const cidr of cidrs) {
       const place = this.locate(cidr);
@@ -72,4 +75,5 @@ export class Places {
   }
 }
 
+/** "10.32.0.5/12" -> "10.32.0.5". */
 export const withoutPrefix = (cidr: string): string => cidr.split("/")[0] ?? cidr;

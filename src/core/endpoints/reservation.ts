@@ -13,6 +13,7 @@ import { type Places, withoutPrefix } from "./places.ts";
 /** A request that gets addresses. */
 export type AddressRequest = Extract<Request, { kind: "allocate" | "expose" }>;
 
+/** What a reservation needs of the node around it. */
 export interface ReservationHost {
   reachable(): ReadonlySet<string>;
   /** Send a peer the request for space; false when there is no way to it. */
@@ -43,6 +44,7 @@ interface Reserved {
 /** A refusal says what is in the way. */
 export type Outcome = "done" | "wait" | Reply;
 
+/** One attempt for one request. Made anew for each attempt, and undone unless it was "done". */
 export class Reservation {
   readonly #parts: ReservationParts;
   readonly #request: AddressRequest;
@@ -73,6 +75,7 @@ export class Reservation {
     return this.#ranOut;
   }
 
+  /** What was reserved is as before. Space given by others meanwhile stays ours. */
   undo(): void {
     for (const { pool, offset } of this.#reserved) pool.space.unhold(offset);
   }

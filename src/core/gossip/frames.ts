@@ -14,6 +14,7 @@ export const MAX_ITEMS_PER_FRAME = 8192;
 /** Levels of a frame's JSON. Reading and writing it recurse: a megabyte of brackets would overflow the stack. */
 const MAX_NESTING = 64;
 
+/** Names of channels; they are keys on disk. */
 export const CHANNEL_PATTERN = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** Tries for one decision; a greater number would leave none above it. */
@@ -71,6 +72,8 @@ const frame = z.discriminatedUnion("t", [
     /** Fingerprint of the configuration. */
     decision: count.optional(),
     sums: z.record(z.string().max(64), count),
+    /** "If yours differ, send them." */
+    ask: z.boolean().optional(),
   }),
   /** Per origin: [origin, highest version, fingerprint]. `answer`: it ends an exchange, do not send one back. */
   z.looseObject({
@@ -117,7 +120,7 @@ const frame = z.discriminatedUnion("t", [
     epoch,
     ranges: z.array(ownedRange).max(MAX_ITEMS_PER_FRAME),
     repair: z.boolean().optional(),
-    /** These parts of the ring differed: send what you have of them. */
+    /** These parts of the ring differed (none named: somewhere): send what you have of them. */
     parts: z.array(bucket).max(BUCKETS).optional(),
   }),
   /**
@@ -144,8 +147,11 @@ const frame = z.discriminatedUnion("t", [
   }),
 ]);
 
+/** A message of one link, as JSON. */
 export type Frame = z.infer<typeof frame>;
+/** What each side says of itself first. */
 export type Hello = z.infer<typeof hello>;
+/** The frame of one kind. */
 export type FrameOf<T extends Frame["t"]> = Extract<Frame, { t: T }>;
 
 /** A ballot's round: a number, and the incarnation that makes it unique. */
@@ -198,6 +204,7 @@ const unicastBody = z.discriminatedUnion("k", [
   z.looseObject({ k: z.literal("took"), ...era, id: count }),
 ]);
 
+/** What a `to` frame carries for its addressee. */
 export type UnicastBody = z.infer<typeof unicastBody>;
 
 /** A body addressed to us, or undefined when it is of a kind or shape we do not know. */
@@ -234,6 +241,7 @@ function isNestedBeyond(value: unknown, limit: number): boolean {
 
 const isNested = (value: unknown): value is object => typeof value === "object" && value !== null;
 
+/** A frame as text. Bounds are the sender's to keep. */
 export function encodeFrame(value: Frame): string {
   return JSON.stringify(value);
 }
@@ -243,6 +251,7 @@ export interface Codec {
   readonly encode: typeof encodeFrame;
   readonly decode: typeof decodeFrame;
 }
+/** The codec of the product. */
 export const JSON_CODEC: Codec = { encode: encodeFrame, decode: decodeFrame };
 
 type WireEntry = z.infer<typeof entry>;
@@ -251,6 +260,7 @@ type WireEntry = z.infer<typeof entry>;
 const wireEntries = new WeakMap<Entry, WireEntry>();
 const entriesOnWire = new WeakMap<object, Entry>();
 
+/** The same array for the same entry. */
 export function entryToWire(e: Entry): WireEntry {
   let wire = wireEntries.get(e);
   if (wire === undefined) {
@@ -260,6 +270,7 @@ export function entryToWire(e: Entry): WireEntry {
   return wire;
 }
 
+/** The same entry for the same array. */
 export function entryFromWire(wire: WireEntry): Entry {
   let held = entriesOnWire.get(wire);
   if (held === undefined) {
@@ -274,6 +285,7 @@ export function entryFromWire(wire: WireEntry): Entry {
 /** The wire form of each range: a ring is written whole again and again, and is mostly as before. */
 const wireRanges = new WeakMap<OwnedRange, z.infer<typeof ownedRange>>();
 
+/** The same array for the same range. */
 export function rangeToWire(r: OwnedRange): z.infer<typeof ownedRange> {
   let wire = wireRanges.get(r);
   if (wire === undefined) {
@@ -286,6 +298,7 @@ export function rangeToWire(r: OwnedRange): z.infer<typeof ownedRange> {
 /** One range for one text of it, however often that comes. */
 const rangesOnWire = new WeakMap<object, OwnedRange>();
 
+/** The same range for the same array. */
 export function rangeFromWire(wire: z.infer<typeof ownedRange>): OwnedRange {
   let range = rangesOnWire.get(wire);
   if (range === undefined) {
@@ -301,8 +314,10 @@ export function rangeFromWire(wire: z.infer<typeof ownedRange>): OwnedRange {
 export interface RangeOf extends OwnedRange {
   readonly universe: number;
 }
+/** Ranges of several universes, as in `fence` and `handover`. */
 export const rangesToWire = (all: readonly RangeOf[]): z.infer<typeof ranges> =>
   all.map((r) => [r.universe, r.start, r.end, r.version, r.owner, r.made]);
+/** The way back. */
 export const rangesFromWire = (all: z.infer<typeof ranges>): readonly RangeOf[] =>
   all.map(([of, start, end, version, owner, made]) => ({ universe: of, start, end, version, owner, made }));
 

@@ -5,7 +5,14 @@ import type { Effect, Instant } from "../effects.ts";
 import { type OwnedRange, Ring } from "../ipam/ring.ts";
 import { seededRandom } from "../random.ts";
 import { decodeFrame, type Frame, type FrameOf, MAX_ITEMS_PER_FRAME, rangeFromWire } from "./frames.ts";
-import { Gossip, LAZY_DELAY_MS, MISMATCH_PATIENCE_MS, SUMS_INTERVAL_MS } from "./gossip.ts";
+import {
+  Gossip,
+  LAZY_DELAY_MS,
+  MISMATCH_PATIENCE_MS,
+  MISSED_PATIENCE_MS,
+  PUSH_PAUSE_MS,
+  SUMS_INTERVAL_MS,
+} from "./gossip.ts";
 
 const CHANNEL = "endpoints";
 const era = { cluster: "c1", epoch: 1, decision: 7 };
@@ -16,6 +23,7 @@ class Peer {
   readonly name: string;
   readonly channels = new Map<string, OriginMap>();
   ring: Ring | undefined;
+  era = era;
   readonly gossip: Gossip;
   readonly #out: Effect[] = [];
 
@@ -27,7 +35,7 @@ class Peer {
       self: name,
       channels: this.channels,
       rings: () => [this.ring],
-      era: () => era,
+      era: () => this.era,
     });
   }
 
@@ -189,16 +197,17 @@ describe("a busy link", () => {
     });
     for (let i = 1; i <= 50; i++) alice.say("0", i, net.now);
     alice.say("1", "other", net.now);
-    expect(alice.sends(net.now)).toEqual([]);
+    const later = net.now + PUSH_PAUSE_MS;
+    expect(alice.sends(later)).toEqual([]);
     alice.gossip.sent(conn);
-    expect(pushes(alice.sends(net.now)).map((f) => f.entries)).toEqual([
+    expect(pushes(alice.sends(later)).map((f) => f.entries)).toEqual([
       [
         ["alice", "0", 51, 50],
         ["alice", "1", 52, "other"],
       ],
     ]);
     alice.gossip.sent(conn);
-    expect(alice.sends(net.now)).toEqual([]);
+    expect(alice.sends(later + PUSH_PAUSE_MS)).toEqual([]);
   });
 
   it("what was set and removed meanwhile goes as its tombstone", () => {
@@ -219,9 +228,10 @@ describe("a busy link", () => {
     expect(kinds(alice.sends(net.now))).toEqual(["ring"]);
     give(16, 32, "bob");
     give(32, 64, "carol");
-    expect(alice.sends(net.now)).toEqual([]);
+    const later = net.now + PUSH_PAUSE_MS;
+    expect(alice.sends(later)).toEqual([]);
     alice.gossip.sent(conn);
-    expect(alice.sends(net.now)).toMatchObject([
+    expect(alice.sends(later)).toMatchObject([
       {
         ack: true,
         frame: {
@@ -245,7 +255,85 @@ describe("a busy link", () => {
     alice.map().restore([own]);
     alice.gossip.sent(toCarol);
     alice.gossip.changed(CHANNEL, [own], toBob, net.now); // contradicted: bob must hear it, too
-    expect(alice.sends(net.now).map(({ conn }) => conn)).toEqual([toBob, toCarol]);
+    expect(alice.sends(net.now + PUSH_PAUSE_MS).map(({ conn }) => conn)).toEqual([toBob, toCarol]);
+  });
+});
+
+describe("changes that come close together", () => {
+  it("one alone goes at once, and what follows within the pause goes together behind it, its last version only", () => {
+    const conn = inStep();
+    alice.say("0", "first", net.now);
+    expect(pushes(alice.sends(net.now)).map((f) => f.entries)).toEqual([[["alice", "0", 1, "first"]]]);
+    alice.gossip.sent(conn);
+    const pausedUntil = net.now + PUSH_PAUSE_MS;
+    alice.say("1", "superseded", net.now + 1);
+    alice.say("2", "other", net.now + 5);
+    alice.say("1", "last", net.now + 10);
+    expect(alice.sends(pausedUntil - 1)).toEqual([]);
+    expect(alice.gossip.nextDeadline()).toBe(pausedUntil);
+    expect(pushes(alice.sends(pausedUntil)).map((f) => f.entries)).toEqual([
+      [
+        ["alice", "1", 4, "last"],
+        ["alice", "2", 3, "other"],
+      ],
+    ]);
+  });
+
+  it("one that comes after the pause goes at once", () => {
+    const conn = inStep();
+    alice.say("0", "first", net.now);
+    alice.sends(net.now);
+    alice.gossip.sent(conn);
+    const later = net.now + PUSH_PAUSE_MS;
+    expect(alice.gossip.nextDeadline()).toBeGreaterThan(later);
+    alice.say("1", "next", later);
+    expect(pushes(alice.sends(later))).toHaveLength(1);
+  });
+
+  it("what is of two kinds goes without a pause between: it did not come later", () => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    const conn = inStep();
+    alice.say("0", "its container", net.now);
+    alice.gossip.ringChanged(
+      0,
+      alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 1),
+      undefined,
+      net.now,
+    );
+    expect(kinds(alice.sends(net.now))).toEqual(["ring"]);
+    alice.gossip.sent(conn);
+    expect(kinds(alice.sends(net.now))).toEqual(["push"]);
+  });
+
+  it("a link that is still busy when the pause is over is not looked at again and again, and sends when it is free", () => {
+    const conn = inStep();
+    alice.say("0", "first", net.now);
+    alice.sends(net.now);
+    alice.say("1", "next", net.now);
+    const later = net.now + 10 * PUSH_PAUSE_MS;
+    expect(alice.sends(later)).toEqual([]);
+    expect(alice.gossip.nextDeadline()).toBeGreaterThan(later);
+    alice.gossip.sent(conn);
+    expect(alice.gossip.nextDeadline()).toBeLessThanOrEqual(later);
+    expect(pushes(alice.sends(later))).toHaveLength(1);
+  });
+
+  it("nothing waits on a link that was suspended or went down in the pause", () => {
+    const conn = inStep();
+    const other = net.join(alice, carol);
+    net.run(LAZY_DELAY_MS);
+    alice.say("0", "first", net.now);
+    alice.sends(net.now);
+    for (const link of [conn, other]) alice.gossip.sent(link);
+    alice.say("1", "next", net.now);
+    expect(alice.gossip.isFlushed()).toBe(false);
+    alice.gossip.suspend(conn, true, net.now);
+    alice.gossip.linkDown(other, net.now);
+    expect(alice.gossip.isFlushed()).toBe(true);
+    const later = net.now + PUSH_PAUSE_MS;
+    expect(kinds(alice.sends(later))).toEqual(["sums"]);
+    expect(alice.gossip.nextDeadline()).toBe(later + SUMS_INTERVAL_MS);
   });
 });
 
@@ -273,7 +361,7 @@ describe("a lazy link", () => {
     lazy(conn);
     net.took();
     alice.say("1", "missed", net.now);
-    net.run(LAZY_DELAY_MS + MISMATCH_PATIENCE_MS);
+    net.run(LAZY_DELAY_MS + MISSED_PATIENCE_MS);
     expect(net.took()).toEqual(["alice: have", "alice: push repair 1", "bob: want"]);
     same(alice, bob);
   });
@@ -284,7 +372,7 @@ describe("a lazy link", () => {
     alice.say("0", 1, net.now);
     net.run(LAZY_DELAY_MS);
     bob.map().merge(alice.map().entriesSince("alice", 0));
-    net.run(MISMATCH_PATIENCE_MS + 100);
+    net.run(MISSED_PATIENCE_MS + 100);
     expect(net.took().filter((line) => !line.endsWith("sums"))).toEqual(["alice: have"]);
   });
 
@@ -329,9 +417,9 @@ describe("a lazy link", () => {
     carol.map().merge(entries);
     carol.gossip.changed(CHANNEL, entries, undefined, net.now);
     net.loses = (frame, from) => frame.t === "push" && from === alice;
-    net.run(LAZY_DELAY_MS + MISMATCH_PATIENCE_MS);
+    net.run(LAZY_DELAY_MS + MISSED_PATIENCE_MS);
     expect(net.took().filter((line) => line === "bob: want")).toHaveLength(1);
-    net.run(2 * MISMATCH_PATIENCE_MS);
+    net.run(2 * MISSED_PATIENCE_MS);
     expect(net.took().filter((line) => line === "bob: want")).toHaveLength(1);
     same(alice, bob);
   });
@@ -350,8 +438,118 @@ describe("a branch that broke", () => {
     net.run(1);
     net.loses = () => false;
     net.cut(branch);
-    net.run(2 * MISMATCH_PATIENCE_MS + LAZY_DELAY_MS);
+    net.run(2 * MISSED_PATIENCE_MS + LAZY_DELAY_MS);
     same(alice, carol, bob);
+  });
+});
+
+describe("fingerprints that cross a change", () => {
+  const fingerprintsOf = (peer: Peer): Frame => ({
+    t: "sums",
+    sums: { [CHANNEL]: peer.map().fingerprint(), "ring/0": peer.ring?.fingerprint() ?? 0 },
+    ...era,
+  });
+  const repairs = (): string[] => net.took().filter((line) => /digest|buckets|repair|want/.test(line));
+
+  it.each(["alice", "bob"])("and come to %s, who told it, repair nothing", (name) => {
+    const conn = inStep();
+    const [teller, other] = name === "alice" ? [alice, bob] : [bob, alice];
+    const before = fingerprintsOf(other);
+    teller.say("0", "told", net.now);
+    net.run(1);
+    teller.hear(conn, before, net.now);
+    net.run(3 * SUMS_INTERVAL_MS);
+    expect(repairs()).toEqual([]);
+    same(alice, bob);
+  });
+
+  it("and come to who has it from elsewhere, before the sender has, repair nothing", () => {
+    const conn = inStep();
+    const before = fingerprintsOf(bob);
+    net.join(carol, alice);
+    net.run(LAZY_DELAY_MS);
+    net.took();
+    carol.say("0", "told", net.now);
+    net.run(MISMATCH_PATIENCE_MS - 100);
+    alice.hear(conn, before, net.now);
+    net.run(3 * SUMS_INTERVAL_MS);
+    expect(repairs()).toEqual([]);
+  });
+
+  it("of the ring, likewise", () => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    const conn = inStep();
+    const before = fingerprintsOf(bob);
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 1);
+    alice.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(1);
+    alice.hear(conn, before, net.now);
+    net.run(3 * SUMS_INTERVAL_MS);
+    expect(repairs()).toEqual([]);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it("do not hide a change that is lost, though each side changes something all the time", () => {
+    inStep();
+    net.loses = (frame) => frame.t === "push" && frame.entries.some(([, key]) => key === "lost");
+    alice.say("lost", 1, net.now);
+    net.run(1);
+    net.loses = () => false;
+    for (let passed = 0; passed < SUMS_INTERVAL_MS + 2 * MISMATCH_PATIENCE_MS; passed += 500) {
+      alice.say("a", passed, net.now);
+      bob.say("b", passed, net.now);
+      net.run(500);
+    }
+    expect(bob.map().get("alice", "lost")).toBe(1);
+  });
+
+  it("cost one frame more, in place of the next ones", () => {
+    const conn = inStep();
+    const before = fingerprintsOf(bob);
+    alice.say("0", "told", net.now);
+    net.run(1);
+    alice.hear(conn, before, net.now);
+    net.took();
+    net.run(MISMATCH_PATIENCE_MS);
+    expect(net.took()).toEqual(["alice: sums"]);
+    expect(alice.gossip.nextDeadline()).toBe(net.now + SUMS_INTERVAL_MS);
+    net.run(SUMS_INTERVAL_MS - 1);
+    expect(net.took()).toEqual(["bob: sums"]);
+  });
+
+  it("do not hide what was told to a host of an earlier epoch, which could not take it", () => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    inStep();
+    alice.era = { ...era, epoch: 2 };
+    alice.gossip.eraChanged(net.now);
+    net.run(10);
+    net.loses = (frame) => frame.t === "ring";
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 2);
+    alice.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(10);
+    net.loses = () => false;
+    bob.era = alice.era;
+    bob.gossip.eraChanged(net.now);
+    net.run(MISMATCH_PATIENCE_MS + 10);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it("do not hold back the repair of what has not changed lately", () => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    inStep();
+    net.loses = (frame) => frame.t === "ring";
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 1);
+    alice.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(1);
+    net.loses = () => false;
+    for (let passed = 0; passed < SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS; passed += 500) {
+      alice.say("a", passed, net.now);
+      net.run(500);
+    }
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
   });
 });
 
@@ -472,6 +670,21 @@ describe("repair", () => {
     net.loses = () => false;
     net.run(SUMS_INTERVAL_MS + MISMATCH_PATIENCE_MS);
     expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it.each(["alice", "bob"])("of a range that only %s has, whoever finds that rings differ", (name) => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    const conn = inStep();
+    const [teller, other] = name === "alice" ? [alice, bob] : [bob, alice];
+    teller.ring?.merge([{ start: 0, end: 16, version: 2, owner: "carol", made: 1 }]);
+    for (const [peer, theirs] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const)
+      peer.hear(conn, { t: "sums", sums: { "ring/0": theirs.ring?.fingerprint() ?? 0 }, ...era }, net.now);
+    net.run(MISMATCH_PATIENCE_MS);
+    expect(other.ring?.ownerOf(0)).toBe("carol");
   });
 
   it.each([1, 2, 3, 4, 5])("goes on until it came through, though half of all is lost (seed %i)", (seed) => {

@@ -25,8 +25,10 @@ import { partSums, withinParts } from "./ring-parts.ts";
 export const SUMS_INTERVAL_MS = 10_000;
 /** A lazy link is told of a version this much later, once for all changes of that time. */
 export const LAZY_DELAY_MS = 400;
-/** A version, or a difference, that was told this long ago is no longer "on its way" but missed. */
-export const MISMATCH_PATIENCE_MS = 400;
+/** A version that a lazy link told this long ago, and that has not come since, is asked for. */
+export const MISSED_PATIENCE_MS = 400;
+/** By then a change is everywhere, among a thousand peers: before, it explains why fingerprints differ. */
+export const MISMATCH_PATIENCE_MS = 1_000;
 /** After a change was sent the next ones gather for so long: of many at once each frame carries many, and one alone never waits. */
 export const PUSH_PAUSE_MS = 20;
 /** Text of one push: large enough to be few, small enough that a heartbeat behind it is not late on a slow link. */
@@ -60,6 +62,8 @@ interface LinkState {
   /** The other side is of our epoch: rings can be compared. */
   sameEra: boolean;
   mismatchSince: Instant | undefined;
+  /** A change may explain the difference: the other side was asked for its fingerprints as they are now. */
+  doubtedAt: Instant | undefined;
   /** Channels we asked about and have no answer for. */
   readonly asked: Set<string>;
   /** Channels whose first comparison is not finished. */
@@ -77,18 +81,22 @@ export interface GossipData {
   era(): GossipEra | undefined;
 }
 
+/** What neighbours compare before they compare rings. */
 export interface GossipEra {
   readonly cluster: string;
   readonly epoch: number;
   readonly decision: Fingerprint;
 }
 
+/** Sends on every link what the other side lacks, and finds out what that is. */
 export class Gossip {
   readonly #data: GossipData;
   readonly #encode: typeof encodeFrame;
   readonly #links = new Map<ConnId, LinkState>();
   /** "channel\0origin" -> when somebody was asked for what we miss of it. */
   readonly #asked = new Map<string, Instant>();
+  /** Channel or ring -> when our fingerprint of it became another. */
+  readonly #changedAt = new Map<string, Instant>();
 
   constructor(data: GossipData, encode = encodeFrame) {
     this.#data = data;
@@ -115,6 +123,7 @@ export class Gossip {
       theirs: new Map(),
       sameEra: false,
       mismatchSince: undefined,
+      doubtedAt: undefined,
       asked: new Set(),
       awaiting: new Set(),
       synced: false,
@@ -182,6 +191,7 @@ export class Gossip {
 
   /** Entries became effective here: pass them on, except to where they came from. */
   changed(channel: string, entries: readonly Entry[], from: ConnId | undefined, now: Instant): void {
+    if (entries.length > 0) this.#changedAt.set(channel, now);
     for (const link of this.#links.values()) {
       if (link.suspended) continue;
       const news = link.conn === from ? entries.filter((e) => e.origin === this.#data.self) : entries;
@@ -201,6 +211,7 @@ export class Gossip {
 
   ringChanged(universe: number, ranges: readonly OwnedRange[], from: ConnId | undefined, now: Instant): void {
     if (ranges.length === 0) return;
+    this.#changedAt.set(ringChannel(universe), now);
     for (const link of this.#links.values()) {
       if (link.suspended || link.conn === from) continue;
       const waiting = link.eager ? link.dirtyRanges : link.newsRanges;
@@ -227,7 +238,7 @@ export class Gossip {
   }
 
   /** Their fingerprints. */
-  sums(conn: ConnId, { cluster, epoch, sums }: FrameOf<"sums">, now: Instant, out: Effect[]): void {
+  sums(conn: ConnId, { cluster, epoch, sums, ask }: FrameOf<"sums">, now: Instant, out: Effect[]): void {
     const link = this.#links.get(conn);
     if (link === undefined) return;
     const ours = this.#data.era();
@@ -240,11 +251,17 @@ export class Gossip {
       ),
     );
     const differing = this.#differing(link);
+    const isAnswer = link.doubtedAt !== undefined && now - link.doubtedAt < MISMATCH_PATIENCE_MS;
+    link.doubtedAt = undefined;
     if (differing.length === 0) {
       link.mismatchSince = undefined;
       link.synced = !link.suspended;
-    } else if (first) this.#compare(link, differing, link.asksFirst, now, out);
-    else link.mismatchSince ??= now;
+    } else if (first) this.#compare(link, differing, "meeting", now, out);
+    else if (isAnswer) this.#compare(link, differing, "repair", now, out);
+    else {
+      link.mismatchSince ??= now;
+      if (ask === true) link.sumsDue = now;
+    }
   }
 
   /** They hold origins up to these versions. What we miss may be on its way by another link. */
@@ -282,7 +299,8 @@ export class Gossip {
       const ring = this.#data.rings()[universe];
       if (ring === undefined) return;
       const parts = differing(partSums(ring));
-      this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), { parts }, out);
+      const found = withinParts(ring, new Set(parts));
+      this.#sendRanges(link, universe, found, parts.length === 0 ? {} : { parts }, out);
       return;
     }
     const map = this.channel(channel);
@@ -346,8 +364,9 @@ export class Gossip {
     link.mismatchSince = undefined;
     this.#finished(link, ringChannel(universe), now);
     const ring = this.#data.rings()[universe];
-    if (parts === undefined || parts.length === 0 || ring === undefined || link.suspended) return;
-    this.#sendRanges(link, universe, withinParts(ring, new Set(parts)), {}, out);
+    if (parts === undefined || ring === undefined || link.suspended) return;
+    const wanted = parts.length === 0 ? ring.ranges : withinParts(ring, new Set(parts));
+    this.#sendRanges(link, universe, wanted, {}, out);
   }
 
   /** The map of a channel; an unknown one is kept and relayed without being understood, up to a number. */
@@ -362,12 +381,10 @@ export class Gossip {
 
   tick(now: Instant, out: Effect[]): void {
     for (const link of this.#links.values()) {
-      if (link.missingSince !== undefined && now - link.missingSince >= MISMATCH_PATIENCE_MS)
+      if (link.missingSince !== undefined && now - link.missingSince >= MISSED_PATIENCE_MS)
         this.#ask(link, now, out);
-      if (link.mismatchSince !== undefined && now - link.mismatchSince >= patience(link)) {
-        link.mismatchSince = undefined;
-        this.#compare(link, this.#differing(link), true, now, out);
-      }
+      if (link.mismatchSince !== undefined && now - link.mismatchSince >= patience(link))
+        this.#judge(link, link.mismatchSince, now, out);
       this.#flush(link, now, out);
     }
   }
@@ -385,7 +402,7 @@ export class Gossip {
         link.sumsDue,
         waits ? link.pausedUntil : link.sumsDue,
         link.newsDue ?? link.sumsDue,
-        link.missingSince === undefined ? link.sumsDue : link.missingSince + MISMATCH_PATIENCE_MS,
+        link.missingSince === undefined ? link.sumsDue : link.missingSince + MISSED_PATIENCE_MS,
         link.mismatchSince === undefined ? link.sumsDue : link.mismatchSince + patience(link),
       );
       next = next === undefined ? due : Math.min(next, due);
@@ -396,14 +413,16 @@ export class Gossip {
   #flush(link: LinkState, now: Instant, out: Effect[]): void {
     if (!link.busy && now >= link.pausedUntil && !link.suspended) {
       this.#sendDelta(link, out);
-      if (link.busy) link.pausedUntil = now + PUSH_PAUSE_MS;
+      if (link.busy && link.dirty.size + link.dirtyRanges.size === 0) link.pausedUntil = now + PUSH_PAUSE_MS;
     }
     if (link.newsDue !== undefined && now >= link.newsDue) this.#sendNews(link, out);
-    if (now >= link.sumsDue) {
-      link.sumsDue = now + SUMS_INTERVAL_MS;
-      const sums = Object.fromEntries(this.#sums());
-      this.#send(link, { t: "sums", sums, ...this.#data.era() }, false, out);
-    }
+    if (now >= link.sumsDue) this.#sendSums(link, {}, now, out);
+  }
+
+  #sendSums(link: LinkState, ask: { readonly ask?: true }, now: Instant, out: Effect[]): void {
+    link.sumsDue = now + SUMS_INTERVAL_MS;
+    const sums = Object.fromEntries(this.#sums());
+    this.#send(link, { t: "sums", sums, ...this.#data.era(), ...ask }, false, out);
   }
 
   #sendDelta(link: LinkState, out: Effect[]): void {
@@ -456,7 +475,7 @@ export class Gossip {
     link.missingSince = undefined;
     for (const [id, { channel, origin, version }] of link.missing) {
       const ours = this.channel(channel)?.versionOf(origin) ?? 0;
-      if (ours < version && now - (this.#asked.get(id) ?? 0) < MISMATCH_PATIENCE_MS) {
+      if (ours < version && now - (this.#asked.get(id) ?? 0) < MISSED_PATIENCE_MS) {
         link.missingSince = now; // another one was asked a moment ago
         continue;
       }
@@ -468,7 +487,7 @@ export class Gossip {
       origins.push([origin, ours]);
     }
     if (link.missing.size === 0)
-      for (const [id, at] of this.#asked) if (now - at > MISMATCH_PATIENCE_MS) this.#asked.delete(id);
+      for (const [id, at] of this.#asked) if (now - at > MISSED_PATIENCE_MS) this.#asked.delete(id);
     for (const [channel, origins] of wanted) {
       for (let i = 0; i < origins.length; i += MAX_ITEMS_PER_FRAME) {
         const some = origins.slice(i, i + MAX_ITEMS_PER_FRAME);
@@ -477,8 +496,34 @@ export class Gossip {
     }
   }
 
-  /** What is small goes whole, from both sides at once; of what is large the one side asks group by group. */
-  #compare(link: LinkState, differing: readonly string[], asks: boolean, now: Instant, out: Effect[]): void {
+  /**
+   * Fingerprints differed for a while. Where ours became another a moment before, theirs may have been sent before they
+   * heard of it: they are asked for what they have now, and say nothing if it is the same. (Where ours were late, the change
+   * has come by now, and there is no difference.)
+   */
+  #judge(link: LinkState, since: Instant, now: Instant, out: Effect[]): void {
+    link.mismatchSince = undefined;
+    const differing = this.#differing(link);
+    const settledAt = since - MISMATCH_PATIENCE_MS;
+    const missed = differing.filter((name) => (this.#changedAt.get(name) ?? settledAt) <= settledAt);
+    this.#compare(link, missed, "repair", now, out);
+    if (missed.length === differing.length) return;
+    link.doubtedAt = now;
+    this.#sendSums(link, { ask: true }, now, out);
+  }
+
+  /**
+   * What is small goes whole; of what is large one side asks group by group. At a meeting both sides do so at once, a repair
+   * begins on one side.
+   */
+  #compare(
+    link: LinkState,
+    differing: readonly string[],
+    as: "meeting" | "repair",
+    now: Instant,
+    out: Effect[],
+  ): void {
+    const asks = as === "repair" || link.asksFirst;
     for (const name of differing) {
       link.awaiting.add(name);
       const universe = universeOf(name);
@@ -488,7 +533,8 @@ export class Gossip {
         // With no ring here there is nothing to send; with none there, nothing to wait for.
         if (ring !== undefined && known && !link.suspended && ring.ranges.length > BUCKETS) {
           if (asks) this.#askBuckets(link, name, partSums(ring), out);
-        } else if (ring !== undefined) this.#sendRanges(link, universe, ring.ranges, {}, out);
+        } else if (ring !== undefined)
+          this.#sendRanges(link, universe, ring.ranges, as === "repair" && known ? { parts: [] } : {}, out);
         if (!known) this.#finished(link, name, now);
       } else if (!link.suspended) {
         const map = this.channel(name);
@@ -584,7 +630,7 @@ export class Gossip {
 }
 
 /** A side that is not to ask first waits to be asked. */
-const patience = (link: LinkState): number => MISMATCH_PATIENCE_MS * (link.asksFirst ? 1 : 3);
+const patience = (link: LinkState): number => MISMATCH_PATIENCE_MS * (link.asksFirst ? 1 : 2);
 
 const digestToWire = ({ origin, version, fingerprint: sum }: OriginDigest): [string, number, number] => [
   origin,

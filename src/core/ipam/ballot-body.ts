@@ -9,6 +9,7 @@ export type Round = readonly [number, string];
 
 /** Whether `a` comes before `b`. */
 export const precedes = (a: Round, b: Round): boolean => (a[0] !== b[0] ? a[0] < b[0] : a[1] < b[1]);
+/** Whether they are one and the same try. */
 export const sameRound = (a: Round, b: Round): boolean => a[0] === b[0] && a[1] === b[1];
 
 /** What a voter accepted, and in which round. */
@@ -51,4 +52,5 @@ export interface AcceptedBody extends BallotHead {
   /** Refused: a greater round of this number was promised. */
   readonly higher?: number;
 }
+/** Any message of a ballot. */
 export type BallotBody = PrepareBody | PromiseBody | AcceptBody | AcceptedBody;

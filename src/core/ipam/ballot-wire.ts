@@ -3,6 +3,7 @@ import type { UnicastBody } from "../gossip/frames.ts";
 import type { BallotBody } from "./ballot-body.ts";
 import { configurationFromWire, configurationToWire } from "./configuration-wire.ts";
 
+/** A message of a ballot as JSON. */
 export type BallotWire = Extract<UnicastBody, { k: BallotBody["k"] }>;
 
 /** `cluster`: absent at a founding. */
@@ -30,6 +31,7 @@ export function ballotToWire(body: BallotBody, cluster: string | undefined): Bal
   }
 }
 
+/** The way back; the cluster is the caller's to compare. */
 export function ballotFromWire(wire: BallotWire): BallotBody {
   const { epoch, round, incarnation } = wire;
   const head = { epoch, round, incarnation };

@@ -20,6 +20,7 @@ const isAscending = (names: readonly string[]): boolean =>
 const ascending = (max: number) =>
   z.array(name).max(max).refine(isAscending, "not sorted, or a name is there twice");
 
+/** What is accepted from wire and disk. */
 export const configurationSchema = z
   .looseObject({
     cluster: name,
@@ -63,8 +64,10 @@ export const configurationSchema = z
   )
   .refine((c) => c.lineage?.every((l) => l.epoch < c.epoch) ?? true, "continues a later epoch");
 
+/** A configuration as JSON. */
 export type ConfigurationWire = z.infer<typeof configurationSchema>;
 
+/** Configuration to JSON: a copy. */
 export function configurationToWire(c: Configuration): ConfigurationWire {
   return {
     cluster: c.cluster,
@@ -79,6 +82,7 @@ export function configurationToWire(c: Configuration): ConfigurationWire {
   };
 }
 
+/** The way back, from what the schema has let through. */
 export function configurationFromWire(w: ConfigurationWire): Configuration {
   return {
     cluster: w.cluster,

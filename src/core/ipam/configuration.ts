@@ -31,6 +31,7 @@ export interface Continued {
   readonly at: Instant;
 }
 
+/** One decision, in full: who hears the newest one needs none of those before it. */
 export interface Configuration {
   readonly cluster: string;
   /** 1 is the founding; every decision adds one. */
@@ -90,7 +91,8 @@ export function founded(cluster: string, founders: readonly Voter[]): Configurat
 
 /**
  * The next epoch without `gone`: `members` are all known by name (those who go may be among them), `candidates` the
- * living ones that may become voters. Voters that stay remain voters, as far as so many are wanted. Throws when the heir goes itself (a bug).
+ * living ones that may become voters. Voters that stay remain voters, as far as so many are wanted. Throws when the heir
+ * goes itself (a bug).
  */
 export function removing(
   c: Configuration,
@@ -181,6 +183,7 @@ export function elect(
   return sortedVoters(seats.slice(0, voterCount(seats.length)));
 }
 
+/** What a configuration heard is to one's own. */
 export type Relation = "same" | "newer" | "older" | "foreign" | "split";
 
 /**

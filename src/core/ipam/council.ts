@@ -1,13 +1,12 @@
-// What no owner can settle alone: the founding, who is gone, who decides next. Keeps the newest configuration, runs the
-// ballot for the one after it, and answers who asked for a decision. What follows from a configuration for rings, gossip and links is
-// its host's business (`entered`). Rules R1 to R4 of docs/ipam.md.
+// What no owner can settle alone: the founding, who is gone, who decides next. Keeps the newest configuration and runs the
+// ballot for the one after it; who waits for a decision stands in wants.ts. What follows from a configuration for rings,
+// gossip and links is its host's business (`entered`). Rules R1 to R4 of docs/ipam.md.
 //
 //   none --founded, or heard--> epoch 1 --decided, or heard--> epoch 2 ...     not named any more --> rejoin
 import { type Effect, event, type Instant, persist, type RejoinReason, reply } from "../effects.ts";
-import { fnv1a64 } from "../hash.ts";
 import type { Random } from "../random.ts";
 import { type StoredState, voteOp } from "../records.ts";
-import { type Decided, type Reply, refusal } from "../requests.ts";
+import { refusal } from "../requests.ts";
 import type { Vote } from "./acceptor.ts";
 import { Ballot, type BallotBody, type Step } from "./ballot.ts";
 import {
@@ -19,22 +18,18 @@ import {
   isMember,
   isStale,
   isVoter,
-  joining,
   relation,
-  removing,
   revoting,
 } from "./configuration.ts";
 import { MAX_FOUNDERS } from "./configuration-wire.ts";
-import { Founding, type FoundingHost } from "./founding.ts";
+import { Founding, type FoundingHost, freshCluster } from "./founding.ts";
 import { Roster, type RosterHost } from "./roster.ts";
+import { type LeaveDone, removed, Wants } from "./wants.ts";
 
-/** An operator's answer; below the 10 s the command line waits. */
-export const DECISION_PATIENCE_MS = 8_000;
-/** A host that moves over waits so long for the cluster it is to join; two that gave way to each other are both gone. */
-export const MOVE_PATIENCE_MS = 60_000;
 /** A new member must stay so long before it becomes a voter. */
 export const VOTERS_SETTLE_MS = 1_000;
-/** Where something belongs: it counts between peers of one epoch only. */
+
+/** Where a message or a ring belongs: it counts between peers of one epoch of one cluster only. */
 export interface Era {
   readonly cluster: string;
   readonly epoch: number;
@@ -47,6 +42,7 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   isUnused(): boolean;
   /** Nothing is in use here, and no other member has answered for long. */
   isAbandoned(now: Instant): boolean;
+  /** A message of a ballot; `cluster` is undefined as long as there is none. May be lost. */
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
   /** A configuration is without this host, which may be the only one that knows: keep it for the others, and tell them. */
   expelled(configuration: Configuration, joined: number, now: Instant, out: Effect[]): void;
@@ -54,8 +50,10 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   entered(change: Entered, now: Instant, out: Effect[]): void;
 }
 
+/** A configuration was taken over. */
 export interface Entered {
   readonly configuration: Configuration;
+  /** The epoch this host came in with. */
   readonly joined: number;
   readonly before: Configuration | undefined;
   /** Among whom the universe was divided, for who has no ring yet and can know. */
@@ -64,40 +62,31 @@ export interface Entered {
   readonly afresh: boolean;
 }
 
-/** Told when the configuration is without this host, or that its voters did not decide so. */
-export type LeaveDone = (decided: boolean, out: Effect[]) => void;
-
-/** Nobody's request. */
+/** Stands for a request where this host itself wants to leave: who asked for that is answered by the departure. */
 const LEAVING = -1;
 
-/** A decision somebody here waits for. */
-type Want = { readonly id: number; readonly since: Instant } & (
-  | { readonly kind: "remove"; readonly gone: readonly string[]; readonly before: readonly string[] }
-  | { readonly kind: "leave"; readonly heir: string; readonly done: LeaveDone }
-  | { readonly kind: "join"; readonly cluster: string }
-);
-
+/**
+ * Decisions, as one host takes part in them. After `ended` nothing may be handed in any more: the host begins anew with
+ * another state.
+ */
 export class Council {
   readonly #host: CouncilHost;
   readonly #founding: Founding;
   readonly roster: Roster;
   #configuration: Configuration | undefined;
   #joined = 0;
-  /** What this host began anew for. */
+  /** The configuration that this host began anew for: nothing older of that cluster is believed. */
   readonly #left: Configuration | undefined;
   #ballot: Ballot | undefined;
-  /** How many hosts the ballot of a founding was made for. */
+  /** How many hosts were expected when the ballot was made; it is made again when that changes before a founding. */
   #expected: number | undefined;
-  /** As on disk. */
+  /** What was promised and accepted in the ballot for the next epoch, as it stands on disk. */
   #vote: Vote | undefined;
-  #wants: readonly Want[] = [];
+  readonly #wants: Wants;
   /** When to look whether the voters are still the right ones. */
   #review: Instant | undefined;
   #split: { readonly epoch: number; readonly since: Instant } | undefined;
   #ended = false;
-  /** When the cluster to join is given up for lost; infinite without one, or when it was. */
-  #moveEnds: Instant = Number.POSITIVE_INFINITY;
-  #stranded = false;
   /** By a list of seeds, since the start: the disk was empty. */
   #foundedByList = false;
   /** Left by decision: a configuration without this host is no surprise. */
@@ -111,6 +100,13 @@ export class Council {
     this.#vote = stored.vote;
     this.#founding = new Founding(host);
     this.roster = new Roster(host, () => this.#configuration);
+    this.#wants = new Wants({
+      self: host.self.name,
+      roster: this.roster,
+      configuration: () => this.#configuration,
+      propose: (value, now, out) => this.#run(this.#ballot?.propose(value, now), now, out),
+      withdraw: () => this.#ballot?.withdraw(),
+    });
   }
 
   get configuration(): Configuration | undefined {
@@ -170,19 +166,19 @@ export class Council {
     return this.#founding.progress();
   }
 
+  /** Once, before anything else. A host that can found alone, or by a list of seeds, has done so afterwards. */
   start(now: Instant, out: Effect[]): void {
     if (this.#configuration?.joins !== undefined) {
       this.rejoin("joins", out, this.#configuration.joins); // a crash came between the decision and this
       return;
     }
-    if (this.#host.expect !== undefined && this.#configuration === undefined)
-      this.#moveEnds = now + MOVE_PATIENCE_MS;
     if (this.#configuration === undefined) {
+      this.#founding.start(now);
       const { init, self } = this.#host;
       this.#foundedByList = init.kind === "seed" && init.names.includes(self.name);
       if (init.kind === "seed" && this.#foundedByList)
         this.#adopt(this.#founding.bySeed(init.names), now, out);
-      else if (this.#founding.expected() === 1) this.#adopt(founded(this.#freshId(), [self]), now, out);
+      else if (this.#founding.expected() === 1) this.#adopt(founded(this.#freshCluster(), [self]), now, out);
       if (this.#configuration !== undefined) this.#tellFounded(out);
     }
     this.#newBallot(now);
@@ -196,7 +192,8 @@ export class Council {
   }
 
   /**
-   * A configuration arrived. "older": the sender should have ours. `yields`: the sender would give its cluster up.
+   * A configuration arrived. "older": the sender should have ours. "same" also for two decisions of one epoch: it stays
+   * with ours (`split`). `yields`: the sender would give its cluster up.
    */
   heard(
     theirs: Configuration,
@@ -236,15 +233,15 @@ export class Council {
     return this.isWelcome(cluster) || lineage.some((former) => this.isWelcome(former.cluster));
   }
 
-  /** The cluster to join was nowhere to be found: any other will do, or a new one. */
+  /** The cluster this host was to join was not found in time: it may join any other, or found one. */
   get isStranded(): boolean {
-    return this.#stranded;
+    return this.#founding.isStranded;
   }
 
   /** Whether a cluster may be joined. */
   isWelcome(cluster: string): boolean {
     const { expect } = this.#host;
-    return expect === undefined || expect === cluster || this.#stranded;
+    return expect === undefined || expect === cluster || this.isStranded;
   }
 
   /** A message of a ballot. Returns false when its sender is behind and should have our configuration. */
@@ -272,19 +269,19 @@ export class Council {
     else if (force) this.#force(id, gone.names, now, out);
     else {
       const before = gone.names.filter((name) => !this.roster.isMemberByName(name));
-      this.#want({ id, since: now, kind: "remove", gone: gone.names, before }, out);
+      this.#wants.add({ id, since: now, kind: "remove", gone: gone.names, before }, out);
     }
   }
 
   /** Get it decided that this cluster moves over to another. Answers the request. */
   giveUpFor(id: number, cluster: string, now: Instant, out: Effect[]): void {
-    this.#want({ id, since: now, kind: "join", cluster }, out);
+    this.#wants.add({ id, since: now, kind: "join", cluster }, out);
   }
 
   /** This host is to leave; its ranges are the heir's already. */
   leave(heir: string, done: LeaveDone, now: Instant, out: Effect[]): void {
     this.#leaving = true;
-    this.#want({ id: LEAVING, since: now, kind: "leave", heir, done }, out);
+    this.#wants.add({ id: LEAVING, since: now, kind: "leave", heir, done }, out);
   }
 
   /**
@@ -298,38 +295,34 @@ export class Council {
     if (c === undefined || (isOwn && this.#isUnused()) || again) this.rejoin("name-taken", out);
   }
 
+  /** Who made this request is gone. It may be decided all the same. */
   cancel(id: number): void {
-    this.#wants = this.#wants.filter((want) => want.id !== id);
+    this.#wants.cancel(id);
   }
 
   /** Set everything aside and begin anew. */
   rejoin(reason: RejoinReason, out: Effect[], expect?: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (const { id } of this.#wants) out.push(reply(id, refusal("cancelled", "this host begins anew")));
-    this.#wants = [];
+    this.#wants.end(out);
     out.push(expect === undefined ? { type: "rejoin", reason } : { type: "rejoin", reason, expect });
   }
 
+  /** What is due. Called after every input. */
   tick(now: Instant, out: Effect[]): void {
-    if (this.#configuration === undefined && now >= this.#moveEnds) {
-      this.#moveEnds = Number.POSITIVE_INFINITY;
-      this.#stranded = true;
-      this.#founding.strand(now);
+    if (this.#configuration === undefined && this.#founding.strand(now))
       out.push(event("stranded", "warn", { expected: this.#host.expect ?? "" }));
-    }
     // One of the targets has turned out to be this host itself.
     if (this.#configuration === undefined && this.#founding.expected() !== this.#expected) {
       this.#newBallot(now);
       this.#founding.topologyChanged(now);
     }
     if (this.#ballot !== undefined) this.#run(this.#ballot.tick(now), now, out);
-    for (const want of this.#wants)
-      if (now - want.since >= DECISION_PATIENCE_MS) this.#giveUp(want, this.#noQuorum(want, true, now), out);
+    this.#wants.tick(now, out);
     if (this.#configuration === undefined) {
       if (this.#ballot?.state === "idle" && this.#founding.isDue(now))
         this.#run(
-          this.#ballot?.propose((all) => founded(this.#freshId(), all.slice(0, MAX_FOUNDERS)), now),
+          this.#ballot.propose((all) => founded(this.#freshCluster(), all.slice(0, MAX_FOUNDERS)), now),
           now,
           out,
         );
@@ -339,14 +332,12 @@ export class Council {
   nextDeadline(): Instant | undefined {
     const all = [
       this.#ballot?.nextDeadline(),
-      this.#configuration === undefined && this.#moveEnds < Number.POSITIVE_INFINITY
-        ? this.#moveEnds
-        : undefined,
+      this.#configuration === undefined ? this.#founding.patienceEnds : undefined,
       this.#review,
       this.#configuration === undefined && this.#ballot?.state === "idle"
         ? this.#founding.nextDeadline()
         : undefined,
-      ...this.#wants.map((want) => want.since + DECISION_PATIENCE_MS),
+      this.#wants.nextDeadline(),
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -357,10 +348,7 @@ export class Council {
     const before = this.#configuration;
     const { name } = this.#host.self;
     if (c.joins !== undefined) {
-      for (const want of this.#wants.filter(({ kind }) => kind === "join")) {
-        this.cancel(want.id);
-        out.push(reply(want.id, { ok: true }));
-      }
+      this.#wants.joins(out);
       this.#enter(c, false, now, out); // written down and told, before this host goes
       this.rejoin("joins", out, c.joins);
       return;
@@ -385,14 +373,14 @@ export class Council {
     const founders = c.founders ?? (this.#hasFounded(c) ? this.#vote?.accepted?.value.founders : undefined);
     this.#configuration = c;
     this.#split = undefined;
-    this.#vote = undefined; // as on disk
+    this.#vote = undefined; // `entered` takes it off the disk
     this.#host.entered({ configuration: c, joined: this.#joined, before, founders, afresh }, now, out);
     const data = { cluster: c.cluster, epoch: c.epoch, voters: c.voters.map((v) => v.name).join() };
     if (before !== undefined) out.push(event("adopted", "info", data));
     this.#newBallot(now);
     this.#review = undefined;
     this.#reviewSoon(now);
-    this.#pursue(now, out);
+    this.#wants.pursue(now, out);
   }
 
   /** A member has this host's name on another disk: the one here is new, and knows nothing of what was given away. */
@@ -471,83 +459,8 @@ export class Council {
     if (founding) this.#tellFounded(out);
   }
 
-  #want(want: Want, out: Effect[]): void {
-    this.#wants = [...this.#wants, want];
-    this.#pursue(want.since, out);
-  }
-
-  /** Answer who has what was wanted; get decided what has not been. */
-  #pursue(now: Instant, out: Effect[]): void {
-    for (const want of this.#wants) {
-      if (!this.#isFulfilled(want)) continue;
-      this.cancel(want.id);
-      if (want.kind === "leave") want.done(true, out);
-      else if (want.kind === "remove") out.push(reply(want.id, this.#done(want.gone, want.before)));
-    }
-    if (this.#wants.length === 0 || this.#ended) return;
-    if (!this.roster.hasQuorum())
-      for (const want of this.#wants) this.#giveUp(want, this.#noQuorum(want, false, now), out);
-    const [want] = this.#wants;
-    if (want === undefined) return;
-    this.#run(
-      this.#ballot?.propose(() => this.#proposal(want), now),
-      now,
-      out,
-    );
-  }
-
-  #proposal(want: Want): Configuration {
-    const c = this.#configuration;
-    if (c === undefined) throw new Error("nothing to decide upon");
-    if (want.kind === "join") return joining(c, want.cluster);
-    const gone = want.kind === "leave" ? [this.#host.self.name] : want.gone;
-    const heir = want.kind === "leave" ? want.heir : this.#host.self.name;
-    const candidates = this.roster.living().filter(({ name }) => !gone.includes(name));
-    return removing(c, { gone, heir, members: this.roster.members(), candidates });
-  }
-
-  #isFulfilled(want: Want): boolean {
-    if (want.kind === "join") return false; // then this host is another
-    const gone = want.kind === "leave" ? [this.#host.self.name] : want.gone;
-    return !gone.some((name) => this.roster.isMemberByName(name));
-  }
-
-  /** `before`: those of them that were gone already when it was asked. */
-  #done(gone: readonly string[], before: readonly string[]): Reply {
-    const c = this.#configuration;
-    if (c === undefined) throw new Error("no decision to tell of");
-    const ours = c.remaining?.heir === this.#host.self.name;
-    const decision: Decided = {
-      cluster: c.cluster,
-      epoch: c.remaining?.since ?? c.epoch,
-      ...(c.remaining === undefined ? {} : { heir: c.remaining.heir }),
-      removed: ours ? gone.filter((name) => !before.includes(name)) : [],
-      already: ours ? before : gone,
-    };
-    return { ok: true, decision };
-  }
-
-  #giveUp(want: Want, why: Reply, out: Effect[]): void {
-    this.cancel(want.id);
-    if (this.#wants.length === 0) this.#ballot?.withdraw();
-    if (want.kind === "leave") want.done(false, out);
-    else out.push(reply(want.id, why));
-  }
-
-  #noQuorum(want: Want, late: boolean, now: Instant): Reply {
-    const lack = this.roster.lack(now);
-    const message = late
-      ? `no decision in ${DECISION_PATIENCE_MS / 1000} s: ${lack}; it may still come`
-      : lack;
-    const hint =
-      want.kind === "join"
-        ? `run it where the others are; or this host alone: weave reset --join ${want.cluster} --force`
-        : "run it where the others are; when they are gone for good: weave rmpeer --force with their names (docs/ipam.md)";
-    return refusal("no-quorum", message, this.roster.hasQuorum() ? "try again: weave status ipam" : hint);
-  }
-
   /** By force: another cluster that continues this one, because its voters can decide nothing any more. */
-  #force(id: number, removed: readonly string[], now: Instant, out: Effect[]): void {
+  #force(id: number, gone: readonly string[], now: Instant, out: Effect[]): void {
     const c = this.#configuration;
     if (c === undefined) return;
     if (this.roster.hasQuorum()) {
@@ -555,13 +468,13 @@ export class Council {
       out.push(reply(id, refusal("bad-request", message, "run it without --force")));
       return;
     }
-    const { self } = this.#host;
-    const living = this.roster.living().filter(({ name }) => !removed.includes(name));
+    const { name: self } = this.#host.self;
+    const living = this.roster.living().filter(({ name }) => !gone.includes(name));
     const members = this.roster.members();
-    const voters = elect([], living, members.filter((name) => !removed.includes(name)).length);
-    const value = forced(c, { cluster: this.#freshId(), by: self.name, removed, members, voters, at: now });
-    this.#adopt(value, now, out);
-    out.push(reply(id, this.#done(removed, [])));
+    const voters = elect([], living, members.filter((name) => !gone.includes(name)).length);
+    const cluster = this.#freshCluster();
+    this.#adopt(forced(c, { cluster, by: self, removed: gone, members, voters, at: now }), now, out);
+    out.push(reply(id, removed(this.#configuration, self, { gone, before: [] })));
   }
 
   #reviewSoon(now: Instant): void {
@@ -572,7 +485,7 @@ export class Council {
   #reviewVoters(now: Instant, out: Effect[]): void {
     this.#review = this.roster.patienceEnds(now);
     const c = this.#configuration;
-    if (c === undefined || this.#wants.length > 0 || this.#ended) return;
+    if (c === undefined || !this.#wants.isEmpty || this.#ended) return;
     const voters = this.roster.betterVoters(now);
     if (voters === undefined) return;
     this.#run(
@@ -596,11 +509,7 @@ export class Council {
       out.push(event("founded", "info", { cluster: c.cluster, founders: (c.founders ?? []).join() }));
   }
 
-  #freshId(): string {
-    const { random, self } = this.#host;
-    const low = BigInt(random.below(2 ** 32));
-    return (fnv1a64(`${self.name} ${self.incarnation}`) ^ ((BigInt(random.below(2 ** 32)) << 32n) | low))
-      .toString(16)
-      .padStart(16, "0");
+  #freshCluster(): string {
+    return freshCluster(this.#host.self, this.#host.random);
   }
 }

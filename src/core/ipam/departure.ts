@@ -31,6 +31,7 @@ export interface WantBody {
   readonly k: "want";
   readonly id: number;
 }
+/** "These are yours." The taker's already, on the disk of who gives. */
 export interface HandoverBody {
   readonly k: "handover";
   readonly id: number;
@@ -41,6 +42,7 @@ export interface TookBody {
   readonly k: "took";
   readonly id: number;
 }
+/** Any message of a departure. */
 export type DepartureBody = OfferBody | WantBody | HandoverBody | TookBody;
 
 /** What a departure needs of the node around it. Messages count between peers of one epoch only: the node sees to it. */

@@ -1,6 +1,7 @@
 // Whose answers count in a ballot, and how many are needed.
 import { quorum, type Voter } from "./configuration.ts";
 
+/** Who decides. */
 export type Electorate =
   /** Those the configuration names: every decision but a founding. */
   | { readonly kind: "voters"; readonly voters: readonly Voter[] }

@@ -51,7 +51,7 @@ class Walk {
   /** By epoch; the last is the newest. */
   readonly #decided: Configuration[];
   readonly #gone = new Map<number, readonly string[]>();
-  /** Every entry ever told, by the epoch it was told in: any of them may arrive at any time, any number of times. */
+  /** All ring entries that were ever sent, by the epoch of the sender. Each may arrive at any time, again, or never. */
   readonly #told: OwnedRange[][] = [];
   #letters: Letter[] = [];
   #lostDisks = 0;

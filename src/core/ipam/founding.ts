@@ -3,6 +3,7 @@ import type { Init } from "../config.ts";
 import type { Instant } from "../effects.ts";
 import { fnv1a64 } from "../hash.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
+import type { Random } from "../random.ts";
 import type { Electorate } from "./ballot.ts";
 import { type Configuration, founded, quorum, type Voter } from "./configuration.ts";
 
@@ -12,6 +13,8 @@ export const FOUND_SETTLE_MS = 500;
 export const FOUND_LATEST_MS = 2_000;
 /** The least name has not done it: the others may. */
 export const FOUND_ANYBODY_MS = 6_000;
+/** A host that moves over waits so long for the cluster it is to join; two that gave way to each other are both gone. */
+export const MOVE_PATIENCE_MS = 60_000;
 
 /** What a founding needs of the node around it. */
 export interface FoundingHost {
@@ -27,6 +30,7 @@ export interface FoundingHost {
   otherTargets(): number;
 }
 
+/** How far a founding is, for who waits for it. */
 export interface FoundingProgress {
   /** Names of the candidates that answer, this host among them. */
   readonly there: readonly string[];
@@ -34,21 +38,42 @@ export interface FoundingProgress {
   readonly needed: number;
 }
 
+/** Follows who answers; says when this host proposes. Asked only while there is no configuration. */
 export class Founding {
   readonly #host: FoundingHost;
   #candidates = "";
   #since: Instant = 0;
   #enoughSince: Instant | undefined;
+  /** When the cluster to join is given up for lost; undefined without one, or when it was. */
+  #patienceEnds: Instant | undefined;
   #stranded = false;
 
   constructor(host: FoundingHost) {
     this.#host = host;
   }
 
-  /** The cluster this host was to join is nowhere: it stands for election like everybody. */
-  strand(now: Instant): void {
+  /** This host has no cluster yet; whom it is to join is waited for from now on. */
+  start(now: Instant): void {
+    if (this.#host.expect !== undefined) this.#patienceEnds = now + MOVE_PATIENCE_MS;
+  }
+
+  /** When the cluster to join is given up for lost, if it is waited for. */
+  get patienceEnds(): Instant | undefined {
+    return this.#patienceEnds;
+  }
+
+  /** The cluster to join was not found in time: any other will do, or a new one; this host stands for it like everybody. */
+  get isStranded(): boolean {
+    return this.#stranded;
+  }
+
+  /** Give the cluster to join up for lost when it is time. True when that is now. */
+  strand(now: Instant): boolean {
+    if (this.#patienceEnds === undefined || now < this.#patienceEnds) return false;
+    this.#patienceEnds = undefined;
     this.#stranded = true;
     this.topologyChanged(now);
+    return true;
   }
 
   /** How many hosts this one expects; undefined: it does not stand for election. */
@@ -123,4 +148,11 @@ export class Founding {
     if (there.length >= expected) return this.#since;
     return Math.min(this.#since + FOUND_SETTLE_MS, this.#enoughSince + FOUND_LATEST_MS);
   }
+}
+
+/** The identity of a new cluster: 64 bits in hex, like no other. */
+export function freshCluster({ name, incarnation }: Voter, random: Random): string {
+  const low = BigInt(random.below(2 ** 32));
+  const high = BigInt(random.below(2 ** 32)) << 32n;
+  return (fnv1a64(`${name} ${incarnation}`) ^ (high | low)).toString(16).padStart(16, "0");
 }

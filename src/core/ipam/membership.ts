@@ -34,6 +34,7 @@ export interface Contested {
 /** Who lost an address asks for it every 10 s (reclaim.ts): silence means that its container is gone. */
 const CONTESTED_SHOWN_MS = 25_000;
 
+/** Rings as this host exchanges them with others. */
 export class Membership {
   readonly #self: string;
   readonly #pools: readonly Pool[];

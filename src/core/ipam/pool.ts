@@ -25,6 +25,7 @@ interface Ask {
   readonly deadline: Instant;
 }
 
+/** Ring and space of one universe, kept in step, as this host sees them. */
 export class Pool {
   readonly universe: Universe;
   readonly #self: string;

@@ -20,6 +20,7 @@ export interface RosterHost {
   label(peer: string): string;
 }
 
+/** Who belongs to the cluster, as far as this host knows at the moment it is asked. */
 export class Roster {
   readonly #host: RosterHost;
   readonly #configuration: () => Configuration | undefined;

@@ -2,11 +2,13 @@
 // ones by age. A reading aid for Space, which alone knows the truth about an offset: a shelf may remember too much.
 import type { OffsetRange } from "../address/universe.ts";
 
+/** An offset that was freed, and when. */
 export interface Freed {
   readonly offset: number;
   readonly at: number;
 }
 
+/** One owned range in the order of its use. */
 export class Shelf implements OffsetRange {
   readonly start: number;
   readonly end: number;

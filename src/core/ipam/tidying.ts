@@ -2,6 +2,7 @@
 // it like for any space, and its owner gives it whole or not at all (donation.ts). A pure choice over the ring.
 import type { OffsetRange } from "../address/universe.ts";
 
+/** Touching offsets of one owner, whatever their versions. */
 export interface Run extends OffsetRange {
   readonly owner: string;
 }

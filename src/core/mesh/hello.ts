@@ -18,6 +18,7 @@ export interface Introduction {
   readonly capabilities: string[];
 }
 
+/** What this host says of itself on every connection; what differs from one to the next is added by Mesh. */
 export function introduction(facts: {
   software: string;
   name: string;
@@ -31,6 +32,7 @@ export function introduction(facts: {
   return { t: "hello", protocol: PROTOCOL, capabilities: [], ...facts, universes: [...facts.universes] };
 }
 
+/** Told to both of two hosts with one name. */
 export function cloneObjection(name: string): CloseReason {
   return {
     code: "clone",

@@ -22,6 +22,7 @@ import {
 } from "./constants.ts";
 import { cloneObjection, type Introduction, nameTaken, objection } from "./hello.ts";
 
+/** An address to dial, from `launch` or `connect`. */
 export interface Target {
   readonly address: string;
   state: "waiting" | "dialing" | "connected" | "self";
@@ -34,6 +35,7 @@ export interface Target {
   peer: string | undefined;
 }
 
+/** One connection, from its opening on. */
 export interface Link {
   readonly conn: ConnId;
   readonly target: Target | undefined;
@@ -50,6 +52,7 @@ export interface Link {
   rttMs: number | undefined;
 }
 
+/** A connection whose other side has introduced itself and may stay. */
 export interface EstablishedLink extends Link {
   peer: Hello;
 }
@@ -63,12 +66,14 @@ export interface Refusal extends CloseReason {
   readonly last: Instant;
 }
 
+/** An established connection came or went. */
 export type LinkChange = {
   readonly type: "established" | "lost";
   readonly link: EstablishedLink;
   readonly reason?: CloseReason;
 };
 
+/** All connections of this host. At most one established link per peer. */
 export class Mesh {
   readonly #ours: Introduction;
   readonly #random: Random;

@@ -48,11 +48,11 @@ it("a command calls a peer by its nickname, and by its name where that would be 
 });
 
 it("who is forgotten is not missed any more", () => {
-  const { around, map } = alice({ bob: "h2" });
+  const { around } = alice({ bob: "h2" });
   around.linksChanged(0);
   around.tick(around.nextDeadline() ?? 0);
   expect([...around.unreachable.keys()]).toEqual(["bob"]);
-  map.forget("bob");
-  around.restore();
+  around.forgotten(["bob"]);
   expect([...around.unreachable.keys()]).toEqual([]);
+  expect(around.records().has("bob")).toBe(false);
 });

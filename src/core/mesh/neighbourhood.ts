@@ -4,19 +4,22 @@ import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
 import type { EstablishedLink, Mesh } from "./mesh.ts";
 import { PEER_KEY, type PeerRecord, parsePeerRecord } from "./peer-record.ts";
-import { explore, type Topology, treeNeighbours } from "./topology.ts";
+import { nextHops, reachableFrom, treeNeighbours } from "./topology.ts";
 
 /** After the first change: where one connection came or went, its other end says so in the same moment. */
 const SETTLE_MS = 200;
 /** Between two looks at all connections, for each peer: a look costs a microsecond for each of them, and a bit. */
-const LOOK_PAUSE_MS = 2;
+const LOOK_PAUSE_MS = 5;
 
+/** Which peers there are, which can be reached, and over which link. Fed with changes of records and links. */
 export class Neighbourhood {
   readonly #self: string;
   readonly #channel: OriginMap;
   readonly #mesh: Mesh;
   readonly #records = new Map<string, PeerRecord>();
-  #topology: Topology | undefined;
+  #reachable: ReadonlySet<string> | undefined;
+  /** Worked out when a message is to go further than to a neighbour. */
+  #hops: ReadonlyMap<string, string> | undefined;
   /** Others have said something since it was worked out. */
   #stale = false;
   #tree: ReadonlySet<string> | undefined;
@@ -35,21 +38,27 @@ export class Neighbourhood {
     return this.#records;
   }
 
-  /** As of the last look, or of the last change of our own links. */
-  topology(): Topology {
-    if (this.#topology === undefined) {
-      this.#topology = explore(this.#self, this.#neighbours(), this.#connections());
+  /** Peers with a path, as of the last look, or of the last change of our own links. */
+  reachable(): ReadonlySet<string> {
+    if (this.#reachable === undefined) {
+      this.#reachable = reachableFrom(this.#self, this.#neighbours(), this.#records);
+      this.#hops = undefined;
       this.#stale = false;
     }
-    return this.#topology;
+    return this.#reachable;
   }
 
   /** The link that leads to a peer, by the newest there is to know if need be; undefined when there is no way. */
   linkTowards(name: string): EstablishedLink | undefined {
-    const hop = this.topology().nextHop.get(name);
-    const link = hop === undefined ? undefined : this.#mesh.linkTo(hop);
-    if (link !== undefined || !this.#stale) return link;
-    this.#topology = undefined;
+    const direct = this.#mesh.linkTo(name);
+    if (direct !== undefined) return direct;
+    if (this.reachable().has(name)) {
+      this.#hops ??= nextHops(this.#self, this.#neighbours(), this.#records);
+      const link = this.#mesh.linkTo(this.#hops.get(name) ?? "");
+      if (link !== undefined) return link;
+    }
+    if (!this.#stale) return undefined;
+    this.#reachable = undefined;
     return this.linkTowards(name);
   }
 
@@ -78,12 +87,18 @@ export class Neighbourhood {
     return nickname === undefined || nickname === name ? name : `${nickname} (${name})`;
   }
 
-  /** Read the whole channel anew: at the start, and when peers were forgotten. */
+  /** Read the whole channel. */
   restore(): void {
-    this.#records.clear();
     for (const { origin, key } of this.#channel.live()) this.#read(origin, key);
-    for (const name of this.#unreachable.keys()) if (!this.#records.has(name)) this.#unreachable.delete(name);
-    this.#topology = undefined;
+  }
+
+  /** All these said is forgotten. */
+  forgotten(names: Iterable<string>): void {
+    for (const name of names) {
+      this.#records.delete(name);
+      this.#unreachable.delete(name);
+    }
+    this.#reachable = undefined;
   }
 
   /** These entries of the channel changed. */
@@ -94,7 +109,7 @@ export class Neighbourhood {
   }
 
   linksChanged(now: Instant): void {
-    this.#topology = undefined;
+    this.#reachable = undefined;
     this.#look(now);
   }
 
@@ -111,8 +126,8 @@ export class Neighbourhood {
     if (this.#lookDue === undefined || now < this.#lookDue) return false;
     this.#lookDue = undefined;
     this.#looked = now;
-    if (this.#stale) this.#topology = undefined;
-    const { reachable } = this.topology();
+    if (this.#stale) this.#reachable = undefined;
+    const reachable = this.reachable();
     for (const name of this.#unreachable.keys()) {
       if (reachable.has(name) || !this.#records.has(name)) this.#unreachable.delete(name);
     }
@@ -120,18 +135,12 @@ export class Neighbourhood {
       const gone = name !== this.#self && !reachable.has(name);
       if (gone && !this.#unreachable.has(name)) this.#unreachable.set(name, now);
     }
-    this.#tree = treeNeighbours(this.#self, reachable, this.#connections());
+    this.#tree = treeNeighbours(this.#self, reachable, this.#records);
     return true;
   }
 
   #neighbours(): readonly string[] {
     return this.#mesh.links().map((link) => link.peer.name);
-  }
-
-  #connections(): ReadonlyMap<string, readonly string[]> {
-    const said = new Map<string, readonly string[]>();
-    for (const [name, { links }] of this.#records) said.set(name, links);
-    return said;
   }
 
   #read(origin: string, key: string): void {

@@ -3,7 +3,9 @@ import { z } from "zod";
 import { isUnicast } from "../address/cidr.ts";
 import { MAX_NAME_CHARS } from "../crdt/origin-map.ts";
 
+/** The channel of peer records. */
 export const PEERS = "peers";
+/** The one key each peer has in it. */
 export const PEER_KEY = "self";
 
 /** What every IPv4 host must be able to receive (RFC 791, 3.1). One peer's figure lowers everybody's MTU. */
@@ -29,6 +31,7 @@ const record = z.looseObject({
   links: z.array(z.string().max(MAX_NAME_CHARS)).max(256),
 });
 
+/** What a peer says of itself to everybody. Fields of newer versions are kept and relayed. */
 export type PeerRecord = z.infer<typeof record>;
 
 /** What each value was parsed to. */

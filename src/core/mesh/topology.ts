@@ -1,36 +1,35 @@
 // Who can be reached through whom: breadth first over connections both ends vouch for. Deterministic.
 
-export interface Topology {
-  /** Peers with a path, without self. */
-  readonly reachable: ReadonlySet<string>;
-  /** Destination -> neighbour to hand a message to. */
-  readonly nextHop: ReadonlyMap<string, string>;
-}
-
 /** What each peer says it is connected to. */
-export type Connections = ReadonlyMap<string, readonly string[]>;
+export type Connections = ReadonlyMap<string, { readonly links: readonly string[] }>;
 
 /** So many neighbours a peer passes a change on to, where the connections allow it: no hub pays for all. */
 const TREE_FANOUT = 8;
 
-/** `links`: what each other peer says it is connected to; `neighbours`: our own live links, which need no second word. */
-export function explore(self: string, neighbours: readonly string[], links: Connections): Topology {
-  const nextHop = new Map<string, string>();
-  let frontier = [...neighbours].sort();
-  for (const name of frontier) nextHop.set(name, name);
-  while (frontier.length > 0) {
-    const further: string[] = [];
-    for (const peer of frontier) {
-      const hop = nextHop.get(peer) ?? peer;
-      for (const name of vouched(links, peer)) {
-        if (name === self || nextHop.has(name)) continue;
-        nextHop.set(name, hop);
-        further.push(name);
-      }
-    }
-    frontier = further;
-  }
-  return { reachable: new Set(nextHop.keys()), nextHop };
+/** Peers with a path, without self. `neighbours`: our own live links, which need no second word. */
+export function reachableFrom(
+  self: string,
+  neighbours: readonly string[],
+  connections: Connections,
+): ReadonlySet<string> {
+  const reachable = new Set(neighbours);
+  for (const peer of reachable)
+    for (const name of connections.get(peer)?.links ?? [])
+      if (name !== self && !reachable.has(name) && vouches(connections, name, peer)) reachable.add(name);
+  return reachable;
+}
+
+/** Destination -> neighbour to hand a message to, on a shortest way. */
+export function nextHops(
+  self: string,
+  neighbours: readonly string[],
+  connections: Connections,
+): ReadonlyMap<string, string> {
+  const hops = new Map([...neighbours].sort().map((name): [string, string] => [name, name]));
+  for (const [peer, hop] of hops)
+    for (const name of connections.get(peer)?.links ?? [])
+      if (name !== self && !hops.has(name) && vouches(connections, name, peer)) hops.set(name, hop);
+  return hops;
 }
 
 /**
@@ -40,7 +39,7 @@ export function explore(self: string, neighbours: readonly string[], links: Conn
 export function treeNeighbours(
   self: string,
   reachable: ReadonlySet<string>,
-  links: Connections,
+  connections: Connections,
 ): ReadonlySet<string> {
   let root = self;
   for (const name of reachable) if (name < root) root = name;
@@ -50,8 +49,8 @@ export function treeNeighbours(
     for (let at = 0; at < queue.length; at++) {
       const peer = queue[at] ?? "";
       let children = 0;
-      for (const name of vouched(links, peer)) {
-        if (parents.has(name)) continue;
+      for (const name of connections.get(peer)?.links ?? []) {
+        if (parents.has(name) || !vouches(connections, name, peer)) continue;
         if (++children > fanout) break;
         parents.set(name, peer);
         queue.push(name);
@@ -68,8 +67,7 @@ export function treeNeighbours(
   return near;
 }
 
-/** Those a peer is connected to who say so as well, in the order in which it says so. */
-function vouched(links: Connections, peer: string): readonly string[] {
-  const said = links.get(peer) ?? [];
-  return said.filter((name) => links.get(name)?.includes(peer) === true);
+/** Whether `name` says that it is connected to `peer`, who says so itself. */
+function vouches(connections: Connections, name: string, peer: string): boolean {
+  return connections.get(name)?.links.includes(peer) === true;
 }

@@ -15,6 +15,7 @@ interface Bridge {
 const TABLE = 6784;
 const PRIORITY = 6784;
 
+/** A route to another host's container, for what comes from containers here. */
 export async function addBridgeRoute(
   socket: NetlinkSocket,
   { bridge, bridgeName }: Bridge,
@@ -27,6 +28,7 @@ export async function addBridgeRoute(
   await addRoute(socket, { dst: cidrOf(address), oif: bridge, onlink: false, table: TABLE });
 }
 
+/** Takes it away; one that is gone already is no error. */
 export async function deleteBridgeRoute(
   socket: NetlinkSocket,
   { bridge }: Bridge,

@@ -1,0 +1,111 @@
+// What this host says of itself to everybody: its one record in the peers channel, and what follows from others saying
+// something there in its name. Decides what is said; Node writes it down and passes it on.
+import type { NodeConfig } from "../config.ts";
+import type { Entry, OriginMap } from "../crdt/origin-map.ts";
+import type { Instant } from "../effects.ts";
+import type { EstablishedLink, Link } from "./mesh.ts";
+import { PEER_KEY } from "./peer-record.ts";
+
+/** So many corrections of our own peer record within this time are a clone's doing. */
+const CLONE_ECHOES = 5;
+const CLONE_MEMORY_MS = 300_000;
+
+/** What others count a host as: the epoch it came in with, or how many it expects at a founding it stands for. */
+export interface Standing {
+  readonly joined: number | undefined;
+  readonly candidate: number | undefined;
+}
+
+/** What the record follows from, besides the configuration. */
+export interface OwnRecordHost {
+  readonly config: NodeConfig;
+  /** The peers channel. */
+  readonly channel: OriginMap;
+  links(): readonly EstablishedLink[];
+  /** Of the council. */
+  standing(): Standing;
+  hasRings(): boolean;
+}
+
+/** This host's record. Once withdrawn it is never written again. */
+export class OwnRecord {
+  readonly #host: OwnRecordHost;
+  #underlay: string;
+  /** As others were told last. */
+  #told: Standing | undefined;
+  #withdrawn = false;
+  /** When others were heard to say something newer in our name. A lost disk explains one, a clone goes on. */
+  readonly #echoes: Instant[] = [];
+
+  constructor(host: OwnRecordHost) {
+    this.#host = host;
+    this.#underlay = host.config.underlay.address;
+  }
+
+  /** Where others send this host's packets. */
+  get underlay(): string {
+    return this.#underlay;
+  }
+
+  /** The address a first connection leaves from is the one the others can reach. */
+  adoptUnderlay(link: Link): void {
+    const isUnfit = /^(127\.|::1$)/.test(link.localAddress);
+    if (this.#host.config.underlay.pinned || this.#host.links().length > 1 || isUnfit) return;
+    this.#underlay = link.localAddress;
+  }
+
+  /** This host counts as something else than it told. */
+  get isOutdated(): boolean {
+    const { joined, candidate } = this.#standing();
+    return this.#told?.joined !== joined || this.#told?.candidate !== candidate;
+  }
+
+  /** Say it anew. The entry to pass on, if it says anything new. */
+  publish(): Entry | undefined {
+    if (this.#withdrawn) return undefined;
+    const { nickname, uid, incarnation, software, port, mtu } = this.#host.config;
+    const { joined, candidate } = this.#standing();
+    this.#told = { joined, candidate };
+    const links = this.#host
+      .links()
+      .map(({ peer }) => peer.name)
+      .sort();
+    return this.#host.channel.put(PEER_KEY, {
+      nickname,
+      uid,
+      incarnation,
+      ...(joined === undefined ? {} : { joined }),
+      ...(candidate === undefined ? {} : { candidate }),
+      software,
+      underlay: this.#underlay,
+      port,
+      mtu,
+      links,
+    });
+  }
+
+  /** This host has left: it says nothing of itself any more. Its entry is the caller's to remove. */
+  withdraw(): void {
+    this.#withdrawn = true;
+  }
+
+  /** Somebody said something newer in our name, and was corrected. */
+  echoed(now: Instant): void {
+    this.#echoes.push(now);
+  }
+
+  /** Since when somebody else speaks in our name, or undefined. */
+  cloneSince(now: Instant): Instant | undefined {
+    while (this.#echoes[0] !== undefined && now - this.#echoes[0] > CLONE_MEMORY_MS) this.#echoes.shift();
+    return this.#echoes.length >= CLONE_ECHOES ? this.#echoes[0] : undefined;
+  }
+
+  /**
+   * A member only with a ring: from the ring a newcomer learns whether its name is another's, and who was taken for a
+   * member under a name that is not its own would be waited for for ever.
+   */
+  #standing(): Standing {
+    const { joined, candidate } = this.#host.standing();
+    return { joined: this.#host.hasRings() ? joined : undefined, candidate };
+  }
+}
