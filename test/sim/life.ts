@@ -111,12 +111,13 @@ export class Life {
 
   async #live(forMs: number): Promise<void> {
     const { world } = this;
-    const { operations, faults, peers } = this.#options;
+    const { operations, faults, peers, say = () => {} } = this.#options;
     const end = world.schedule.now() + forMs;
     const pause = forMs / operations;
     const tens = Math.min(1, peers / FEW_PEERS);
     const hundreds = Math.max(1, Math.sqrt(peers / MANY));
     let done = 0;
+    let minute = 1;
     /** Moments of faults come at random, as often as their rate says. */
     const due = (perMinute: number, stepMs: number): boolean =>
       world.random.next() < (perMinute * stepMs) / MINUTE_MS;
@@ -136,6 +137,9 @@ export class Life {
       this.#operators.act();
       await this.#launch(stepMs);
       await world.run(stepMs);
+      if (world.schedule.now() < end - forMs + minute * MINUTE_MS) continue;
+      say(`lived for ${minute} of ${forMs / MINUTE_MS} minutes`);
+      minute++;
     }
   }
 
