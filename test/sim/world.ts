@@ -38,6 +38,8 @@ export interface WorldOptions {
 /** Events of one instant beyond which somebody answers himself for ever. */
 const MAX_AT_ONCE = 50_000;
 const HOUR_MS = 3_600_000;
+/** Turns of promises that beginning anew takes, and many more. */
+const ANEW_TURNS = 100;
 
 export class World implements Surroundings {
   readonly schedule = new Schedule();
@@ -53,6 +55,8 @@ export class World implements Surroundings {
   readonly #log: string[] = [];
   readonly #byName = new Map<string, Host>();
   #containers = 0;
+  /** Of promises, before the next event. */
+  #turns = 0;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -153,6 +157,11 @@ export class World implements Surroundings {
     }));
   }
 
+  /** What a host does with its disk when it begins anew takes no virtual time, however little else happens. */
+  beginsAnew(): void {
+    this.#turns = ANEW_TURNS;
+  }
+
   /** Run virtual time on. */
   async run(forMs: number): Promise<void> {
     const until = this.schedule.now() + forMs;
@@ -165,6 +174,7 @@ export class World implements Surroundings {
       if (atOnce > MAX_AT_ONCE * Math.max(1, this.hosts.length / 10))
         this.fail("time stands still: something is due again and again");
       await Promise.resolve(); // answers of requests arrive between events
+      for (; this.#turns > 0; this.#turns--) await Promise.resolve();
       if (this.#error !== undefined) this.throwPending();
     }
   }
