@@ -133,17 +133,11 @@ export function sabotagedTransport(
         return { k, epoch, round, cluster, incarnation: voter.incarnation };
       });
     case "takes-unasked":
-      return answering(
-        inner,
-        node,
-        reader,
-        (body) => {
-          if (body.k !== "fence") return undefined;
-          const { cluster, epoch, id } = body;
-          return { k: "fenced", cluster, epoch, id, ranges: [] };
-        },
-        () => node.facts().council.others(), // those as well that cannot be reached, and so are not asked yet
-      );
+      return answering(inner, node, reader, (body) => {
+        if (body.k !== "fence") return undefined;
+        const { cluster, epoch, id } = body;
+        return { k: "fenced", cluster, epoch, id, ranges: [] };
+      });
     case "does-not-reclaim":
       return answering(inner, node, reader, (body) =>
         body.k === "ask" && body.held === true ? "nothing" : undefined,
@@ -176,7 +170,6 @@ function answering(
   node: Node,
   reader: FrameReader,
   answer: (body: UnicastBody, to: string) => object | "nothing" | undefined,
-  inTheNameOf: (to: string) => readonly string[] = (to) => [to],
 ): Transport {
   const { name } = node.config;
   let hear: ((event: TransportEvent) => void) | undefined;
@@ -192,11 +185,10 @@ function answering(
       const asked = own ? decodeBody(frame.body) : undefined;
       const body = own && asked !== undefined ? answer(asked, frame.to) : undefined;
       if (!own || body === undefined) inner.send(conn, text, options);
-      else if (body !== "nothing")
-        for (const from of inTheNameOf(frame.to)) {
-          const back = JSON.stringify({ t: "to", from, to: name, hops: 16, body });
-          hear?.({ type: "conn-frame", conn, text: back });
-        }
+      else if (body !== "nothing") {
+        const back = JSON.stringify({ t: "to", from: frame.to, to: name, hops: 16, body });
+        hear?.({ type: "conn-frame", conn, text: back });
+      }
     },
   };
 }

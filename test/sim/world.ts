@@ -38,8 +38,8 @@ export interface WorldOptions {
 /** Events of one instant beyond which somebody answers himself for ever. */
 const MAX_AT_ONCE = 50_000;
 const HOUR_MS = 3_600_000;
-/** Turns of promises that beginning anew takes, and many more. */
-const ANEW_TURNS = 100;
+/** Of promises, until something is over that takes no time. */
+const MAX_TURNS = 1_000;
 
 export class World implements Surroundings {
   readonly schedule = new Schedule();
@@ -55,8 +55,6 @@ export class World implements Surroundings {
   readonly #log: string[] = [];
   readonly #byName = new Map<string, Host>();
   #containers = 0;
-  /** Of promises, before the next event. */
-  #turns = 0;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -157,11 +155,6 @@ export class World implements Surroundings {
     }));
   }
 
-  /** What a host does with its disk when it begins anew takes no virtual time, however little else happens. */
-  beginsAnew(): void {
-    this.#turns = ANEW_TURNS;
-  }
-
   /** Run virtual time on. */
   async run(forMs: number): Promise<void> {
     const until = this.schedule.now() + forMs;
@@ -174,7 +167,7 @@ export class World implements Surroundings {
       if (atOnce > MAX_AT_ONCE * Math.max(1, this.hosts.length / 10))
         this.fail("time stands still: something is due again and again");
       await Promise.resolve(); // answers of requests arrive between events
-      for (; this.#turns > 0; this.#turns--) await Promise.resolve();
+      for (let turns = 0; this.#busy > 0 && turns < MAX_TURNS; turns++) await Promise.resolve();
       if (this.#error !== undefined) this.throwPending();
     }
   }
@@ -199,6 +192,19 @@ export class World implements Surroundings {
     this.measures.removes++;
     host.remove(container).catch(this.broken);
   }
+
+  /** Something goes on that takes no time, however many promises it is made of. */
+  async atOnce(what: Promise<void>): Promise<void> {
+    this.#busy++;
+    try {
+      await what;
+    } catch (error) {
+      this.broken(error);
+    } finally {
+      this.#busy--;
+    }
+  }
+  #busy = 0;
 
   /** The first violation: it may be seen inside a promise or a port, where the core would swallow it. */
   #error: unknown;
