@@ -47,7 +47,7 @@ export class World implements Surroundings {
   readonly network: MemoryNetwork;
   readonly random: Random;
   readonly measures = new Measures();
-  readonly reader = new FrameReader();
+  readonly reader: FrameReader;
   readonly witness: Witness;
   readonly decrees = new Decrees((what) => this.fail(what));
   readonly lineFaults: LineFaults;
@@ -69,6 +69,7 @@ export class World implements Surroundings {
       },
     });
     const { peers, universe } = options;
+    this.reader = new FrameReader(typeof peers === "number" ? peers : peers.length);
     const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
     const names = chosen.map(({ name }) => name);
     const clones = new Set(names.filter((name, i) => names.indexOf(name) !== i));
@@ -183,7 +184,7 @@ export class World implements Surroundings {
   add(host: Host): void {
     this.measures.adds++;
     void host.add(`c${this.#containers++}`).then((refusal) => {
-      if (refusal !== undefined) this.measures.refused++;
+      if (refusal !== undefined) this.measures.refusedFor(refusal);
     }, this.broken);
   }
 
