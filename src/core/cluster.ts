@@ -4,7 +4,13 @@ import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
-import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
+import {
+  encodeFrame,
+  rangesFromWire,
+  rangesToWire,
+  type UnicastBody,
+  universeToWire,
+} from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
 import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
 import type { Configuration } from "./ipam/configuration.ts";
@@ -160,9 +166,9 @@ export class Cluster {
       pools,
       reachable: () => neighbourhood.reachable(),
       isStale: (range) => this.council.isStale(range),
-      ask: (owner, body, out) => {
+      ask: (owner, { universe, ...body }, out) => {
         const { era } = this.council;
-        if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
+        if (era !== undefined) parts.send(owner, { ...body, ...universeToWire(universe), ...era }, out);
       },
       regained: (former, now, out) => parts.regained(former, now, out),
       lost: (former, by, out) => {
@@ -433,7 +439,7 @@ export class Cluster {
       }
       case "answer":
         if (!this.council.isOurs(body)) break;
-        this.membership.answered(from, body, now, out);
+        this.membership.answered(body, now, out);
         this.#reclaim.answered(from, body.id, now, out);
         break;
       case "prepare":

@@ -89,7 +89,7 @@ export class Eyes {
     if (!looked) return;
     const frame = this.#world.reader.decode(text);
     if (frame === "unknown" || "refused" in frame) return;
-    if (frame.t === "ring") this.#told(frame.universe, frame.cluster, frame.ranges);
+    if (frame.t === "ring") this.#told(frame.universe ?? 0, frame.cluster, frame.ranges);
     if (frame.t === "config") this.#toldConfiguration(frame.configuration);
     if (frame.t !== "to" || frame.from !== this.#host.peerName) return;
     const body = decodeBody(frame.body);
@@ -101,7 +101,10 @@ export class Eyes {
     const { peerName, disk } = this.#host;
     switch (body.k) {
       case "answer":
-        if (body.gift !== undefined) this.#told(body.universe, body.cluster, [body.gift]);
+        if (body.gift !== undefined) {
+          const [start, end, version, made] = body.gift;
+          this.#told(body.universe ?? 0, body.cluster, [[start, end, version, to, made]]);
+        }
         break;
       case "promise":
       case "accepted": {
