@@ -129,7 +129,9 @@ export class Eyes {
 
   #toldConfiguration(said: Decree): void {
     const { disk, peerName } = this.#host;
-    const written = ["configuration", "left"].map((key) => decreeOf(disk.record(key))?.decree);
+    const left = disk.record("left");
+    const records = [disk.record("configuration"), ...(Array.isArray(left) ? left : [left])];
+    const written = records.map((record) => decreeOf(record)?.decree);
     this.#world.decrees.configurationTold(peerName, said, written);
   }
 

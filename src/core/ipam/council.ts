@@ -49,7 +49,7 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   isAbandoned(now: Instant): boolean;
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
   /** A configuration is without this host, which may be the only one that knows: keep it for the others, and tell them. */
-  expelled(configuration: Configuration, joined: number, now: Instant, out: Effect[]): void;
+  expelled(configuration: Configuration, now: Instant, out: Effect[]): void;
   /** A configuration was taken over: write it down (and the votes off), then let everything follow. */
   entered(change: Entered, now: Instant, out: Effect[]): void;
 }
@@ -84,7 +84,9 @@ export class Council {
   #configuration: Configuration | undefined;
   #joined = 0;
   /** What this host began anew for. */
-  readonly #left: Configuration | undefined;
+  readonly #left: readonly Configuration[];
+  /** The cluster it is to join, as far as it has heard where that has gone. */
+  #expect: string | undefined;
   #ballot: Ballot | undefined;
   /** How many hosts the ballot of a founding was made for. */
   #expected: number | undefined;
@@ -108,6 +110,7 @@ export class Council {
     this.#configuration = stored.configuration?.configuration;
     this.#joined = stored.configuration?.joined ?? 0;
     this.#left = stored.left;
+    this.#expect = host.expect;
     this.#vote = stored.vote;
     this.#founding = new Founding(host);
     this.roster = new Roster(host, () => this.#configuration);
@@ -206,9 +209,11 @@ export class Council {
   ): "same" | "older" | "newer" | "foreign" {
     const ours = this.#configuration;
     if (ours === undefined) {
-      // A cluster that gives itself up is nobody's to join.
+      // A cluster that gives itself up is nobody's to join; who was to join it, follows it.
+      if (theirs.joins !== undefined && theirs.cluster === this.#expect) this.#expect = theirs.joins;
       if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
-      if (this.#left?.cluster === theirs.cluster && theirs.epoch < this.#left.epoch) return "older";
+      if (this.#left.some(({ cluster, epoch }) => cluster === theirs.cluster && theirs.epoch < epoch))
+        return "older";
       this.#adopt(theirs, now, out);
       return "newer";
     }
@@ -236,6 +241,11 @@ export class Council {
     return this.isWelcome(cluster) || lineage.some((former) => this.isWelcome(former.cluster));
   }
 
+  /** The cluster to join; undefined when any will do. */
+  get expect(): string | undefined {
+    return this.#stranded ? undefined : this.#expect;
+  }
+
   /** The cluster to join was nowhere to be found: any other will do, or a new one. */
   get isStranded(): boolean {
     return this.#stranded;
@@ -243,8 +253,7 @@ export class Council {
 
   /** Whether a cluster may be joined. */
   isWelcome(cluster: string): boolean {
-    const { expect } = this.#host;
-    return expect === undefined || expect === cluster || this.#stranded;
+    return this.#expect === undefined || this.#expect === cluster || this.#stranded;
   }
 
   /** A message of a ballot. Returns false when its sender is behind and should have our configuration. */
@@ -316,7 +325,7 @@ export class Council {
       this.#moveEnds = Number.POSITIVE_INFINITY;
       this.#stranded = true;
       this.#founding.strand(now);
-      out.push(event("stranded", "warn", { expected: this.#host.expect ?? "" }));
+      out.push(event("stranded", "warn", { expected: this.#expect ?? "" }));
     }
     // One of the targets has turned out to be this host itself.
     if (this.#configuration === undefined && this.#founding.expected() !== this.#expected) {
@@ -372,7 +381,7 @@ export class Council {
     // A founder that hears of its founding late has ranges, and keeps them or loses them like everybody.
     const wasHere = before !== undefined || this.#hasFounded(c);
     if (wasHere && !isMember(c, name, this.#joined) && !this.#leaving) {
-      this.#host.expelled(c, this.#joined, now, out);
+      this.#host.expelled(c, now, out);
       this.rejoin("removed", out);
       return;
     }
