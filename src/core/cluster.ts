@@ -195,6 +195,18 @@ export class Cluster {
     return this.#takeover.waiting(universe);
   }
 
+  /** Something waits for the heir, and everybody it waits for can be reached. */
+  isTaking(): boolean {
+    const { remaining } = this.council.configuration ?? {};
+    if (remaining === undefined) return false;
+    const { config, neighbourhood, pools } = this.#parts;
+    const reachable = neighbourhood.reachable();
+    return (
+      remaining.names.every((name) => name === config.name || reachable.has(name)) &&
+      pools.some((pool) => pool.stale(false).length > 0)
+    );
+  }
+
   lost(): readonly FormerLost[] {
     // The bridge keeps such an address for its containers, and has or gets another: nothing to act upon.
     return this.#reclaim.lost().filter(({ isBridge }) => !isBridge);

@@ -132,6 +132,7 @@ export class Node {
       ],
       formerGone: (universe, offset) => this.#cluster.formerGone(universe, offset),
       arrivingUntil: () => this.#arrivingUntil,
+      isTaking: () => this.#cluster.isTaking(),
       isLeaving: () => this.#cluster.isLeaving,
     });
     this.#cluster = new Cluster(
