@@ -31,6 +31,7 @@ import {
   JSON_CODEC,
   rangeFromWire,
   type UnicastBody,
+  universeToWire,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
 import { configurationFromWire } from "./ipam/configuration-wire.ts";
@@ -116,9 +117,10 @@ export class Node {
       ringChanged: (universe, fresh, now, out) =>
         this.#cluster.membership.ringChanged(universe, fresh, undefined, now, out),
       reachable: () => this.reachable(),
-      ask: (donor, body, out) => {
+      ask: (donor, { universe, ...body }, out) => {
         const { era } = this.#cluster.council;
-        return era !== undefined && this.#send(donor, { ...body, ...era }, out);
+        if (era === undefined) return false;
+        return this.#send(donor, { ...body, ...universeToWire(universe), ...era }, out);
       },
       label: (peer) => this.#neighbourhood.label(peer),
       whyNoRing: () => this.#cluster.whyNoRing(),
@@ -129,6 +131,7 @@ export class Node {
       ],
       formerGone: (universe, offset) => this.#cluster.formerGone(universe, offset),
       arrivingUntil: () => this.#arrivingUntil,
+      isTaking: () => this.#cluster.isTaking(),
       isLeaving: () => this.#cluster.isLeaving,
     });
     this.#cluster = new Cluster(
@@ -413,8 +416,10 @@ export class Node {
         break;
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
-        this.#cluster.membership.heardRing(frame.universe, frame, ranges, conn, now, out);
-        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, frame.parts, now, out);
+        const { universe = 0 } = frame;
+        this.#gossip.ringTold(conn, universe, ranges, now);
+        this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
+        if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
         break;
       }
       case "prune":

@@ -196,6 +196,73 @@ describe("changes that come close together", () => {
   });
 });
 
+describe("a gift", () => {
+  let fresh: readonly OwnedRange[];
+  let toBob: ConnId;
+  let toCarol: ConnId;
+  beforeEach(() => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    carol.ring = Ring.found(256, founders);
+    [toBob, toCarol] = [net.join(alice, bob), net.join(alice, carol)];
+    net.run(1_000);
+    net.took();
+    fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 1);
+    alice.gossip.ringGiven(0, fresh, net.now);
+  });
+
+  it("is told by its taker, and the donor passes that on", () => {
+    expect(alice.sends(net.now + LAZY_DELAY_MS - 1)).toEqual([]);
+    bob.ring?.merge(fresh);
+    bob.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(1);
+    expect(net.took()).toEqual(["alice: ring", "bob: ring"]);
+    expect(carol.ring?.ranges).toEqual(alice.ring?.ranges);
+    net.run(LAZY_DELAY_MS);
+    expect(net.took()).toEqual([]);
+  });
+
+  it("is told together with what the taker made of it", () => {
+    const joined = [{ start: 0, end: 32, version: 2, owner: "bob", made: 1 }];
+    bob.ring?.merge(joined);
+    bob.gossip.ringChanged(0, joined, undefined, net.now);
+    net.run(1);
+    expect(net.took()).toEqual(["alice: ring", "bob: ring"]);
+    expect(carol.ring?.ranges).toEqual(bob.ring?.ranges);
+  });
+
+  it("is told by the donor a little later, when the taker did not get the answer", () => {
+    expect(alice.gossip.isFlushed()).toBe(false);
+    expect(alice.gossip.nextDeadline()).toBe(net.now + LAZY_DELAY_MS);
+    const sends = alice.sends(net.now + LAZY_DELAY_MS);
+    expect(sends.map(({ conn, frame }) => [conn, frame.t])).toEqual([
+      [toBob, "ring"],
+      [toCarol, "ring"],
+    ]);
+  });
+
+  it("of several, each is told by its own taker", () => {
+    const other = alice.ring?.give({ start: 16, end: 32 }, "alice", "carol", 1) ?? [];
+    alice.gossip.ringGiven(0, other, net.now + 10);
+    bob.ring?.merge(fresh);
+    bob.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(1);
+    expect(carol.ring?.ownerOf(0)).toBe("bob");
+    expect(bob.ring?.ownerOf(16)).toBe("alice");
+    net.run(LAZY_DELAY_MS);
+    expect(bob.ring?.ranges).toEqual(alice.ring?.ranges);
+  });
+
+  it("is found by comparing, when the epoch changed meanwhile", () => {
+    for (const peer of [alice, bob, carol]) {
+      peer.era = { ...era, epoch: 2 };
+      peer.gossip.eraChanged(net.now);
+    }
+    expect(kinds(alice.sends(net.now + LAZY_DELAY_MS))).toEqual(["sums", "sums"]);
+    expect(alice.gossip.isFlushed()).toBe(true);
+  });
+});
+
 describe("a lazy link", () => {
   const lazy = (conn: ConnId): void => {
     for (const peer of [alice, bob]) peer.gossip.setEager(conn, false);
@@ -257,6 +324,43 @@ describe("a lazy link", () => {
     net.run(LAZY_DELAY_MS);
     expect(net.took()).toContain("alice: ring");
     expect(bob.ring?.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it("carries a change that both sides have from elsewhere once, though it takes its time", () => {
+    alice.ring = Ring.found(1 << 20, ["alice"]);
+    bob.ring = Ring.found(1 << 20, ["alice"]);
+    const conn = inStep();
+    lazy(conn);
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "carol", 1);
+    bob.ring.merge(fresh);
+    const entry: Entry = { origin: "carol", key: "0", version: 1, value: 1 };
+    const sends: string[] = [];
+    for (const peer of [alice, bob]) {
+      peer.gossip.ringChanged(0, fresh, undefined, net.now);
+      peer.map().merge([entry]);
+      peer.gossip.changed(CHANNEL, [entry], undefined, net.now);
+    }
+    const ours = alice.sends(net.now + LAZY_DELAY_MS);
+    sends.push(...kinds(ours), ...kinds(bob.sends(net.now + LAZY_DELAY_MS + 100)));
+    for (const { frame } of ours) bob.hear(conn, frame, net.now + LAZY_DELAY_MS + 150);
+    sends.push(...kinds(bob.sends(net.now + 3 * LAZY_DELAY_MS)));
+    expect(sends.sort()).toEqual(["have", "ring"]);
+  });
+
+  it("carries what only the other side has, a little later", () => {
+    bob.ring = Ring.found(1 << 20, ["alice", "bob"]);
+    alice.ring = Ring.found(1 << 20, ["alice", "bob"]);
+    const conn = inStep();
+    lazy(conn);
+    const give = (peer: Peer, start: number): void => {
+      const fresh = peer.ring?.give({ start, end: start + 16 }, peer.name, "carol", 1) ?? [];
+      peer.gossip.ringChanged(0, fresh, undefined, net.now);
+    };
+    give(bob, (1 << 20) - 16);
+    give(alice, 0);
+    net.run(2 * LAZY_DELAY_MS);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+    expect(net.took().filter((line) => line.includes("ring"))).toEqual(["alice: ring", "bob: ring"]);
   });
 
   it("of several that announce one version, one is asked, and the next when that one does not answer", () => {

@@ -262,6 +262,15 @@ export class Pool {
     }
   }
 
+  /** When the first of the reachable donors that had nothing may be asked again. */
+  retryAt(reachable: ReadonlySet<string>, now: Instant): Instant | undefined {
+    let first: Instant | undefined;
+    for (const [what, until] of this.#denied)
+      if (until > now && reachable.has(what.slice(0, what.indexOf(" "))))
+        first = Math.min(first ?? until, until);
+    return first;
+  }
+
   nextDeadline(): Instant | undefined {
     return this.#ask?.deadline;
   }
@@ -318,4 +327,5 @@ export class Pool {
 
 const asked = (donor: string, { range }: Subnet, evenIfYoung: boolean): string =>
   `${donor} ${range.start}-${range.end} ${evenIfYoung}`;
-const fragmentOf = ({ owner, start, end }: Run): string => `fragment ${owner} ${start}-${end}`;
+/** No name of a donor is before the first space. */
+const fragmentOf = ({ owner, start, end }: Run): string => ` fragment ${owner} ${start}-${end}`;

@@ -70,9 +70,12 @@ export class Peer {
       }
       case "ring": {
         this.ring ??= new Ring(1 << 20);
-        const fresh = this.ring.merge(frame.ranges.map(rangeFromWire));
-        gossip.ringChanged(frame.universe, fresh, conn, now);
-        if (frame.repair === true) gossip.ringArrived(conn, frame.universe, frame.parts, now, this.#out);
+        const universe = frame.universe ?? 0;
+        const ranges = frame.ranges.map(rangeFromWire);
+        const fresh = this.ring.merge(ranges);
+        gossip.ringTold(conn, universe, ranges, now);
+        gossip.ringChanged(universe, fresh, conn, now);
+        if (frame.repair === true) gossip.ringArrived(conn, universe, frame.parts, now, this.#out);
         break;
       }
       default:
