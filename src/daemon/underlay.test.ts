@@ -10,9 +10,33 @@ const facts = (addresses: readonly [dev: string, address: string][], defaultAt?:
 });
 
 it.each([
-  ["that of the default route", [["eth0", "192.0.2.1"], ["eth1", "192.0.2.2"]], "192.0.2.2", "192.0.2.2"],
-  ["the first one without one", [["eth0", "192.0.2.1"], ["eth1", "192.0.2.2"]], undefined, "192.0.2.1"],
-  ["never that of the overlay", [["weave", "10.32.0.1"], ["eth1", "192.0.2.2"]], undefined, "192.0.2.2"],
+  [
+    "that of the default route",
+    [
+      ["eth0", "192.0.2.1"],
+      ["eth1", "192.0.2.2"],
+    ],
+    "192.0.2.2",
+    "192.0.2.2",
+  ],
+  [
+    "the first one without one",
+    [
+      ["eth0", "192.0.2.1"],
+      ["eth1", "192.0.2.2"],
+    ],
+    undefined,
+    "192.0.2.1",
+  ],
+  [
+    "never that of the overlay",
+    [
+      ["weave", "10.32.0.1"],
+      ["eth1", "192.0.2.2"],
+    ],
+    undefined,
+    "192.0.2.2",
+  ],
   ["IPv4 first", [["eth0", "192.0.2.1"]], "2001:db8::1", "192.0.2.1"],
   ["IPv6 where there is nothing else", [["eth0", "2001:db8::1"]], undefined, "2001:db8::1"],
   ["none", [], undefined, undefined],
@@ -66,7 +90,13 @@ it("asks the kernel only when the list is another, and tells what it is reached 
 
 it("keeps the address it has while the host has it, and when it has none at all", async () => {
   list = "more";
-  host = facts([["eth0", "192.0.2.1"], ["eth1", "192.0.2.9"]], "192.0.2.9");
+  host = facts(
+    [
+      ["eth0", "192.0.2.1"],
+      ["eth1", "192.0.2.9"],
+    ],
+    "192.0.2.9",
+  );
   await vi.advanceTimersByTimeAsync(1_000);
   list = "none";
   host = facts([["weave", "10.32.0.1"]]);

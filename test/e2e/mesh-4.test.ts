@@ -36,7 +36,9 @@ describe("four hosts of which three were told only of the first", () => {
     const { address } = lab.host(1);
     expect(targets(await lab.host(3).status())).toBe(address);
     const text = await lab.host(3).weaveOk("status", "targets");
-    expect(text).toMatch(new RegExp(`^OK\\n\\nADDRESS +STATE +PEER\\n${address} +established +\\S+\\(h1\\)\\n`));
+    expect(text).toMatch(
+      new RegExp(`^OK\\n\\nADDRESS +STATE +PEER\\n${address} +established +\\S+\\(h1\\)\\n`),
+    );
   });
 
   it("connects two that knew each other only through one that is gone", async () => {
@@ -92,15 +94,16 @@ describe("four hosts of which three were told only of the first", () => {
   it("with a limit of connections everybody reaches everybody all the same", async () => {
     await stopAll();
     await lab.host(1).launch("--conn-limit", "2");
-    for (const host of lab.hosts.slice(1))
-      await host.launch("--conn-limit", "2", lab.host(1).address);
+    for (const host of lab.hosts.slice(1)) await host.launch("--conn-limit", "2", lab.host(1).address);
     await lab.untilAllOk();
     const late = await lab.attached(lab.host(4), "late");
     await lab.untilKnown([late]);
     for (const host of lab.hosts)
       await host.until("within its limit", (status) => linked(status).split(" ").length <= 2);
     await lab.untilAllOk();
-    const refused = (await Promise.all(lab.hosts.map((host) => host.weaveOk("status", "connections")))).join();
+    const refused = (
+      await Promise.all(lab.hosts.map((host) => host.weaveOk("status", "connections")))
+    ).join();
     expect(refused).not.toContain("PROBLEM");
   });
 });

@@ -19,7 +19,12 @@ const record = (links: readonly string[], rest: Partial<PeerRecord> = {}): PeerR
 /** What a host "m" seeks among these. */
 function sees(
   records: Readonly<Record<string, PeerRecord>>,
-  rest: { linked?: readonly string[]; limit?: number; gone?: readonly string[]; apart?: readonly string[] } = {},
+  rest: {
+    linked?: readonly string[];
+    limit?: number;
+    gone?: readonly string[];
+    apart?: readonly string[];
+  } = {},
 ) {
   const { linked = [], limit = 32, gone = [], apart = [] } = rest;
   return sought({

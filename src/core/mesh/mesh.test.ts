@@ -550,9 +550,9 @@ describe("at the connection limit", () => {
 
   it("what can be spared is let go with the reason", () => {
     const rig = full();
-    expect(rig.mesh.spare(["carol", "nobody"], 5, rig.out).map(({ type, link }) => [type, link.peer.name])).toEqual(
-      [["lost", "carol"]],
-    );
+    expect(
+      rig.mesh.spare(["carol", "nobody"], 5, rig.out).map(({ type, link }) => [type, link.peer.name]),
+    ).toEqual([["lost", "carol"]]);
     expect(rig.closed()).toEqual(["full"]);
   });
 });

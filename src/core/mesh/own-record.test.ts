@@ -78,7 +78,12 @@ it("another process that speaks in our name is told by name and place", () => {
   if (mine === undefined) throw new Error("nothing said");
   own.heard([mine]);
   expect(own.clone).toBeUndefined();
-  const theirs = { ...(mine.value as object), uid: "another process", nickname: "copy", underlay: "192.0.2.66" };
+  const theirs = {
+    ...(mine.value as object),
+    uid: "another process",
+    nickname: "copy",
+    underlay: "192.0.2.66",
+  };
   own.heard([{ ...mine, value: theirs }]);
   expect(own.clone).toBe("copy at 192.0.2.66");
   expect(channel.get("alice", "self")).toEqual(mine.value);

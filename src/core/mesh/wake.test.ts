@@ -44,7 +44,12 @@ it("gives up one that stays silent afterwards", () => {
     tell(pong(1), now);
     tell({ type: "deadline", scheduled: now }, now);
   }
-  expect(node.facts().mesh.links().map(({ peer }) => peer.name)).toEqual(["bob"]);
+  expect(
+    node
+      .facts()
+      .mesh.links()
+      .map(({ peer }) => peer.name),
+  ).toEqual(["bob"]);
 });
 
 it("that was not stopped gives it up without delay", () => {
