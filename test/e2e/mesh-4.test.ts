@@ -58,7 +58,7 @@ describe("four hosts of which three were told only of the first", () => {
     const host = lab.host(4);
     expect(await host.weaveOk("connect", h2, h3)).toBe(`${h1}\n${h2}\n${h3}\n`);
     expect(await host.weaveOk("forget", `${h2}:6783`)).toBe(`${h1}\n${h3}\n`);
-    expect(await host.weaveOk("connect", "--replace", h2, h3)).toBe(`${h2}\n${h3}\n`);
+    expect(await host.weaveOk("connect", "--replace", h2, h3)).toBe(`${h3}\n${h2}\n`);
     expect(JSON.parse(await host.weaveOk("forget", "--json", h3, "unheard.example"))).toEqual({
       forgotten: [h3],
       targets: [h2],

@@ -51,7 +51,11 @@ describe("three hosts", () => {
       (await Promise.all(lab.hosts.map((host) => host.status()))).flatMap(({ connections }) =>
         connections.map(({ peer, since: at }) => `${peer} ${at}`).sort(),
       );
-    await lab.untilAllOk();
+    for (const host of lab.hosts)
+      await host.until(
+        "connected to both others",
+        ({ connections }) => connections.filter(({ state }) => state === "established").length === 2,
+      );
     const before = await since();
     expect(before).toHaveLength(6);
     const pids = lab.hosts.map((host) => host.pid());
