@@ -9,14 +9,19 @@ import type { Reply, Request } from "../requests.ts";
 
 /** A host that founds alone, unless it is told of a peer that never answers. */
 function host(targets: readonly string[] = []) {
-  const node = new Node({ ...plainConfig("alice", "10.32.0.0/24"), targets }, readState(new Map()), seededRandom(1));
+  const node = new Node(
+    { ...plainConfig("alice", "10.32.0.0/24"), targets },
+    readState(new Map()),
+    seededRandom(1),
+  );
   const effects: Effect[] = [...node.start(0)];
   let id = 0;
   const ask = (request: Request, now = 1_000): Reply | undefined => {
     id++;
     const now1 = [...node.handle({ type: "request", id, request }, now)];
     effects.push(...now1);
-    return now1.find((e): e is Extract<Effect, { type: "reply" }> => e.type === "reply" && e.id === id)?.reply;
+    return now1.find((e): e is Extract<Effect, { type: "reply" }> => e.type === "reply" && e.id === id)
+      ?.reply;
   };
   return { node, ask, effects };
 }
