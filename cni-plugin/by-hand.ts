@@ -11,7 +11,7 @@ import { CniCode, CniError } from "./errors.ts";
 import type { CniRequest } from "./request.ts";
 
 /** Network of what was attached by hand: no runtime's GC speaks of it. */
-export const BY_HAND = "weave-attach";
+const BY_HAND = "weave-attach";
 /** Weave Net's name for a container's interface. */
 const IFNAME = "ethwe";
 const MOST_INTERFACES = 32;
@@ -47,7 +47,7 @@ export interface ByHand {
   detach(target: HandTarget, wish: HandWish, signal: AbortSignal): Promise<readonly HandLink[]>;
 }
 
-/** `run` serves one plugin call. `defaults` are the default subnets, canonical. */
+/** `run` serves one plugin call. `defaults` are the default subnets. */
 export function createByHand(
   deps: CniDeps,
   run: (request: CniRequest, signal: AbortSignal) => Promise<string>,
@@ -202,7 +202,7 @@ function refuseHalf(one: Attachment, { addresses, subnets }: HandWish, defaults:
 }
 
 function isOf({ addresses }: Attachment, subnet: string, defaults: readonly string[]): boolean {
-  const wanted = subnet === "default" ? defaults : [subnetOf(subnet)];
+  const wanted = (subnet === "default" ? defaults : [subnet]).map(subnetOf);
   return addresses.some((address) => wanted.includes(subnetOf(address)));
 }
 
