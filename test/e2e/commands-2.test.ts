@@ -121,6 +121,8 @@ describe("attach, detach, hide and ps", () => {
       host.namespace.exec([process.execPath, HTTP_GET, `http://127.0.0.1:6782${path}`]);
     expect(await get("/status")).toBe(await host.weaveOk("status"));
     expect(JSON.parse(await get("/report"))).toMatchObject({ nickname: "h1", targets: [] });
+    const report = await host.client.report();
+    expect(await host.weaveOk("report", "-f", "{{.version}} {{.nickname}}")).toBe(`${report.version} h1\n`);
     const families = parseExposition(await get("/metrics"));
     const value = (name: string): number | undefined => families.get(name)?.samples[0]?.value;
     expect(value("weave_max_ips")).toBe(2 ** 20);

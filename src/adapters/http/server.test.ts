@@ -4,28 +4,9 @@ import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Status } from "../../api/status.ts";
 import { WeaveError } from "../../core/errors.ts";
 import { type ControlHandlers, serveControl } from "./server.ts";
-
-const status: Status = {
-  ok: true,
-  problems: [],
-  version: "0.1.0",
-  pid: 1,
-  since: "2026-01-01T00:00:00.000Z",
-  name: "alice",
-  nickname: "host-a",
-  lost: [],
-  listen: { host: "*", port: 6783 },
-  underlay: "192.0.2.1",
-  datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7, port: 6784, mtu: 1450, settled: true },
-  exposed: [],
-  connections: [],
-  peers: [],
-  ipam: [],
-  endpoints: [],
-};
+import { status } from "./testing/status.ts";
 
 let parent: string;
 let socket: string;

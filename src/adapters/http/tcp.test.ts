@@ -1,10 +1,10 @@
 // The two TCP listeners, called as curl, a probe, Prometheus and a browser would.
 import { createConnection, createServer, type Server } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { healthy } from "../../../cmd/weave/testing/statuses.ts";
 import { serveControlOnTcp } from "./control-tcp.ts";
 import { type ReadOnlyHandlers, serveReadOnly } from "./read-only.ts";
 import type { ControlHandlers } from "./server.ts";
+import { status } from "./testing/status.ts";
 
 const silent = (): void => {};
 const log = { debug: silent, info: silent, warn: silent, error: silent };
@@ -29,9 +29,9 @@ function listening(port: number): Promise<Server> {
 
 describe("the status listener", () => {
   let ready = true;
-  const report = { ...healthy, targets: [], holders: [], faults: [], process: {} as never };
+  const report = { ...status, targets: [], holders: [], faults: [], process: {} as never };
   const handlers: ReadOnlyHandlers = {
-    status: () => healthy,
+    status: () => status,
     report: async () => report,
     metrics: async () => ({ type: "text/plain; version=0.0.4", text: "# metrics\n" }),
     isReady: () => ready,
@@ -53,7 +53,7 @@ describe("the status listener", () => {
     expect(text.headers.get("content-type")).toBe("text/plain; charset=utf-8");
     expect(await (await fetch(`${base}/status/peers`)).text()).toBe("OK peers\n");
     const headers = { accept: "application/json" };
-    expect(await (await fetch(`${base}/status`, { headers })).json()).toMatchObject({ ok: true, pid: 4711 });
+    expect(await (await fetch(`${base}/status`, { headers })).json()).toMatchObject({ ok: true, pid: 1 });
     expect(Object.keys(Object(await (await fetch(`${base}/status/peers`, { headers })).json()))).toEqual([
       "ok",
       "problems",
@@ -93,7 +93,7 @@ describe("the status listener", () => {
 });
 
 describe("the control API on TCP", () => {
-  const handlers = { status: () => healthy, stop: () => ({ pid: 42 }) } as Partial<ControlHandlers>;
+  const handlers = { status: () => status, stop: () => ({ pid: 42 }) } as Partial<ControlHandlers>;
 
   it("is for programs of this host, not for pages in its browsers", async () => {
     const port = await freePort();

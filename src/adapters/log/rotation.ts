@@ -3,9 +3,9 @@
 import { copyFileSync, existsSync, fstatSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 
 /** The run directory is memory on most hosts: three files of this size are what a talkative daemon may take of it. */
-export const MAX_LOG_BYTES = 4 * 1024 * 1024;
+const MAX_LOG_BYTES = 4 * 1024 * 1024;
 /** weaver.log.1 and weaver.log.2, the newest first. */
-export const KEPT_LOGS = 2;
+const KEPT_LOGS = 2;
 
 /** Whether a descriptor is the file at this path. */
 export function isFile(fd: number, path: string): boolean {
