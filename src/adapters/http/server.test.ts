@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { WeaveError } from "../../core/errors.ts";
 import { type ControlHandlers, serveControl } from "./server.ts";
+import { handlers } from "./testing/handlers.ts";
 import { status } from "./testing/status.ts";
 
 let parent: string;
@@ -14,25 +15,6 @@ let server: { close(): Promise<void> } | undefined;
 const logged: string[] = [];
 const silent = (): void => {};
 const log = { debug: silent, info: silent, warn: silent, error: (text: string) => logged.push(text) };
-
-const unused = (): never => {
-  throw new Error("a bug");
-};
-const handlers: ControlHandlers = {
-  status: () => status,
-  connect: unused,
-  expose: unused,
-  hide: unused,
-  ps: unused,
-  attach: unused,
-  detach: unused,
-  report: unused,
-  rmpeer: unused,
-  reset: unused,
-  join: unused,
-  stop: () => ({ pid: 42 }),
-  cni: unused,
-};
 
 async function serve(own: Partial<ControlHandlers> = {}): Promise<void> {
   server = await serveControl(socket, { ...handlers, ...own }, log);

@@ -3,7 +3,7 @@ import { createConnection, createServer, type Server } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { serveControlOnTcp } from "./control-tcp.ts";
 import { type ReadOnlyHandlers, serveReadOnly } from "./read-only.ts";
-import type { ControlHandlers } from "./server.ts";
+import { handlers as controlHandlers } from "./testing/handlers.ts";
 import { status } from "./testing/status.ts";
 
 const silent = (): void => {};
@@ -29,7 +29,7 @@ function listening(port: number): Promise<Server> {
 
 describe("the status listener", () => {
   let ready = true;
-  const report = { ...status, targets: [], holders: [], faults: [], process: {} as never };
+  const report = { ...status, targets: [], holders: [], faults: [], process: { node: "v20", uptimeSeconds: 1, residentBytes: 1, heapBytes: 1 } };
   const handlers: ReadOnlyHandlers = {
     status: () => status,
     report: async () => report,
@@ -93,12 +93,9 @@ describe("the status listener", () => {
 });
 
 describe("the control API on TCP", () => {
-  const handlers = { status: () => status, stop: () => ({ pid: 42 }) } as Partial<ControlHandlers>;
-
   it("is for programs of this host, not for pages in its browsers", async () => {
     const port = await freePort();
-    // Only the two are called.
-    const server = await serveControlOnTcp({ host: "127.0.0.1", port }, handlers as ControlHandlers, log);
+    const server = await serveControlOnTcp({ host: "127.0.0.1", port }, controlHandlers, log);
     closers.push(() => server.close());
     const base = `http://127.0.0.1:${port}`;
     expect(await (await fetch(`${base}/v1/stop`, { method: "POST" })).json()).toEqual({ pid: 42 });
