@@ -29,7 +29,8 @@ async function engines({ docker = false, podman = false }): Promise<void> {
   chmodSync(join(bin, "podman"), 0o755);
   if (!docker) return;
   const server = createServer(({ url }, response) => {
-    const known = url === "/containers/web/json" ? process.pid : url === "/containers/old/json" ? 0 : undefined;
+    const known =
+      url === "/containers/web/json" ? process.pid : url === "/containers/old/json" ? 0 : undefined;
     response.statusCode = known === undefined ? 404 : 200;
     response.end(known === undefined ? '{"message":"No such container"}' : of(ID, known));
   });
@@ -37,7 +38,9 @@ async function engines({ docker = false, podman = false }): Promise<void> {
   closers.push(() => server.close());
 }
 
-const links = { links: [{ ident: "c1", ifname: "ethwe", mac: "02:a0:0a:20:00:02", addresses: ["10.32.0.2/12"] }] };
+const links = {
+  links: [{ ident: "c1", ifname: "ethwe", mac: "02:a0:0a:20:00:02", addresses: ["10.32.0.2/12"] }],
+};
 
 /** What the daemon was asked, descriptors aside. */
 const asked = (): string[] => runDir.calls.map((call) => call.replace(/"fd":\d+/, '"fd":N'));
@@ -123,7 +126,13 @@ describe("hide", () => {
 describe("ps", () => {
   const holders = [
     { ident: "weave:expose", mac: "7a:00:00:00:00:01", addresses: ["10.32.0.1/12"] },
-    { ident: ID, network: "weave", ifname: "eth0", mac: "02:a0:0a:20:00:02", addresses: ["10.32.0.2/12", "fd00::2/64"] },
+    {
+      ident: ID,
+      network: "weave",
+      ifname: "eth0",
+      mac: "02:a0:0a:20:00:02",
+      addresses: ["10.32.0.2/12", "fd00::2/64"],
+    },
     { ident: "c1", network: "weave", ifname: "eth0", addresses: ["10.32.0.3/12"] },
   ];
 

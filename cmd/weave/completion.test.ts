@@ -39,7 +39,8 @@ describe.each([
   it("has every verb and its options", async () => {
     const { stdout, code } = await weave(["completion", shell]);
     expect(code).toBe(0);
-    for (const word of ["attach", "report", "status-addr", "connections", "debug"]) expect(stdout).toContain(word);
+    for (const word of ["attach", "report", "status-addr", "connections", "debug"])
+      expect(stdout).toContain(word);
     const parsed = spawnSync(shell, check, { input: stdout, encoding: "utf8" });
     if (parsed.error === undefined) expect(parsed).toMatchObject({ status: 0, stderr: "" });
   });

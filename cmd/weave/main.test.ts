@@ -137,7 +137,13 @@ describe("launch", () => {
     const fd = openSync(journal, "a");
     const { dev, ino } = fstatSync(fd);
     weaver(`console.error("spoken"); process.send(${JSON.stringify(ready)}, () => process.exit(0));`);
-    const fresh = ["launch", "--run-dir", join(directory.path, "rj"), "--data-dir", join(directory.path, "d")];
+    const fresh = [
+      "launch",
+      "--run-dir",
+      join(directory.path, "rj"),
+      "--data-dir",
+      join(directory.path, "d"),
+    ];
     const { status } = spawnSync(program, fresh, {
       env: { ...ENV, JOURNAL_STREAM: `${dev}:${ino}` },
       stdio: ["ignore", "pipe", fd],

@@ -120,7 +120,9 @@ export function createHandlers(
   };
 }
 
-const pluginCall = z.object({ env: z.object({ CNI_COMMAND: z.enum(["ADD", "DEL", "CHECK", "GC", "STATUS"]) }) });
+const pluginCall = z.object({
+  env: z.object({ CNI_COMMAND: z.enum(["ADD", "DEL", "CHECK", "GC", "STATUS"]) }),
+});
 
 /** For the metrics; the plugin checks the body. */
 const verbOf = (body: unknown) => pluginCall.safeParse(body).data?.env.CNI_COMMAND ?? "other";

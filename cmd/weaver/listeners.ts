@@ -70,7 +70,11 @@ function openStatus(
         wasReady ||= datapath.settled && ipam.every(({ state }) => state === "ready");
         return wasReady;
       },
-      render: (status, section) => render(status, SECTIONS.find((name) => name === section)),
+      render: (status, section) =>
+        render(
+          status,
+          SECTIONS.find((name) => name === section),
+        ),
       sections: SECTIONS,
     },
     log,

@@ -7,7 +7,7 @@ import { isFile } from "../../src/adapters/log/rotation.ts";
 import { createLogger } from "../../src/adapters/log.ts";
 import type { EraseReport, LaunchReport } from "../../src/api/launch.ts";
 import { WeaveError } from "../../src/core/errors.ts";
-import { LOG_FILE, type LaunchOptions } from "../../src/daemon/options.ts";
+import { type LaunchOptions, LOG_FILE } from "../../src/daemon/options.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
 import type { End } from "./handlers.ts";

@@ -168,7 +168,19 @@ describe("podman", () => {
   });
 
   it("weave attach and detach connect what podman gave no network, by name and by id", async () => {
-    const id = (await podman.ok("run", "--detach", "--name", "bare", "--network", "none", ...podman.runOptions, BOX_IMAGE, ...WAIT)).trim();
+    const id = (
+      await podman.ok(
+        "run",
+        "--detach",
+        "--name",
+        "bare",
+        "--network",
+        "none",
+        ...podman.runOptions,
+        BOX_IMAGE,
+        ...WAIT,
+      )
+    ).trim();
     const address = (await podman.weave("attach", "bare")).trim().split("/")[0] ?? "";
     expect(await addressIn("bare", "ethwe")).toBe(address);
     expect(await podman.weave("attach", id)).toMatch(new RegExp(`^${address}/`));

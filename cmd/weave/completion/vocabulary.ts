@@ -25,7 +25,10 @@ export interface Flag {
 const WITH_PEERS: ReadonlySet<string> = new Set(["rmpeer", "forget"]);
 
 /** `sections` are the words of `weave status` that are no verbs of their own. */
-export function vocabularyOf(program: Command, words: Readonly<Record<string, readonly string[]>>): readonly Verb[] {
+export function vocabularyOf(
+  program: Command,
+  words: Readonly<Record<string, readonly string[]>>,
+): readonly Verb[] {
   return program.commands.map((command) => ({
     name: command.name(),
     description: command.description(),

@@ -52,7 +52,8 @@ export async function launchInBackground(
   const child = start(weaver, toJournal ? undefined : log);
   const where = toJournal ? "in the journal" : log;
   const progress = setTimeout(
-    () => tell(`weave: weaver is starting, waiting up to ${patience.deadlineMs / 1000} s; its log is ${where}`),
+    () =>
+      tell(`weave: weaver is starting, waiting up to ${patience.deadlineMs / 1000} s; its log is ${where}`),
     patience.progressAfterMs,
   );
   const interrupts = passInterrupts(child);

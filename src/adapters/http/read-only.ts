@@ -64,4 +64,5 @@ export async function serveReadOnly(
 const TEXT = "text/plain; charset=utf-8";
 
 /** curl accepts anything, and is a person. */
-const wantsJson = ({ headers }: FastifyRequest): boolean => headers.accept?.includes("application/json") === true;
+const wantsJson = ({ headers }: FastifyRequest): boolean =>
+  headers.accept?.includes("application/json") === true;

@@ -29,7 +29,13 @@ function listening(port: number): Promise<Server> {
 
 describe("the status listener", () => {
   let ready = true;
-  const report = { ...status, targets: [], holders: [], faults: [], process: { node: "v20", uptimeSeconds: 1, residentBytes: 1, heapBytes: 1 } };
+  const report = {
+    ...status,
+    targets: [],
+    holders: [],
+    faults: [],
+    process: { node: "v20", uptimeSeconds: 1, residentBytes: 1, heapBytes: 1 },
+  };
   const handlers: ReadOnlyHandlers = {
     status: () => status,
     report: async () => report,

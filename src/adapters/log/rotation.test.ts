@@ -1,4 +1,14 @@
-import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -49,7 +59,12 @@ describe("rotation", () => {
   });
 
   it("is what a logger with a rotating file does", () => {
-    const log = createLogger({ level: "info", name: "weaver", destination: path, rotate: { path, maxBytes: 300 } });
+    const log = createLogger({
+      level: "info",
+      name: "weaver",
+      destination: path,
+      rotate: { path, maxBytes: 300 },
+    });
     for (let number = 0; number < 5; number++) log.info(`line ${number}`, { filler: "x".repeat(50) });
     const all = ["weaver.log.2", "weaver.log.1", "weaver.log"].map((name) =>
       existsSync(join(dir, name)) ? read(name) : "",
@@ -80,7 +95,11 @@ describe("the journal", () => {
     log.info("i");
     log.warn("w", { a: 1 });
     log.error("e");
-    expect(read("weaver.log").split("\n").map((line) => line.slice(0, 3))).toEqual(["<7>", "<6>", "<4>", "<3>", ""]);
+    expect(
+      read("weaver.log")
+        .split("\n")
+        .map((line) => line.slice(0, 3)),
+    ).toEqual(["<7>", "<6>", "<4>", "<3>", ""]);
     expect(withPriority("no JSON\n")).toBe("<6>no JSON\n");
   });
 });

@@ -21,7 +21,11 @@ export function isFile(fd: number, path: string): boolean {
  * A function to be told of every line that was appended. The file must be open for appending only. Never throws: a log that
  * cannot be set aside goes on growing, and is tried again after as much again.
  */
-export function createRotation(path: string, maxBytes = MAX_LOG_BYTES, keep = KEPT_LOGS): (line: string) => void {
+export function createRotation(
+  path: string,
+  maxBytes = MAX_LOG_BYTES,
+  keep = KEPT_LOGS,
+): (line: string) => void {
   let size = sizeOf(path);
   return (line) => {
     size += Buffer.byteLength(line);

@@ -39,7 +39,10 @@ export function createGauges(registry: Registry): (figures: Figures) => void {
   const ips = gauge("weave_ips", "Addresses in use by containers and bridge of this host", "state");
   const maxIps = gauge("weave_max_ips", "Addresses in all ranges of the cluster");
   const ownedIps = gauge("weave_owned_ips", "Addresses this host may give out by itself, used ones included");
-  const unreachable = gauge("weave_ipam_unreachable_count", "Addresses owned by peers that cannot be reached");
+  const unreachable = gauge(
+    "weave_ipam_unreachable_count",
+    "Addresses owned by peers that cannot be reached",
+  );
   const unreachablePercentage = gauge(
     "weave_ipam_unreachable_percentage",
     "Share of all addresses that is owned by peers that cannot be reached, in per cent",
@@ -72,7 +75,10 @@ export function createGauges(registry: Registry): (figures: Figures) => void {
     const away = total(ipam, ({ owners }) =>
       total(owners, ({ reachable, addresses }) => (reachable ? 0 : addresses)),
     );
-    ips.set({ state: "local-used" }, total(ipam, ({ used }) => used));
+    ips.set(
+      { state: "local-used" },
+      total(ipam, ({ used }) => used),
+    );
     maxIps.set(size);
     ownedIps.set(total(ipam, ({ owned }) => owned));
     unreachable.set(away);
