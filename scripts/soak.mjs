@@ -16,7 +16,7 @@ const runs = [
     args: ["--peers", "5", "--minutes", "240", "--operations", "1000000"],
     idling: signsOfIdling,
   },
-  { name: "a thousand peers", args: ["--peers", "1000", "--minutes", "10"], idling: () => [] },
+  { name: "a thousand peers", args: ["--peers", "1000", "--minutes", "5"], idling: () => [] },
 ];
 
 /** Where nothing works any more no promise is broken either: hours of standing still would pass for hours of peace. */
