@@ -119,7 +119,10 @@ describe("attach, detach, hide and ps", () => {
     const host = lab.host(1);
     const get = (path: string): Promise<string> =>
       host.namespace.exec([process.execPath, HTTP_GET, `http://127.0.0.1:6782${path}`]);
-    expect(await get("/status")).toBe(await host.weaveOk("status"));
+    await eventually(
+      "the same text in both places",
+      async () => (await get("/status")) === (await host.weaveOk("status")),
+    );
     expect(JSON.parse(await get("/report"))).toMatchObject({ nickname: "h1", targets: [] });
     const report = await host.client.report();
     expect(await host.weaveOk("report", "-f", "{{.version}} {{.nickname}}")).toBe(`${report.version} h1\n`);
