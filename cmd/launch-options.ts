@@ -115,13 +115,17 @@ export function addLaunchOptions(command: Command): Command {
     )
     .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves")
     .option("--resume", "dial the hosts of the last launch and of weave connect; no PEER may be named then")
-    .option(
-      "--http-addr <ADDR:PORT>",
-      "serve the control API there, too; loopback only, for every user of this host (else only the socket)",
+    .addOption(
+      new Option(
+        "--http-addr <ADDR:PORT>",
+        "serve the control API there, too; loopback only, for every user of this host",
+      ).env("WEAVE_HTTP_ADDR"),
     )
-    .option(
-      "--status-addr <ADDR:PORT>",
-      `serve /status, /report and /metrics there, read-only; empty: nowhere (else ${DEFAULT_STATUS_ADDR})`,
+    .addOption(
+      new Option(
+        "--status-addr <ADDR:PORT>",
+        `serve /status, /report and /metrics there, read-only; empty: nowhere (else ${DEFAULT_STATUS_ADDR})`,
+      ).env("WEAVE_STATUS_ADDR"),
     )
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
@@ -180,7 +184,7 @@ export function relaunchWords(options: LaunchOptions): { readonly stop: string; 
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
     .filter(([field]) => field in plain && options[field] !== undefined && options[field] !== defaults[field])
-    .map(([field, option]) => ({ option, word: `${option} ${options[field]}` }));
+    .map(([field, option]) => ({ option, word: `${option} ${options[field] || "''"}` }));
   const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
   return {
     stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),

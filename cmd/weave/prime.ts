@@ -56,7 +56,7 @@ async function untilPrimed(
     const waitedMs = performance.now() - from;
     const why = whatFor(status);
     if (waitedMs >= limitMs)
-      throw new WeaveError("timeout", `no ring after ${Math.round(limitMs / 1000)} s: ${why}`, {
+      throw new WeaveError("timeout", `no ring after ${limitMs / 1000} s: ${why}`, {
         hint: "run: weave status connections",
       });
     if (waitedMs >= SILENT_MS && why !== told) {

@@ -7,7 +7,7 @@ const runDir = ownRunDir();
 
 const VERBS = [
   ...["setup", "launch", "connect", "prime", "expose", "hide", "attach", "detach", "ps", "status"],
-  ...["report", "version", "rmpeer", "reset", "stop"],
+  ...["completion", "report", "version", "rmpeer", "reset", "stop"],
 ];
 
 describe("help", () => {

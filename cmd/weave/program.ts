@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { EXIT } from "../exit-code.ts";
 import { addAttach } from "./attach.ts";
+import { addCompletion } from "./completion.ts";
 import { addConnect } from "./connect.ts";
 import { type Context, MAX_COLUMNS } from "./context.ts";
 import { addDetach } from "./detach.ts";
@@ -36,6 +37,14 @@ options --run-dir and --data-dir.
 Exit codes: 0 done; 1 failed, or status found a problem; 2 the command line is wrong.
 WEAVE_DEBUG=1 shows the stack of an error.`;
 
+/** The verbs in the order of the help. */
+const GROUPS: readonly (readonly [string, readonly ((program: Command, context: Context) => Command)[]])[] = [
+  ["This host:", [addSetup, addLaunch, addPrime, addConnect, addReset, addStop]],
+  ["Addresses and containers:", [addExpose, addHide, addAttach, addDetach, addPs]],
+  ["The network as a whole:", [addStatus, addReport, addRmpeer]],
+  ["This program:", [addCompletion, addVersion]],
+];
+
 /** Runs one command line (without node and script). Never throws. */
 export async function run(words: readonly string[], context: Context, debug: boolean): Promise<void> {
   try {
@@ -67,25 +76,11 @@ function createProgram(context: Context): Command {
       outputError: (text, write) =>
         write(wrap(text.replace(/^error: /, "weave: ").replace(/\n(?=.)/g, "\n  "), MAX_COLUMNS, "  ")),
     });
-  for (const add of [
-    addSetup,
-    addLaunch,
-    addConnect,
-    addPrime,
-    addExpose,
-    addHide,
-    addAttach,
-    addDetach,
-    addPs,
-    addStatus,
-    addReport,
-    addVersion,
-    addRmpeer,
-    addReset,
-    addStop,
-  ]) {
-    const verb = add(program, context);
-    verb.showHelpAfterError(`  see: weave ${verb.name()} --help`);
+  for (const [group, verbs] of GROUPS) {
+    for (const add of verbs) {
+      const verb = add(program, context).helpGroup(group);
+      verb.showHelpAfterError(`  see: weave ${verb.name()} --help`);
+    }
   }
   return program.showHelpAfterError("  see: weave --help");
 }

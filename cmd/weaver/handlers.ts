@@ -1,4 +1,5 @@
 // What the control API does, on a daemon: requests to the core, and the few things around them that are this process's.
+import { z } from "zod";
 import type { CniPlugin } from "../../cni-plugin/handle.ts";
 import { type AsideFile, asideFiles } from "../../src/adapters/aside-file.ts";
 import type { ControlHandlers } from "../../src/adapters/http/server.ts";
@@ -25,7 +26,7 @@ export type End = "stop" | "reset";
 /** `end` is called after the answer is on its way. */
 export function createHandlers(
   daemon: Daemon,
-  { kernel, clock }: Pick<DaemonPorts, "kernel" | "clock">,
+  { kernel, clock, meter }: Pick<DaemonPorts, "kernel" | "clock" | "meter">,
   cni: CniPlugin,
   { dataDir, ...facts }: ProcessFacts,
   end: (how: End) => void,
@@ -110,9 +111,21 @@ export function createHandlers(
       setImmediate(() => end("stop"));
       return { pid: facts.pid };
     },
-    cni: (body, signal) => cni.handle(body, signal),
+    async cni(body, signal) {
+      const done = meter?.cni(verbOf(body));
+      const answer = await cni.handle(body, signal);
+      done?.(answer.exit);
+      return answer;
+    },
   };
 }
+
+const pluginCall = z.object({
+  env: z.object({ CNI_COMMAND: z.enum(["ADD", "DEL", "CHECK", "GC", "STATUS"]) }),
+});
+
+/** For the metrics; the plugin checks the body. */
+const verbOf = (body: unknown) => pluginCall.safeParse(body).data?.env.CNI_COMMAND ?? "other";
 
 function newestAside(dataDir: string): { readonly setAside?: AsideFile } {
   const [setAside] = asideFiles(dataDir);

@@ -2,7 +2,10 @@
 // as they concern commands.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually, TestNamespace } from "../kernel/support/namespaces.ts";
+import { parseExposition } from "../support/exposition.ts";
 import { useLab } from "../support/lab.ts";
+
+const HTTP_GET = new URL("../support/http-get.mjs", import.meta.url).pathname;
 
 const lines = (text: string): string[] => text.trimEnd().split("\n").filter(Boolean);
 
@@ -45,6 +48,18 @@ describe("attach, detach, hide and ps", () => {
     expect(lines(await h2.weaveOk("report", "-f", ".holders[].addresses[]")).sort()).toEqual(
       [...theirs].sort(),
     );
+  });
+
+  it("an address that moves to another container is reached there at once", async () => {
+    const host = lab.host(1);
+    const third = new TestNamespace("c3");
+    namespaces.push(third);
+    await host.weaveOk("detach", "10.2.1.1/24", c1.path);
+    await host.weaveOk("attach", "10.2.1.1/24", third.path);
+    await reaches(c2, "10.2.1.1");
+    await host.weaveOk("detach", "10.2.1.1/24", third.path);
+    await host.weaveOk("attach", "10.2.1.1/24", c1.path);
+    await reaches(c2, "10.2.1.1");
   });
 
   it("take off what is named and leave the rest", async () => {
@@ -100,11 +115,61 @@ describe("attach, detach, hide and ps", () => {
     expect(await host.weaveOk("ps")).toBe("");
   });
 
+  it("/status, /report and /metrics are there, and a taken port is a warning", async () => {
+    const host = lab.host(1);
+    const get = (path: string): Promise<string> =>
+      host.namespace.exec([process.execPath, HTTP_GET, `http://127.0.0.1:6782${path}`]);
+    await eventually(
+      "the same text in both places",
+      async () => (await get("/status")) === (await host.weaveOk("status")),
+    );
+    expect(JSON.parse(await get("/report"))).toMatchObject({ nickname: "h1", targets: [] });
+    const report = await host.client.report();
+    expect(await host.weaveOk("report", "-f", "{{.version}} {{.nickname}}")).toBe(`${report.version} h1\n`);
+    const families = parseExposition(await get("/metrics"));
+    const value = (name: string): number | undefined => families.get(name)?.samples[0]?.value;
+    expect(value("weave_max_ips")).toBe(2 ** 20);
+    expect(value("weave_gossip_bytes_total")).toBeGreaterThan(100);
+    expect(families.get("weave_connections")?.samples).toContainEqual({
+      name: "weave_connections",
+      labels: { state: "established", type: "vxlan", encryption: "" },
+      value: 1,
+    });
+    await host.stop();
+    const { stdout, stderr, exit } = await host.weave("launch", "--status-addr", "127.0.0.1:6783");
+    expect({ stdout, exit }).toMatchObject({ exit: 0 });
+    expect(stderr).toContain("no status and metrics: another process listens on 127.0.0.1:6783");
+    await host.stop();
+    await host.launch("--http-addr", "127.0.0.1:6784", "--status-addr", "");
+    await expect(get("/status")).rejects.toThrow("ECONNREFUSED");
+    const control = await host.namespace.exec([process.execPath, HTTP_GET, "http://127.0.0.1:6784/v1/ps"]);
+    expect(JSON.parse(control)).toHaveProperty("holders");
+  });
+
   it("--resume and peers contradict each other", async () => {
     const host = lab.host(1);
     expect(await host.weave("launch", "--resume", lab.host(2).address)).toMatchObject({
       exit: 2,
       stdout: "",
     });
+  });
+});
+
+describe("without a ring", () => {
+  const lab = useLab(1);
+  const namespace = new TestNamespace("c1");
+  afterAll(() => namespace.remove());
+
+  it("detach and hide do not wait, prime does: Weave Net's test 510", async () => {
+    const host = lab.host(1);
+    await host.launch("--ipalloc-init", "consensus=3");
+    const from = performance.now();
+    expect(await host.weaveOk("detach", namespace.path)).toBe("");
+    expect(await host.weaveOk("detach", "10.32.0.7/12", namespace.path)).toBe("");
+    expect(await host.weaveOk("hide")).toBe("");
+    expect(performance.now() - from).toBeLessThan(3_500); // an allocation would wait 4 s
+    expect(await host.weave("prime", "--timeout", "1")).toMatchObject({ exit: 1, stdout: "" });
+    const probe = 'fetch("http://127.0.0.1:6782/status").then(({ status }) => console.log(status))';
+    expect(await host.namespace.exec([process.execPath, "-e", probe])).toBe("503\n");
   });
 });

@@ -76,7 +76,7 @@ function get(socketPath: string, path: string): Promise<{ code: number; text: st
 }
 
 function fromPodman(name: string): Promise<Container | string> {
-  const words = ["container", "inspect", "--format", "json", "--", name];
+  const words = ["container", "inspect", "--", name];
   return new Promise((resolve) => {
     execFile("podman", words, { timeout: PATIENCE_MS, maxBuffer: MOST_BYTES }, (error, stdout) => {
       if (error !== null) {

@@ -59,12 +59,7 @@ export async function serveControl(
   handlers: ControlHandlers,
   log: Logger,
 ): Promise<{ close(): Promise<void> }> {
-  const server = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
-  server.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
-  server.setNotFoundHandler((request, reply) =>
-    answerError(new WeaveError("bad-request", `no such path: ${request.method} ${request.url}`), reply, log),
-  );
-  addRoutes(server, handlers);
+  const server = createServer(handlers, log);
   const dir = dirname(socketPath);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
@@ -81,6 +76,17 @@ export async function serveControl(
       await rm(socketPath, { force: true });
     },
   };
+}
+
+/** The API, listening nowhere yet. */
+export function createServer(handlers: ControlHandlers, log: Logger): FastifyInstance {
+  const server = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
+  server.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
+  server.setNotFoundHandler((request, reply) =>
+    answerError(new WeaveError("bad-request", `no such path: ${request.method} ${request.url}`), reply, log),
+  );
+  addRoutes(server, handlers);
+  return server;
 }
 
 function addRoutes(server: FastifyInstance, handlers: ControlHandlers): void {
