@@ -18,6 +18,7 @@ import {
   MAX_EXPECTED,
   SOCKET_FILE,
 } from "../src/daemon/options.ts";
+import { addPasswordOptions } from "./password.ts";
 
 /** sun_path of struct sockaddr_un (linux/un.h) has 108 bytes, the last of them NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -81,7 +82,7 @@ export function readDirectories(options: unknown): { runDir: string; dataDir: st
 
 /** Declares the options and the PEER arguments. */
 export function addLaunchOptions(command: Command): Command {
-  return command
+  command
     .argument("[PEER...]", "hosts to join: HOST, HOST:PORT or [IPV6]:PORT; none: those of the last launch")
     .option(
       "--name <NAME>",
@@ -105,7 +106,8 @@ export function addLaunchOptions(command: Command): Command {
       "--ipalloc-init <MODE>",
       "who founds the cluster: consensus (more than half of this host and its PEERs), consensus=N (of N hosts), seed=NAME,... (those, the same list on all), observer (others)",
     )
-    .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves")
+    .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves");
+  return addPasswordOptions(command)
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
     .addOption(dataDirOption());
@@ -151,8 +153,14 @@ export function toArguments(options: LaunchOptions): string[] {
   return [...words, "--", ...peers];
 }
 
-/** For a message to the user: the words that launch with the same options again, without the default ones and PEERs. */
-export function relaunchWords(options: LaunchOptions): { readonly stop: string; readonly launch: string } {
+/**
+ * For a message to the user: the words that launch with the same options again, without the default ones and PEERs. Of a
+ * password only that there was one.
+ */
+export function relaunchWords(
+  options: LaunchOptions,
+  hasPassword: boolean,
+): { readonly stop: string; readonly launch: string } {
   const { peers: _, init: __, ...plain } = options;
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
@@ -161,7 +169,11 @@ export function relaunchWords(options: LaunchOptions): { readonly stop: string; 
   const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
   return {
     stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),
-    launch: ["weave launch", ...words.map(({ word }) => word)].join(" "),
+    launch: [
+      "weave launch",
+      ...words.map(({ word }) => word),
+      ...(hasPassword ? ["--password-file FILE"] : []),
+    ].join(" "),
   };
 }
 

@@ -7,10 +7,13 @@ import { WeaveError } from "../../src/core/errors.ts";
 import type { LaunchOptions } from "../../src/daemon/options.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
+import { hidePasswordWord, takePassword } from "../password.ts";
 import type { End } from "./handlers.ts";
 import { eraseHost, runWeaver } from "./weaver.ts";
 
 declare const WEAVE_VERSION: string;
+
+hidePasswordWord("weaver");
 
 // A shell of `su` lacks the directories where nft and modprobe are.
 process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
@@ -24,9 +27,11 @@ const command = addLaunchOptions(
 );
 
 let options: LaunchOptions | undefined;
+let protection: ReturnType<typeof takePassword> = { password: undefined, warnings: [] };
 try {
   command.parse();
   options = readLaunchOptions(command.opts(), command.args);
+  protection = takePassword(command.opts(), process.env);
 } catch (error) {
   fail(error);
 }
@@ -39,8 +44,10 @@ if (options !== undefined && command.opts()["erase"] === true) {
   }
 } else if (options !== undefined) {
   const log = createLogger({ level: options.logLevel, name: "weaver" });
+  for (const warning of protection.warnings) log.warn(warning);
   try {
-    const weaver = await runWeaver(options, WEAVE_VERSION, log, (error) => {
+    const { password } = protection;
+    const weaver = await runWeaver({ ...options, password }, WEAVE_VERSION, log, (error) => {
       log.error("weaver cannot go on", { error });
       process.exit(1);
     });
