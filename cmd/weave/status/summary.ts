@@ -79,13 +79,13 @@ function access({ access: found, listen }: Status): [string, string][] {
   if (password)
     return [["password", "yes: peers prove it, the mesh is encrypted; containers' packets are not"]];
   if (reach === "host") return [["password", "none; only this host itself can connect"]];
-  const who = reach === "everywhere" ? "any machine" : "any machine of those networks and beyond";
+  const from = reach === "everywhere" ? ", from any network if no firewall is in the way," : "";
   const shown = addresses.slice(0, MAX_ADDRESSES).join(", ");
   const more = addresses.length > MAX_ADDRESSES ? ` and ${addresses.length - MAX_ADDRESSES} more` : "";
   return [
     [
       "password",
-      `NONE: ${who} that reaches TCP ${listen.port} at ${shown}${more} can join and take over traffic, unless a firewall stops it; launch all hosts with --password-file`,
+      `NONE: any machine that reaches TCP ${listen.port} at ${shown}${more}${from} can join and take over traffic; to keep strangers out launch all hosts with --password-file`,
     ],
   ];
 }

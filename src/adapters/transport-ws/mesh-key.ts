@@ -4,7 +4,7 @@ import { scrypt } from "node:crypto";
 import { MESH_KEY_BYTES } from "./psk.ts";
 
 /**
- * RFC 7914; the first of OWASP's recommendations. 128 MiB and under a second here, see docs/decisions/0010. Part of the protocol:
+ * RFC 7914; the first of OWASP's recommendations. 128 MiB and under a second here, see docs/password.md. Part of the protocol:
  * peers with other numbers come to other keys.
  */
 const COST = { N: 2 ** 17, r: 8, p: 1 } as const;

@@ -1,5 +1,5 @@
 // TLS with a key that all peers share, as both ends of a connection set it up: version, cipher, identity.
-// Where the key comes from is mesh-key.ts; why this version and cipher is docs/decisions/0010.
+// Where the key comes from is mesh-key.ts; why this version and cipher: docs/password.md.
 import { constants } from "node:crypto";
 import type { ConnectionOptions, TlsOptions } from "node:tls";
 
@@ -33,6 +33,8 @@ export function dialOptions(key: Uint8Array): ConnectionOptions {
     ALPNProtocols: [MESH_PROTOCOL],
     pskCallback: () => ({ psk: key, identity: IDENTITY }),
     checkServerIdentity: () => undefined,
+    // No SNI: it would show in clear by which name the other host was dialled.
+    servername: "",
   };
 }
 

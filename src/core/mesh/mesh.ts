@@ -16,12 +16,13 @@ import {
   HELLO_TIMEOUT_MS,
   MAX_LINKS,
   MAX_REFUSALS,
+  PASSWORD_PAUSE_MS,
   PING_INTERVAL_MS,
   REFUSAL_SHOWN_MS,
   SILENT_MS,
 } from "./constants.ts";
 import { cloneObjection, type Introduction, nameTaken, objection } from "./hello.ts";
-import { hostOf, PASSWORD_CODES, PASSWORD_PAUSE_MS } from "./password.ts";
+import { hostOf, PASSWORD_CODES } from "./password.ts";
 
 /** An address to dial, from `launch` or `connect`. */
 export interface Target {

@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import type { PasswordCode } from "../connection.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { seededRandom } from "../random.ts";
-import { MAX_REFUSALS, REFUSAL_SHOWN_MS } from "./constants.ts";
+import { MAX_REFUSALS, PASSWORD_PAUSE_MS, REFUSAL_SHOWN_MS } from "./constants.ts";
 import { introduction } from "./hello.ts";
 import { Mesh } from "./mesh.ts";
-import { hostOf, PASSWORD_PAUSE_MS } from "./password.ts";
+import { hostOf } from "./password.ts";
 
 const aMesh = (seed = 1): Mesh => new Mesh(introductionOf("alice"), seededRandom(seed));
 
