@@ -99,10 +99,10 @@ async function leave(daemon: Daemon, force: boolean): Promise<Omit<Departure, "n
   try {
     const { left } = accepted(await daemon.request({ kind: "leave" }));
     if (left === undefined) throw new Error("left without a word");
-    return left;
+    return { ...left, given: [...left.given] };
   } catch (error) {
     if (!force || !(error instanceof WeaveError)) throw error;
-    return { addresses: 0, voter: "still-counted", abandoned: error.message };
+    return { given: [], voter: "still-counted", abandoned: error.message };
   }
 }
 

@@ -50,8 +50,11 @@ export const routes = {
     answer: z.object({
       /** Of this peer: what the others know it by. */
       name: z.string(),
-      heir: z.string().optional(),
-      addresses: z.number(),
+      heir: z.string().exactOptional(),
+      /** Of the heir. */
+      nickname: z.string().exactOptional(),
+      /** What the heir got of each --ipalloc-range. */
+      given: z.array(z.object({ range: z.string(), addresses: z.number() })),
       voter: z.enum(["none", "replaced", "still-counted"]),
       /** With force: why nobody took the ranges; they stay this host's until somebody removes it. */
       abandoned: z.string().optional(),

@@ -68,7 +68,9 @@ export interface Decided {
 export interface Left {
   /** Name of who has the ranges now; absent: there was nothing to hand over, or nobody to. */
   readonly heir?: string;
-  readonly addresses: number;
+  readonly nickname?: string;
+  /** What it got of each --ipalloc-range, where that is something. */
+  readonly given: readonly { readonly range: string; readonly addresses: number }[];
   /** Whether this host was a voter, and if so whether it was released as one. */
   readonly voter: "none" | "replaced" | "still-counted";
 }

@@ -177,7 +177,7 @@ export class Life {
       this.#partitionEnds = now + (5 + world.random.below(60)) * SECOND_MS;
       const few = Math.min(0.3, (1 + world.random.below(10)) / 100);
       const half = world.random.below(5) === 0 && this.#options.peers <= MANY;
-      world.partition(half ? 0.5 : few * Math.min(1, (2 * MANY) / this.#options.peers));
+      world.partition(half ? 0.5 : few * Math.min(1, MANY / this.#options.peers));
     }
   }
 
