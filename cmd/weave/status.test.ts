@@ -40,10 +40,19 @@ endpoints    2, 1 of them on this host`);
   });
 
   test.each([
-    [{ password: true, reach: "everywhere" }, "yes: peers prove it, the mesh is encrypted; containers' packets are not"],
+    [
+      { password: true, reach: "everywhere" },
+      "yes: peers prove it, the mesh is encrypted; containers' packets are not",
+    ],
     [{ password: false, reach: "host" }, "none; only this host itself can connect"],
-    [{ password: false, reach: "networks" }, "NONE: any machine that reaches TCP 6783 at 10.0.0.1/8, 10.0.0.2/8,"],
-    [{ password: false, reach: "everywhere" }, "10.0.0.3/8 and 1 more, from any network if no firewall is in"],
+    [
+      { password: false, reach: "networks" },
+      "NONE: any machine that reaches TCP 6783 at 10.0.0.1/8, 10.0.0.2/8,",
+    ],
+    [
+      { password: false, reach: "everywhere" },
+      "10.0.0.3/8 and 1 more, from any network if no firewall is in",
+    ],
   ] as const)("summary with %j says who may come in", (access, says) => {
     const addresses = ["10.0.0.1/8", "10.0.0.2/8", "10.0.0.3/8", "10.0.0.4/8"];
     expect(render({ ...healthy, access: { ...access, addresses } }, undefined)).toContain(says);

@@ -139,7 +139,10 @@ describe("three hosts and a password", () => {
       await carol.weaveOk("connect", alice.address);
       await eventually("dialled again", () => logged(carol, "dial-failed") > (before[0] ?? 0));
       await carol.until("waits again", ({ connections }) => dueIn(connections, alice) > 50_000);
-      expect([logged(carol, "dial-failed"), logged(alice, "refused")]).toEqual([(before[0] ?? 0) + 1, before[1]]);
+      expect([logged(carol, "dial-failed"), logged(alice, "refused")]).toEqual([
+        (before[0] ?? 0) + 1,
+        before[1],
+      ]);
       await carol.stop();
     },
   );
