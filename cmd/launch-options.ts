@@ -21,6 +21,7 @@ import {
   parseListenAddress,
   SOCKET_FILE,
 } from "../src/daemon/options.ts";
+import { addPasswordOptions } from "./password.ts";
 
 /** sun_path of struct sockaddr_un (linux/un.h) has 108 bytes, the last of them NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -89,7 +90,7 @@ export function readDirectories(options: unknown): { runDir: string; dataDir: st
 
 /** Declares the options and the PEER arguments. */
 export function addLaunchOptions(command: Command): Command {
-  return command
+  command
     .argument("[PEER...]", "hosts to join: HOST, HOST:PORT or [IPV6]:PORT; none: those of the last launch")
     .option(
       "--name <NAME>",
@@ -126,7 +127,8 @@ export function addLaunchOptions(command: Command): Command {
         "--status-addr <ADDR:PORT>",
         `serve /status, /report and /metrics there, read-only; empty: nowhere (else ${DEFAULT_STATUS_ADDR})`,
       ).env("WEAVE_STATUS_ADDR"),
-    )
+    );
+  return addPasswordOptions(command)
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
     .addOption(dataDirOption());
@@ -178,8 +180,14 @@ export function toArguments(options: LaunchOptions): string[] {
   return [...words, "--", ...peers];
 }
 
-/** For a message to the user: the words that launch with the same options again, without the default ones and PEERs. */
-export function relaunchWords(options: LaunchOptions): { readonly stop: string; readonly launch: string } {
+/**
+ * For a message to the user: the words that launch with the same options again, without the default ones and PEERs. Of a
+ * password only that there was one.
+ */
+export function relaunchWords(
+  options: LaunchOptions,
+  hasPassword: boolean,
+): { readonly stop: string; readonly launch: string } {
   const { peers: _, init: __, ...plain } = options;
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
@@ -188,7 +196,11 @@ export function relaunchWords(options: LaunchOptions): { readonly stop: string; 
   const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
   return {
     stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),
-    launch: ["weave launch", ...words.map(({ word }) => word)].join(" "),
+    launch: [
+      "weave launch",
+      ...words.map(({ word }) => word),
+      ...(hasPassword ? ["--password-file FILE"] : []),
+    ].join(" "),
   };
 }
 

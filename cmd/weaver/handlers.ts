@@ -6,6 +6,7 @@ import type { ControlHandlers } from "../../src/adapters/http/server.ts";
 import { statusAnswer } from "../../src/adapters/http/status.ts";
 import { markLeaving } from "../../src/adapters/peer-marker.ts";
 import type { Departure } from "../../src/api/control.ts";
+import type { Status } from "../../src/api/status.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget } from "../../src/daemon/config.ts";
@@ -17,6 +18,8 @@ export interface ProcessFacts {
   readonly version: string;
   readonly pid: number;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Addresses come and go, so it is looked at each time. */
+  readonly access: () => NonNullable<Status["access"]>;
   readonly dataDir: string;
 }
 
@@ -28,14 +31,20 @@ export function createHandlers(
   daemon: Daemon,
   { kernel, clock, meter }: Pick<DaemonPorts, "kernel" | "clock" | "meter">,
   cni: CniPlugin,
-  { dataDir, ...facts }: ProcessFacts,
+  { dataDir, access, ...facts }: ProcessFacts,
   end: (how: End) => void,
 ): ControlHandlers {
   const { follower } = daemon;
   const status = () =>
     statusAnswer(
       daemon.node,
-      { ...facts, ...newestAside(dataDir), settled: follower.isSettled(), failures: follower.failures() },
+      {
+        ...facts,
+        ...newestAside(dataDir),
+        access: access(),
+        settled: follower.isSettled(),
+        failures: follower.failures(),
+      },
       clock.now(),
     );
   return {

@@ -10,12 +10,14 @@ import { WeaveError } from "../../src/core/errors.ts";
 import { type LaunchOptions, LOG_FILE } from "../../src/daemon/options.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
+import { hidePasswordWord, takePassword } from "../password.ts";
 import type { End } from "./handlers.ts";
 import { eraseHost, runWeaver } from "./weaver.ts";
 
 declare const WEAVE_VERSION: string;
 
 const STDERR = 2;
+hidePasswordWord("weaver");
 
 // A shell of `su` lacks the directories where nft and modprobe are.
 process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
@@ -29,9 +31,11 @@ const command = addLaunchOptions(
 );
 
 let options: LaunchOptions | undefined;
+let protection: ReturnType<typeof takePassword> = { password: undefined, warnings: [] };
 try {
   command.parse();
   options = readLaunchOptions(command.opts(), command.args);
+  protection = takePassword(command.opts(), process.env);
 } catch (error) {
   fail(error);
 }
@@ -51,8 +55,10 @@ if (options !== undefined && command.opts()["erase"] === true) {
     ...(isFile(STDERR, logFile) ? { rotate: { path: logFile } } : {}),
     journal: isJournal(STDERR, process.env["JOURNAL_STREAM"]),
   });
+  for (const warning of protection.warnings) log.warn(warning);
   try {
-    const weaver = await runWeaver(options, WEAVE_VERSION, log, (error) => {
+    const { password } = protection;
+    const weaver = await runWeaver({ ...options, password }, WEAVE_VERSION, log, (error) => {
       log.error("weaver cannot go on", { error });
       process.exit(1);
     });

@@ -1,7 +1,7 @@
 // The sequence that makes a weaver: what is opened, in which order, and how it is closed again.
 import { randomBytes, randomInt } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createCniPlugin } from "../../cni-plugin/handle.ts";
@@ -14,6 +14,7 @@ import { checkMarker, leavingOf, writeMarker } from "../../src/adapters/peer-mar
 import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
+import { deriveMeshKey } from "../../src/adapters/transport-ws/mesh-key.ts";
 import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
@@ -27,6 +28,7 @@ import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
+import { accessOf } from "./access.ts";
 import { type Directories, erase } from "./erase.ts";
 import { createHandlers, type End } from "./handlers.ts";
 import { openListeners } from "./listeners.ts";
@@ -48,7 +50,7 @@ export interface Weaver {
 
 /** Start everything. On failure what was opened is closed again and nothing is left behind. */
 export async function runWeaver(
-  options: LaunchOptions,
+  { password, ...options }: LaunchOptions & { readonly password: string | undefined },
   version: string,
   log: Logger,
   onFatal: (error: unknown) => void,
@@ -58,6 +60,9 @@ export async function runWeaver(
     closers.push(close);
     return thing;
   };
+  // Takes most of a second in a thread of its own, while the rest starts.
+  const meshKey = password === undefined ? Promise.resolve(undefined) : deriveMeshKey(password);
+  meshKey.catch(() => {}); // told where it is waited for
   try {
     ensureRunDir(options.runDir);
     const unfinished = leavingOf(options.dataDir) !== undefined;
@@ -72,7 +77,7 @@ export async function runWeaver(
     const resolve = async (stored: StoredState, anew: Anew) =>
       resolveConfig(options, {
         ...{ stored, anew, facts: await kernel.inspect(), hostname: hostname(), software: version },
-        again: relaunchWords(options),
+        again: relaunchWords(options, password !== undefined),
         ...{ uid: randomBytes(8).toString("hex"), ...draw() },
       });
     const asidePorts = asidePortsOf(options.dataDir, store, log);
@@ -96,7 +101,7 @@ export async function runWeaver(
     const ports: DaemonPorts = {
       ...asidePorts,
       meter: metrics.meter,
-      openTransport: () => createWsTransport({ ...host, port: options.port, log }),
+      openTransport: async () => createWsTransport({ ...host, port: options.port, key: await meshKey, log }),
       kernel,
       clock: createClock(),
       random: seededRandom(randomInt(2 ** 32)),
@@ -135,7 +140,13 @@ export async function runWeaver(
     let requestEnd = (_how: End): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const listen = { host: options.host ?? "*", port: options.port };
-    const facts = { version, pid: process.pid, listen, dataDir: options.dataDir };
+    const access = () =>
+      accessOf(
+        { host: listen.host, password: password !== undefined },
+        networkInterfaces(),
+        ownDevices(daemon),
+      );
+    const facts = { version, pid: process.pid, listen, access, dataDir: options.dataDir };
     const handlers = createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how));
     const control = await serveControl(socket, handlers, log);
     opened(control, () => control.close());
@@ -174,6 +185,11 @@ export async function eraseHost({ dataDir, runDir }: Directories): Promise<reado
   } finally {
     await kernel.close();
   }
+}
+
+function ownDevices({ node }: Daemon): string[] {
+  const { bridge, vxlan } = node.datapath();
+  return [bridge.name, vxlan.name];
 }
 
 async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> {

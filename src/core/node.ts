@@ -4,7 +4,7 @@
 //   effects = node.start(now)                 once, before anything else
 //   effects = node.handle(input, now)         for everything that happens, one at a time
 //   node.nextDeadline()                       when to hand in {type: "deadline"} at the latest
-//   node.datapath(), node.view(now), ...      read-only views, at any time between inputs
+//   node.datapath(), view(node, now), ...      read-only views, at any time between inputs
 //
 // The shell runs effects strictly in order and finishes each persist before the next effect. Never call handle while
 // effects of an earlier input are still running. Same inputs, same random seed: same effects.
@@ -213,11 +213,15 @@ export class Node {
         break;
       }
       case "dial-failed": {
-        const target = this.#mesh.dialFailed(input.dial, input.message, now);
+        const target = this.#mesh.dialFailed(input.dial, input.message, now, input.code);
         if (target !== undefined)
           out.push(event("dial-failed", "info", { target: target.address, message: input.message }));
         break;
       }
+      case "conn-refused":
+        if (this.#mesh.refused(input, now))
+          out.push(event("refused", "warn", { address: input.remoteAddress, ...input.reason }));
+        break;
       case "request":
         this.#request(input.id, input.request, now, out);
         break;

@@ -1,6 +1,7 @@
 // What is wrong, each with the command that mends it. Pure; the daemon adds what only it knows.
 import type { Instant } from "./effects.ts";
 import type { Target } from "./mesh/mesh.ts";
+import { PASSWORD_CODES } from "./mesh/password.ts";
 import type { Node, NodeFacts } from "./node.ts";
 
 /** What a user must act on; codes as in src/api/status.ts. */
@@ -185,6 +186,10 @@ function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
       yield ofTarget(target, "refused", `turned this host away: ${target.failure.message}`);
       continue;
     }
+    if (PASSWORD_CODES.has(target.failure.code)) {
+      yield ofTarget(target, "refused", `and this host refuse each other: ${target.failure.message}`);
+      continue;
+    }
     if (settlingIn && node.cluster !== undefined) continue;
     if (target.peer !== undefined && (mesh.linkTo(target.peer) !== undefined || unreachable.has(target.peer)))
       continue; // told above
@@ -205,9 +210,9 @@ function* ofRefusals({ now, facts }: Scene): Generator<Problem> {
   for (const { name, address, message, since } of facts.mesh.refusals(now))
     yield {
       code: "refused",
-      object: name,
+      object: name ?? address,
       since,
-      message: `${name} at ${address} was turned away: ${message}`,
+      message: `${name === undefined ? "" : `${name} at `}${address} was turned away: ${message}`,
       command: "weave status connections",
     };
 }

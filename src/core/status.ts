@@ -1,12 +1,13 @@
 // One consistent picture of a node for people and scripts. Pure: the daemon adds what only it knows (pid, kernel
 // failures) and the API gives it to whoever asks. What is wrong is told by problems.ts.
+import type { Instant } from "./effects.ts";
 import { quorum } from "./ipam/configuration.ts";
 import type { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
 import type { Node } from "./node.ts";
 
 /** The whole picture at this moment; instants as the core counts them. */
-export function view(node: Node) {
+export function view(node: Node, now: Instant) {
   const { mesh, pools, startedAt, underlay } = node.facts();
   const { config } = node;
   const { bridge, vxlan } = node.datapath();
@@ -21,7 +22,7 @@ export function view(node: Node) {
     bridge,
     vxlan,
     exposed: node.exposed().map((e) => ({ ...e })),
-    connections: connections(node, mesh),
+    connections: connections(node, mesh, now),
     peers: peers(node),
     ipam: pools.map((pool, index) => ipam(node, pool, index)),
     endpoints: [...node.endpoints().byAddress]
@@ -37,7 +38,7 @@ export function view(node: Node) {
   };
 }
 
-function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
+function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"], now: Instant) {
   const links = mesh.links().map((link) => ({
     direction: link.target === undefined ? ("in" as const) : ("out" as const),
     address: link.target?.address ?? link.remoteAddress,
@@ -68,12 +69,29 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
           : { peer: target.peer, nickname: node.peers().get(target.peer)?.nickname ?? target.peer }),
         ...(target.failure === undefined
           ? {}
-          : { failure: target.failure.message, since: target.failure.since }),
+          : {
+              failure: target.failure.message,
+              failureCode: target.failure.code,
+              since: target.failure.since,
+            }),
         ...(state === "retrying" ? { nextTry: target.nextDial } : {}),
       },
     ];
   });
-  return [...links, ...waiting];
+  const refused = mesh
+    .refusals(now)
+    .filter(({ inbound }) => inbound)
+    .map(({ address, name, code, message, since }) => ({
+      direction: "in" as const,
+      address,
+      state: "refused" as const,
+      ...(name === undefined ? {} : { peer: name, nickname: node.peers().get(name)?.nickname ?? name }),
+      failure: message,
+      failureCode: code,
+      since,
+      nextTry: undefined,
+    }));
+  return [...links, ...waiting, ...refused];
 }
 
 function peers(node: Node) {

@@ -26,6 +26,8 @@ export interface Weaver {
   /** Path of the executable. */
   readonly program: string;
   readonly words: readonly string[];
+  /** Variables besides this process's own: what must not stand among the words. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Times of `launchInBackground`, for tests. */
@@ -87,11 +89,11 @@ export function checkProgram(program: string): void {
 }
 
 /** Without a log file it speaks where we do. */
-function start({ program, words }: Weaver, log: string | undefined): ChildProcess {
+function start({ program, words, environment }: Weaver, log: string | undefined): ChildProcess {
   const output = log === undefined ? STDERR : openLog(log);
   try {
     return spawn(process.execPath, [...NODE_FLAGS, program, ...words], {
-      env: { ...process.env, ...NODE_ENVIRONMENT },
+      env: { ...process.env, ...NODE_ENVIRONMENT, ...environment },
       cwd: "/", // or the daemon would keep the caller's file system from being unmounted
       detached: true,
       stdio: ["ignore", output, output, "ipc"],

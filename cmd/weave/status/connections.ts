@@ -33,8 +33,10 @@ export function connectionsTable({ connections }: Pick<Status, "connections">): 
   return table(COLUMNS, connections, reason);
 }
 
-function reason({ failure, nextTry }: Connection): string[] {
-  const words = [failure, nextTry === undefined ? undefined : `next try ${instant(nextTry)}`].filter(
+function reason({ failure, failureCode, nextTry }: Connection): string[] {
+  const isCoded = failureCode !== undefined && failureCode !== "dial-failed";
+  const why = isCoded && failure !== undefined ? `${failureCode}: ${failure}` : failure;
+  const words = [why, nextTry === undefined ? undefined : `next try ${instant(nextTry)}`].filter(
     (text) => text !== undefined,
   );
   return words.length === 0 ? [] : [wrap(`    ${words.join("; ")}`, MAX_COLUMNS, "    ")];

@@ -5,6 +5,11 @@ export const DIAL_BACKOFF_MS = 2_000;
 export const DIAL_BACKOFF_GROWTH = 1.5;
 /** Longest pause. Weave Net's 6 min leaves an operator waiting after a repair; one dial per half minute costs nothing. */
 export const DIAL_BACKOFF_MAX_MS = 30_000;
+/**
+ * After a dial that failed for the password, with the same jitter: only a launch mends that, and it dials by itself. Less than
+ * REFUSAL_SHOWN_MS even with the jitter, so that the other side shows it all the time.
+ */
+export const PASSWORD_PAUSE_MS = 120_000;
 /** A connection that lived this long clears the failures before it (Weave Net). */
 export const DIAL_STABLE_MS = 60_000;
 /** The other side must introduce itself within this (Weave Net's header timeout). */

@@ -3,7 +3,7 @@
 //
 //   target:  waiting --dial--> dialing --conn-up--> (link) --lost--> waiting ...        self: never again
 //   link:    greeting --hello accepted--> established --silent, closed, duplicate--> gone
-import type { CloseReason, ConnId, DialId, TransportEvent } from "../connection.ts";
+import type { CloseReason, ConnId, DialId, PasswordCode, TransportEvent } from "../connection.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { encodeFrame, type Frame, type Hello } from "../gossip/frames.ts";
 import type { Random } from "../random.ts";
@@ -16,11 +16,13 @@ import {
   HELLO_TIMEOUT_MS,
   MAX_LINKS,
   MAX_REFUSALS,
+  PASSWORD_PAUSE_MS,
   PING_INTERVAL_MS,
   REFUSAL_SHOWN_MS,
   SILENT_MS,
 } from "./constants.ts";
 import { cloneObjection, type Introduction, nameTaken, objection } from "./hello.ts";
+import { hostOf, PASSWORD_CODES } from "./password.ts";
 
 /** An address to dial, from `launch` or `connect`. */
 export interface Target {
@@ -60,8 +62,11 @@ export interface EstablishedLink extends Link {
 /** Somebody who was turned away, for `status`. */
 export interface Refusal extends CloseReason {
   readonly address: string;
-  readonly name: string;
-  readonly uid: string;
+  /** Of a peer that came as far as introducing itself. */
+  readonly name: string | undefined;
+  readonly uid: string | undefined;
+  /** It dialled us. */
+  readonly inbound: boolean;
   readonly since: Instant;
   readonly last: Instant;
 }
@@ -176,11 +181,21 @@ export class Mesh {
     send(out, link, hello);
   }
 
-  dialFailed(dial: DialId, message: string, now: Instant): Target | undefined {
+  dialFailed(dial: DialId, message: string, now: Instant, code?: PasswordCode): Target | undefined {
     const target = this.#dials.get(dial);
     this.#dials.delete(dial);
-    if (target !== undefined) this.#failed(target, { code: "dial-failed", message }, now);
+    if (target !== undefined) this.#failed(target, { code: code ?? "dial-failed", message }, now);
     return target;
+  }
+
+  /** The transport turned somebody away. True when that is not known yet. */
+  refused(
+    { remoteAddress, reason }: Extract<TransportEvent, { type: "conn-refused" }>,
+    now: Instant,
+  ): boolean {
+    const known = this.refusals(now).some((r) => r.address === remoteAddress && r.code === reason.code);
+    this.#refuse({ address: remoteAddress, name: undefined, uid: undefined, inbound: true, ...reason }, now);
+    return !known;
   }
 
   /** The introduction of the other side. */
@@ -192,7 +207,7 @@ export class Mesh {
     const taken = known === theirs.incarnation || rival !== undefined ? undefined : nameTaken(theirs.name);
     const problem = objection(this.#ours, theirs) ?? taken;
     if (problem !== undefined) {
-      if (problem.code !== "self") this.#refuse(link, theirs, problem, now);
+      if (problem.code !== "self") this.#refuse(strangerOn(link, theirs, problem), now);
       if (link.target !== undefined && problem.code === "self") link.target.state = "self";
       return this.drop(link, problem, now, out);
     }
@@ -202,7 +217,7 @@ export class Mesh {
     if (rival.peer.uid !== theirs.uid && now - rival.lastHeard < ALIVE_MS) {
       // Both are alive, so this is no restart. A peer that did restart is let in when its old connection is silent.
       const clone = cloneObjection(theirs.name);
-      this.#refuse(link, theirs, clone, now);
+      this.#refuse(strangerOn(link, theirs, clone), now);
       return this.drop(link, clone, now, out);
     }
     // Of two connections to one process both sides keep the one whose nonces sort first.
@@ -291,9 +306,23 @@ export class Mesh {
 
   #establish(link: EstablishedLink): readonly LinkChange[] {
     this.#byPeer.set(link.peer.name, link);
-    for (const [key, { uid }] of this.#refusals) if (uid === link.peer.uid) this.#refusals.delete(key);
+    for (const [key, { uid, address }] of this.#refusals)
+      if (uid === link.peer.uid || (uid === undefined && address === link.remoteAddress))
+        this.#refusals.delete(key);
     this.#settled(link.target, link.peer.name);
+    this.#retryRefused(link);
     return [{ type: "established", link }];
+  }
+
+  /** A host that was launched anew and came in by itself may now be met at the targets where passwords did not fit. */
+  #retryRefused({ remoteAddress, since }: EstablishedLink): void {
+    for (const target of this.#targets.values())
+      if (
+        target.state === "waiting" &&
+        PASSWORD_CODES.has(target.failure?.code ?? "") &&
+        hostOf(target.address) === remoteAddress
+      )
+        target.nextDial = since;
   }
 
   #settled(target: Target | undefined, peer: string): void {
@@ -326,21 +355,33 @@ export class Mesh {
   #failed(target: Target, reason: CloseReason, now: Instant): void {
     target.failures++;
     target.state = "waiting";
-    target.nextDial = now + this.#pause(target.failures);
+    target.nextDial =
+      now +
+      (PASSWORD_CODES.has(reason.code) ? this.#jitter(PASSWORD_PAUSE_MS) : this.#pause(target.failures));
     target.failure = { ...reason, since: target.failure?.since ?? now };
   }
 
   /** Exponential, with +-50 % jitter so that a whole fleet does not dial in step. */
   #pause(failures: number): number {
-    const base = Math.min(DIAL_BACKOFF_MS * DIAL_BACKOFF_GROWTH ** (failures - 1), DIAL_BACKOFF_MAX_MS);
-    return base * (0.5 + this.#random.next());
+    return this.#jitter(
+      Math.min(DIAL_BACKOFF_MS * DIAL_BACKOFF_GROWTH ** (failures - 1), DIAL_BACKOFF_MAX_MS),
+    );
   }
 
-  #refuse(link: Link, { name, uid }: Hello, reason: CloseReason, now: Instant): void {
-    const key = `${link.remoteAddress} ${name} ${reason.code}`;
-    const since = this.#refusals.get(key)?.since ?? now;
+  #jitter(ms: number): number {
+    return ms * (0.5 + this.#random.next());
+  }
+
+  #refuse(refusal: Omit<Refusal, "since" | "last">, now: Instant): void {
+    const key = `${refusal.address} ${refusal.name ?? ""} ${refusal.code}`;
+    const former = this.#refusals.get(key);
     this.#refusals.delete(key);
-    this.#refusals.set(key, { ...reason, address: link.remoteAddress, name, uid, since, last: now });
+    this.#refusals.set(key, {
+      ...refusal,
+      inbound: refusal.inbound || former?.inbound === true,
+      since: former?.since ?? now,
+      last: now,
+    });
     for (const oldest of this.#refusals.keys()) {
       if (this.#refusals.size <= MAX_REFUSALS) break;
       this.#refusals.delete(oldest);
@@ -353,6 +394,15 @@ export class Mesh {
       .padStart(12, "0");
   }
 }
+
+const strangerOn = (
+  { remoteAddress, target }: Link,
+  { name, uid }: Hello,
+  { code, message }: CloseReason,
+) => ({
+  ...{ address: remoteAddress, name, uid },
+  ...{ inbound: target === undefined, code, message },
+});
 
 const DUPLICATE: CloseReason = { code: "duplicate", message: "another connection between the two is kept" };
 
