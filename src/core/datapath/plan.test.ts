@@ -24,6 +24,7 @@ const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
   vxlanName: "vxlan-6784",
   vni: 7,
   vxlanPort: 6784,
+  controlPort: 6783,
   underlay: "192.0.2.1",
   mtu: 1450,
   universes: ["10.32.0.0/12"],
@@ -67,7 +68,13 @@ describe("plan", () => {
         { address: "10.40.0.1", mac: "02:a0:0a:28:00:01" },
       ],
       routes: [],
-      firewall: { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] },
+      firewall: {
+        overlay: ["10.32.0.0/12"],
+        masquerade: ["10.32.0.0/12"],
+        exempt: [],
+        portMaps: [],
+        controlPort: 6783,
+      },
       prune: true,
     });
   });

@@ -26,6 +26,10 @@ export interface DatapathState {
 export interface PortState {
   readonly name: string;
   readonly hairpin: boolean;
+  /** What its container sends from; frames to it go out of this port, whoever else uses it. Absent: not known. */
+  readonly mac?: string;
+  /** The container's, without prefix: no other port may announce them. */
+  readonly addresses: readonly string[];
 }
 
 export interface BridgeState {
@@ -65,6 +69,8 @@ export interface FirewallState {
   /** Subnets, also inside those of `masquerade`, from and to which nothing is masqueraded. CIDR. */
   readonly exempt: readonly string[];
   readonly portMaps: readonly PortMap[];
+  /** TCP port of the mesh, which no container reaches, on whatever host. */
+  readonly controlPort: number;
 }
 
 /** What arrives at a port of this host goes to a container here. No two share protocol, host address and port. */
