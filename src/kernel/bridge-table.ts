@@ -4,7 +4,8 @@
 //
 // Only announcements are looked at, never data: a forged source address brings no answer back, since frames follow the
 // static FDB entries and permanent neighbours. What comes from other hosts was looked at there. Addresses nobody has are
-// free for all: containers route for others, and move addresses of their own between them.
+// free for all: containers route for others, and move addresses of their own between them. MACs are free, too, so that a
+// container whose MAC another plugin changes is heard at once.
 import { formatAddress, parseAddress } from "../core/address/cidr.ts";
 import type { DatapathState } from "../core/datapath/state.ts";
 import type { Element, SetChange } from "./rtnetlink/nft-set.ts";
@@ -72,22 +73,28 @@ export function noClaims(): Claims {
   return { known4: new Set(), homes4: new Set(), known6: new Set(), homes6: new Set() };
 }
 
-/** What may be announced by whom. Text that is no address is left out: its neighbour entry fails, and is told. */
+/**
+ * What may be announced by whom, link-local addresses made of MACs with it. Text that is no address is left out: its
+ * neighbour entry fails, and is told.
+ */
 export function claimsOf({ neighbours, bridge, ports }: DatapathState): Claims {
-  const claims = { known4: new Set<string>(), homes4: new Set<string>(), known6: new Set<string>(), homes6: new Set<string>() };
-  const known = [...neighbours.map(({ address }) => address), ...bridge.addresses.map((cidr) => cidr.split("/")[0] ?? cidr)];
-  for (const text of known) {
-    const address = canonical(text);
-    if (address !== undefined) claims[address.includes(":") ? "known6" : "known4"].add(address);
-  }
-  for (const { name, addresses } of ports) {
+  const known = { 4: new Set<string>(), 6: new Set<string>() };
+  const homes = { 4: new Set<string>(), 6: new Set<string>() };
+  const know = (text: string | undefined): void => {
+    const address = parsed(text);
+    if (address !== undefined) known[address.family].add(address.text);
+  };
+  for (const { address, mac } of neighbours) for (const text of [address, linkLocal(mac)]) know(text);
+  for (const cidr of bridge.addresses) know(cidr.split("/")[0]);
+  know(linkLocal(bridge.mac));
+  for (const { name, addresses, mac } of ports) {
     if (Buffer.byteLength(name) >= IFNAME_BYTES) continue;
-    for (const text of addresses) {
-      const address = canonical(text);
-      if (address !== undefined) claims[address.includes(":") ? "homes6" : "homes4"].add(`${name} ${address}`);
+    for (const text of [...addresses, ...(mac === undefined ? [] : [linkLocal(mac)])]) {
+      const address = parsed(text);
+      if (address !== undefined) homes[address.family].add(`${name} ${address.text}`);
     }
   }
-  return claims;
+  return { known4: known[4], homes4: homes[4], known6: known[6], homes6: homes[6] };
 }
 
 /**
@@ -95,20 +102,22 @@ export function claimsOf({ neighbours, bridge, ports }: DatapathState): Claims {
  * not known any more: at no moment is a container kept from announcing its own address.
  */
 export function claimChanges(former: Claims, wanted: Claims): readonly (readonly SetChange[])[] {
-  const added = (set: ClaimSet) => ({ set, add: [...wanted[set]].filter((text) => !former[set].has(text)), remove: [] });
-  const removed = (set: ClaimSet) => ({ set, add: [], remove: [...former[set]].filter((text) => !wanted[set].has(text)) });
-  const order = [
-    ...(["homes4", "homes6", "known4", "known6"] as const).map(added),
-    ...(["known4", "known6", "homes4", "homes6"] as const).map(removed),
-  ].filter(({ add, remove }) => add.length + remove.length > 0);
-  const total = order.reduce((sum, { add, remove }) => sum + add.length + remove.length, 0);
-  const changes = order.flatMap(({ set, add, remove }) =>
-    chunks(add.length > 0 ? add : remove).map((texts) => {
-      const elements = texts.map(claimElement);
-      return { family: "bridge" as const, set, add: add.length > 0 ? elements : [], remove: add.length > 0 ? [] : elements };
-    }),
+  const lacking = (one: Claims, other: Claims, set: ClaimSet): string[] =>
+    [...one[set]].filter((text) => !other[set].has(text));
+  const added = (["homes4", "homes6", "known4", "known6"] as const).flatMap((set) =>
+    chunks(lacking(wanted, former, set)).map((texts) => ({ set, add: texts, remove: [] })),
   );
+  const removed = (["known4", "known6", "homes4", "homes6"] as const).flatMap((set) =>
+    chunks(lacking(former, wanted, set)).map((texts) => ({ set, add: [], remove: texts })),
+  );
+  const changes = [...added, ...removed].map(({ set, add, remove }) => ({
+    family: "bridge" as const,
+    set,
+    add: add.map(claimElement),
+    remove: remove.map(claimElement),
+  }));
   if (changes.length === 0) return [];
+  const total = changes.reduce((sum, { add, remove }) => sum + add.length + remove.length, 0);
   return total <= CHUNK ? [changes] : changes.map((change) => [change]);
 }
 
@@ -123,10 +132,22 @@ export function claimElement(text: string): Element {
 }
 
 function chunks(texts: readonly string[]): string[][] {
-  return Array.from({ length: Math.ceil(texts.length / CHUNK) }, (_, i) => texts.slice(i * CHUNK, (i + 1) * CHUNK));
+  const count = Math.ceil(texts.length / CHUNK);
+  return Array.from({ length: count }, (_, i) => texts.slice(i * CHUNK, (i + 1) * CHUNK));
 }
 
-function canonical(text: string): string | undefined {
-  const address = parseAddress(text);
-  return address === undefined ? undefined : formatAddress(address.family, address.value);
+/** Canonical; undefined for what is no address. */
+function parsed(text: string | undefined): { readonly family: 4 | 6; readonly text: string } | undefined {
+  const address = text === undefined ? undefined : parseAddress(text);
+  if (address === undefined) return undefined;
+  return { family: address.family, text: formatAddress(address.family, address.value) };
+}
+
+/** The address an interface gives itself from its MAC (RFC 4291, appendix A). */
+function linkLocal(mac: string): string | undefined {
+  const [first, ...rest] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
+  if (first === undefined || rest.length !== 5 || rest.some(Number.isNaN)) return undefined;
+  const bytes = [first ^ 2, rest[0], rest[1], 0xff, 0xfe, rest[2], rest[3], rest[4]];
+  const low = bytes.reduce<bigint>((sum, byte) => (sum << 8n) | BigInt(byte ?? 0), 0n);
+  return formatAddress(6, (0xfe80n << 112n) | low);
 }

@@ -57,6 +57,8 @@ interface Ensured {
   readonly changes: readonly string[];
   /** Why flows to changed ports could not be forgotten; the ports themselves are as asked. */
   readonly flows?: unknown;
+  /** Why containers' announcements are not looked at; all else is as asked. */
+  readonly unguarded?: unknown;
 }
 
 /** Keeps the tables `inet weave` and `bridge weave` as the datapath wants it. */
@@ -68,6 +70,8 @@ export class Firewall {
   #loaded: Loaded | undefined;
   /** What the sets of the table of the bridge hold. */
   #claims: Claims = noClaims();
+  /** Why there is no table of the bridge. */
+  #unguarded: unknown;
   /** Peers found in the kernel, let in until it is known who is one. */
   #found: readonly string[] = [];
   #failure: { readonly until: number; readonly error: unknown } | undefined;
@@ -98,10 +102,11 @@ export class Firewall {
       await this.#claim(wanted);
       return again;
     }
-    return ensured;
+    return this.#unguarded === undefined ? ensured : { ...ensured, unguarded: this.#unguarded };
   }
 
   async #claim(wanted: Claims): Promise<void> {
+    if (this.#unguarded !== undefined) return;
     try {
       for (const changes of claimChanges(this.#claims, wanted))
         await changeSets(this.#netfilter(), TABLE, changes);
@@ -170,7 +175,7 @@ export class Firewall {
     this.#loaded = undefined;
     const held = await listSet(this.#netfilter(), { table: TABLE, set: "overlay4" });
     if (held === undefined && (await countRules(this.#netfilter(), TABLE)) === 0) return false;
-    await this.#nft(`${removeTable()}${removeBridgeTable(TABLE)}`);
+    await this.#nft(`${removeTable()}${removeBridgeTable(TABLE)}`).catch(() => this.#nft(removeTable()));
     return true;
   }
 
@@ -180,6 +185,7 @@ export class Firewall {
 
   /** What of the table of the bridge is not as it was left. */
   async #claimFaults(): Promise<readonly string[]> {
+    if (this.#unguarded !== undefined) return [];
     const table = `firewall table bridge ${TABLE}`;
     const rules = await countRules(this.#netfilter(), TABLE, "bridge");
     if (rules !== BRIDGE_RULES) return [`${table} has ${rules} of its ${BRIDGE_RULES} rules`];
@@ -207,7 +213,7 @@ export class Firewall {
       former = await this.#heldPortMaps();
       if (keep) this.#found = await this.#heldPeers();
       if (keep) table = { ...asked, peers: [...asked.peers, ...this.#found] };
-      await this.#nft(`${renderTable(table)}${removeBridgeTable(TABLE)}${renderBridgeTable(TABLE)}`);
+      await this.#nftBoth(renderTable(table));
     } catch (error) {
       this.#failure = { until: performance.now() + RETRY_MS, error };
       throw error;
@@ -216,6 +222,17 @@ export class Firewall {
     this.#claims = noClaims();
     this.#loaded = { table, text: JSON.stringify(table), sets: setsOf(table) };
     return this.#follow(former, table, [`nft load table inet ${TABLE}`]);
+  }
+
+  /** Both tables in one transaction; this one alone where the kernel has no nftables for bridges. */
+  async #nftBoth(table: string): Promise<void> {
+    this.#unguarded = undefined;
+    try {
+      await this.#nft(`${table}${removeBridgeTable(TABLE)}${renderBridgeTable(TABLE)}`);
+    } catch (error) {
+      await this.#nft(table);
+      this.#unguarded = error;
+    }
   }
 
   async #heldPeers(): Promise<readonly string[]> {

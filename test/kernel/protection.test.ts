@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { DatapathState } from "../../src/core/datapath/state.ts";
 import { ask, type Echo, echo } from "./support/echo.ts";
-import { BROADCAST, claim, etherFrame, sendRaw, tagged } from "./support/forge.ts";
+import { BROADCAST, claim, etherFrame, routerAdvertisement, sendRaw, tagged } from "./support/forge.ts";
 import { capture, eventually, type TestNamespace, whyNot } from "./support/namespaces.ts";
-import { OVERLAY, OVERLAY6, type TestContainer, type TestHost, VXLAN, World } from "./support/world.ts";
+import { OVERLAY, OVERLAY6, type TestContainer, type TestHost, World } from "./support/world.ts";
 
 /** Takes the rules of one chain out, and puts them back by the kernel's own means. */
 async function without(host: TestHost, state: DatapathState, chains: readonly string[], work: () => Promise<void>) {
@@ -213,10 +213,13 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
     test("127.0.0.0/8 is out of reach, even with route_localnet", async () => {
       await alice.netns.run("sysctl -qw net.ipv4.conf.weave.route_localnet=1");
       // The container sends what belongs to its own loopback out of its interface.
-      await villain.netns.run("sysctl -qw net.ipv4.conf.eth0.route_localnet=1 net.ipv4.conf.all.route_localnet=1");
-      await villain.netns.run("ip route del local 127.0.0.0/8 table local");
-      await villain.netns.run("ip route del local 127.0.0.1 table local");
-      await villain.netns.run("ip route add 127.0.0.0/8 via 10.32.0.1 dev eth0 src " + villain.addresses[0]);
+      for (const line of [
+        "sysctl -qw net.ipv4.conf.all.route_localnet=1",
+        "ip addr del 127.0.0.1/8 dev lo",
+        "ip route add 127.0.0.1 via 10.32.0.1",
+      ]) {
+        await villain.netns.run(line);
+      }
       expect(await ask(villain.netns, "tcp", "127.0.0.1", 5353)).toBe("silence");
       await without(alice, exposed(alice), ["inet weave guard"], async () => {
         expect(await ask(villain.netns, "tcp", "127.0.0.1", 5353)).toContain("alice-service");
@@ -271,6 +274,121 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
         });
         await other.netns.run("ip neigh flush all");
       }
+    });
+
+    test("nor a router's word: advertisements and redirects", async () => {
+      const routes = () => other.netns.run("ip -6 route show default");
+      await other.netns.run("sysctl -qw net.ipv6.conf.eth0.accept_ra=2");
+      const spoof = () => sendRaw(villain.netns, [routerAdvertisement(villain.mac)]);
+      const before = await routes();
+      spoof();
+      await alice.netns.run(`ping -c 2 -i 0.2 -W 1 ${a1.addresses[0]}`);
+      expect(await routes()).toBe(before);
+      await without(alice, exposed(alice), ["bridge weave prerouting"], async () => {
+        spoof();
+        await eventually("the villain is a default route", async () => (await routes()).includes("proto ra"));
+      });
+      await other.netns.run("ip -6 route flush proto ra");
+    });
+
+    test("all of it in elements over netlink: a container that comes and goes loads no table", async () => {
+      const late = await world.container(alice);
+      const came = await alice.kernel.apply(exposed(alice));
+      expect(came.failures).toEqual([]);
+      expect(came.changes.join()).not.toContain("nft load");
+      expect(await alice.netns.run("nft list set bridge weave homes4")).toContain(
+        `"${late.hostIfname}" . ${late.addresses[0]}`,
+      );
+      expect(await alice.kernel.faults()).toEqual([]);
+      await alice.kernel.detach(late.hostIfname);
+      alice.containers.pop();
+      const went = await alice.kernel.apply(exposed(alice));
+      expect(went.changes.join()).not.toContain("nft load");
+      expect(await alice.netns.run("nft list table bridge weave")).not.toContain(late.hostIfname);
+      expect(await alice.kernel.faults()).toEqual([]);
+    });
+
+    test("a thousand endpoints of others are elements, too", async () => {
+      const state = exposed(alice);
+      const neighbours = Array.from({ length: 1000 }, (_, i) => ({
+        address: `10.33.${i >> 8}.${i & 255}`,
+        mac: b1.mac,
+      }));
+      const many = { ...state, neighbours: [...state.neighbours, ...neighbours] };
+      const { changes, failures } = await alice.kernel.apply(many);
+      expect(failures).toEqual([]);
+      expect(changes.join()).not.toContain("nft load");
+      expect(await alice.kernel.faults()).toEqual([]);
+      await alice.kernel.apply(state);
+      expect(await alice.kernel.faults()).toEqual([]);
+    });
+
+    test("a table that somebody deleted or emptied is told, and comes back", async () => {
+      await alice.netns.run("nft flush set bridge weave homes4");
+      expect((await alice.kernel.faults()).join()).toContain("set homes4 of the firewall table bridge weave lacks");
+      await alice.netns.run("nft delete table bridge weave");
+      expect((await alice.kernel.faults()).join()).toContain("firewall table bridge weave has 0 of its");
+      await alice.kernel.observe();
+      await alice.kernel.apply(exposed(alice));
+      expect(await alice.kernel.faults()).toEqual([]);
+    });
+  });
+
+  describe("what goes on working", () => {
+    const pings = (from: TestContainer, to: string) => from.netns.run(`ping -c 1 -W 2 ${to}`);
+
+    test("containers find each other, the gateway and the outside from empty caches", async () => {
+      for (const container of [a1, villain, other, b1]) await container.netns.run("ip neigh flush all");
+      for (const to of [...other.addresses, ...b1.addresses, "10.32.0.1", "fd32::1", "10.99.0.200"])
+        expect(await pings(a1, to)).toContain(" 0% packet loss");
+    });
+
+    test("a container announces its own address, and with a MAC it has since", async () => {
+      const [address = ""] = other.addresses;
+      await pings(a1, address);
+      const mac = "02:00:00:00:0b:0b";
+      await other.netns.run(`ip link set eth0 address ${mac}`);
+      sendRaw(other.netns, [claim(address, mac)]);
+      await eventually("a1 knows the new MAC", async () =>
+        (await a1.netns.json("ip -j neigh show dev eth0")).some(
+          (entry) => entry["dst"] === address && entry["lladdr"] === mac,
+        ),
+      );
+      expect(await pings(a1, address)).toContain(" 0% packet loss");
+      // The daemon follows it a moment later.
+      const state = exposed(alice);
+      const followed = {
+        ...state,
+        ports: state.ports.map((port) => (port.name === other.hostIfname ? { ...port, mac } : port)),
+        neighbours: state.neighbours.map((entry) => (entry.address === address ? { ...entry, mac } : entry)),
+      };
+      expect((await alice.kernel.apply(followed)).changes).toEqual(
+        expect.arrayContaining([`fdb add ${mac} dev ${other.hostIfname}`, `fdb del ${other.mac} dev ${other.hostIfname}`]),
+      );
+      expect(await pings(a1, address)).toContain(" 0% packet loss");
+      await other.netns.run(`ip link set eth0 address ${other.mac}`);
+      expect((await alice.kernel.apply(state)).failures).toEqual([]);
+      expect(await pings(a1, address)).toContain(" 0% packet loss");
+    });
+
+    test("an address nobody was given moves between containers as they announce it", async () => {
+      const spare = "10.40.0.40";
+      for (const holder of [other, villain, other]) {
+        await holder.netns.run(`ip addr add ${spare}/12 dev eth0`);
+        sendRaw(holder.netns, [claim(spare, holder.mac)]);
+        expect(await pings(a1, spare)).toContain(" 0% packet loss");
+        await holder.netns.run(`ip addr del ${spare}/12 dev eth0`);
+      }
+    });
+
+    test("duplicate addresses are still found: a probe and its answer pass", async () => {
+      const [, address = ""] = a1.addresses;
+      await other.netns.run("sysctl -qw net.ipv6.conf.eth0.accept_dad=1 net.ipv6.conf.eth0.dad_transmits=1");
+      await other.netns.run(`ip addr add ${address}/96 dev eth0`);
+      await eventually("the address is known to be taken", async () =>
+        (await other.netns.run("ip -6 addr show dev eth0")).includes("dadfailed"),
+      );
+      await other.netns.run(`ip addr del ${address}/96 dev eth0`);
     });
   });
 });

@@ -182,9 +182,10 @@ export class Datapath {
   async #firewallAndLoopback(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
     try {
       if (!publishes(state)) this.#loopbackPorts(state, known, false, report);
-      const { changes, flows } = await this.#firewall.ensure(state);
+      const { changes, flows, unguarded } = await this.#firewall.ensure(state);
       report.changed(...changes);
       if (flows !== undefined) report.lacking("conntrack", flows);
+      if (unguarded !== undefined) report.lacking("nftables for bridges", unguarded);
       if (publishes(state)) this.#loopbackPorts(state, known, true, report);
     } catch (error) {
       report.lacking("nftables", error);

@@ -26,6 +26,21 @@ export function tagged(frame: Buffer): Buffer {
   return Buffer.concat([frame.subarray(0, 12), Buffer.from([0x81, 0, 0, 0]), frame.subarray(12)]);
 }
 
+/** Says to all that the link-local address of `mac` is a router for half an hour (RFC 4861, 4.2). */
+export function routerAdvertisement(mac: string): Buffer {
+  const icmp = Buffer.from([134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macBytes(mac);
+  const source = Buffer.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+  const allNodes = Buffer.from("ff020000000000000000000000000001", "hex");
+  const pseudo = Buffer.concat([source, allNodes, Buffer.from([0, 0, 0, icmp.length, 0, 0, 0, 58]), icmp]);
+  let sum = 0;
+  for (let i = 0; i < pseudo.length; i += 2) sum += pseudo.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  icmp.writeUInt16BE(~sum & 0xffff, 2);
+  const head = Buffer.from([0x60, 0, 0, 0, 0, icmp.length, 58, 255]);
+  return etherFrame("33:33:00:00:00:01", mac, 0x86dd, Buffer.concat([head, source, allNodes, icmp]));
+}
+
 /** Send frames out of a container's eth0. */
 export function sendRaw(ns: TestNamespace, frames: readonly Buffer[]): void {
   const fd = openSync(ns.path, "r");
