@@ -11,14 +11,31 @@ const MOST_SECONDS = 600;
 const MOST_MIB = 2_048;
 
 const runs = [
-  { name: "a million operations", args: ["--peers", "5", "--minutes", "240", "--operations", "1000000"] },
-  { name: "a thousand peers", args: ["--peers", "1000", "--minutes", "10"] },
+  {
+    name: "a million operations",
+    args: ["--peers", "5", "--minutes", "240", "--operations", "1000000"],
+    idling: signsOfIdling,
+  },
+  { name: "a thousand peers", args: ["--peers", "1000", "--minutes", "10"], idling: () => [] },
 ];
+
+/** Where nothing works any more no promise is broken either: hours of standing still would pass for hours of peace. */
+function signsOfIdling(output) {
+  const figure = (pattern) => Number(pattern.exec(output)?.[1] ?? 0);
+  const operations = figure(/^operations +(\d+)/m);
+  const refused = figure(/^refused +(\d+)/m);
+  const containers = figure(/; (\d+) containers at the end/m);
+  return [
+    ...(operations >= 950_000 ? [] : [`only ${operations} operations`]),
+    ...(refused <= operations / 100 ? [] : [`${refused} operations were refused`]),
+    ...(containers > 0 ? [] : ["no container was left at the end"]),
+  ];
+}
 
 async function soak(seed) {
   const startedAt = performance.now();
   const ends = await Promise.all(
-    runs.map(async ({ name, args }) => {
+    runs.map(async ({ name, args, idling }) => {
       const { code, output } = await runProgram("test/sim/main.ts", [...args, "--seed", seed], {
         capture: true,
       });
@@ -28,6 +45,7 @@ async function soak(seed) {
         ...(code === 0 ? [] : ["a promise was broken"]),
         ...(seconds <= MOST_SECONDS ? [] : [`took more than ${MOST_SECONDS} s`]),
         ...(memory <= MOST_MIB ? [] : [`took more than ${MOST_MIB} MiB`]),
+        ...idling(output),
       ];
       console.log(`\n${name} (${args.join(" ")} --seed ${seed}): ${seconds.toFixed(0)} s\n\n${output}`);
       for (const problem of problems) console.log(`${name}: ${problem}`);
