@@ -11,7 +11,7 @@ const state = (overrides: Partial<DatapathState>): DatapathState => ({
   forwarding: [],
   neighbours: [],
   routes: [],
-  firewall: { overlay: [], masquerade: [], exempt: [], portMaps: [], controlPort: 6783 },
+  firewall: { overlay: [], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] },
   prune: true,
   ...overrides,
 });

@@ -6,7 +6,7 @@ import { describeChanges, differences, portMapFrom, portMapsOf, setsOf } from ".
 const NONE = {
   bridge: "weave",
   vxlanPort: 6784,
-  controlPort: 6783,
+  controlPort: 6783, controls: [],
   overlay: [],
   masquerade: [],
   exempt: [],

@@ -9,7 +9,7 @@ import {
   parseAddress,
   parseCidr,
 } from "../core/address/cidr.ts";
-import type { DatapathState, FirewallState, PortMap } from "../core/datapath/state.ts";
+import type { ControlPort, DatapathState, FirewallState, PortMap } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
 import { u16be } from "./rtnetlink/attributes.ts";
 import { blockElements, type Element } from "./rtnetlink/nft-set.ts";
@@ -75,6 +75,7 @@ export function setsOf(firewall: TableState): readonly SetState[] {
       set("masquerade", "masquerade", address, blockSet(firewall.masquerade, family)),
       set("exempt", "exempt", address, blockSet(firewall.exempt, family)),
       set("peers", "", address, addressSet(firewall.peers, family)),
+      set("controls", "", `${address} . inet_service`, controlSet(firewall.controls, family)),
       set("ports", "port", `${port} : ${target}`, portSet(anywhere)),
       set("hostports", "port", `${address} . ${port} : ${target}`, portSet(somewhere)),
       set("published", "", `${address} . ${port}`, publishedSet(maps)),
@@ -175,6 +176,18 @@ function addressSet(texts: readonly string[], family: Family): SetState["element
       if (address?.family !== family) return [];
       const canonicalText = formatAddress(family, address.value);
       return [[canonicalText, [{ key: wireAddress(canonicalText).bytes }]] as const];
+    }),
+  );
+}
+
+function controlSet(controls: readonly ControlPort[], family: Family): SetState["elements"] {
+  return new Map(
+    controls.flatMap(({ address: text, port }) => {
+      const [address] = addressSet([text], family).keys();
+      if (address === undefined) return [];
+      return [
+        [`${address} . ${port}`, [{ key: Buffer.concat([wireAddress(address).bytes, portField(port)]) }]] as const,
+      ];
     }),
   );
 }

@@ -7,7 +7,7 @@ import { renderTable } from "./nftables.ts";
 const NONE = {
   bridge: "weave",
   vxlanPort: 6784,
-  controlPort: 6783,
+  controlPort: 6783, controls: [],
   overlay: [],
   masquerade: [],
   exempt: [],
@@ -20,6 +20,10 @@ test("the table of a host that masquerades both families and publishes ports", (
   const text = renderTable(
     {
       ...NONE,
+      controls: [
+        { address: "10.99.0.3", port: 7000 },
+        { address: "fd99:0::3", port: 7000 },
+      ],
       peers: ["10.99.0.2", "FD99:0::2", "not-an-address"],
       exposed: [4],
       overlay: ["10.32.0.0/12", "fd32::/96"],
@@ -53,6 +57,10 @@ table inet weave {
 		type ipv4_addr
 		elements = { 10.99.0.2 }
 	}
+	set controls4 {
+		type ipv4_addr . inet_service
+		elements = { 10.99.0.3 . 7000 }
+	}
 	map ports4 {
 		type inet_proto . inet_service : ipv4_addr . inet_service
 		elements = { tcp . 8080 : 10.32.0.5 . 80 }
@@ -85,6 +93,10 @@ table inet weave {
 	set peers6 {
 		type ipv6_addr
 		elements = { fd99::2 }
+	}
+	set controls6 {
+		type ipv6_addr . inet_service
+		elements = { fd99::3 . 7000 }
 	}
 	map ports6 {
 		type inet_proto . inet_service : ipv6_addr . inet_service
@@ -156,6 +168,8 @@ table inet weave {
 		type filter hook forward priority filter - 5; policy accept;
 		iifname "weave" oifname != "weave" tcp dport 6783 counter drop
 		iifname "weave" oifname != "weave" udp dport 6784 counter drop
+		iifname "weave" oifname != "weave" ip daddr . tcp dport @controls4 counter drop
+		iifname "weave" oifname != "weave" ip6 daddr . tcp dport @controls6 counter drop
 	}
 	chain containers {
 		tcp dport 6783 counter drop

@@ -81,6 +81,7 @@ export function ruleCount(): number {
     bridge: TABLE,
     vxlanPort: 1,
     controlPort: 1,
+    controls: [],
     overlay: [],
     masquerade: [],
     exempt: [],
@@ -116,7 +117,9 @@ function protectionChains({ bridge, vxlanPort, controlPort }: TableState): strin
     ...chain(
       "forward",
       "type filter hook forward priority filter - 5",
-      ours.map((port) => `iifname "${bridge}" oifname != "${bridge}" ${port} counter drop`),
+      [...ours, "ip daddr . tcp dport @controls4", "ip6 daddr . tcp dport @controls6"].map(
+        (port) => `iifname "${bridge}" oifname != "${bridge}" ${port} counter drop`,
+      ),
     ),
     ...chain("containers", undefined, [
       ...ours.map((port) => `${port} counter drop`),

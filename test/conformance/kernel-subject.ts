@@ -44,7 +44,7 @@ export function stateWith(overrides: Partial<DatapathState> = {}): DatapathState
       { address: "fd32::5", mac: M1 },
     ],
     routes: [],
-    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [], exempt: [], portMaps: [], controlPort: 6783 },
+    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] },
     prune: true,
     ...overrides,
   };
@@ -70,7 +70,7 @@ export function sets(elements: Readonly<Record<string, string>> = {}): string {
   };
   const both = (...names: readonly string[]) => names.flatMap((name) => [`${name}4`, `${name}6`]);
   return [
-    ...both("map hostports", "map ports", "set exempt"),
+    ...both("map hostports", "map ports", "set controls", "set exempt"),
     "set exposed",
     ...both("set hairpin", "set masquerade", "set overlay", "set peers", "set published"),
   ]

@@ -150,6 +150,18 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
       });
     });
 
+    test("a peer's daemon at another port is out of reach, too", async () => {
+      const controls = [
+        { address: bob.address, port: 5353 },
+        { address: "fd99::2", port: 5353 },
+      ];
+      const state = exposed(alice);
+      await alice.kernel.apply({ ...state, firewall: { ...state.firewall, controls } });
+      for (const { address } of controls) expect(await ask(villain.netns, "tcp", address, 5353)).toBe("silence");
+      await alice.kernel.apply(state);
+      for (const { address } of controls) expect(await ask(villain.netns, "tcp", address, 5353)).toContain("bob");
+    });
+
     /** A frame for a1 inside VXLAN inside UDP to a host's underlay address, as a container may send it. */
     const tunnelled = async (): Promise<boolean> => {
       const inner = etherFrame(b1.mac, villain.mac, 0x88b5, Buffer.alloc(46, 0x5a));

@@ -74,9 +74,18 @@ describe("plan", () => {
         exempt: [],
         portMaps: [],
         controlPort: 6783,
+        controls: [],
       },
       prune: true,
     });
+  });
+
+  it("names the daemons that listen at another port than ours", () => {
+    const peers = new Map([
+      ["bob", { ...peer("192.0.2.2"), port: 7000 }],
+      ["carol", peer("192.0.2.3")],
+    ]);
+    expect(plan(input({ peers })).firewall.controls).toEqual([{ address: "192.0.2.2", port: 7000 }]);
   });
 
   it("floods to every other peer once, in order, and never to its own underlay", () => {

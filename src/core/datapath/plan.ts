@@ -96,6 +96,9 @@ export function plan(input: PlanInput): DatapathState {
       exempt: input.exempt,
       portMaps: input.portMaps,
       controlPort: input.controlPort,
+      controls: others
+        .filter(([, { port }]) => port !== input.controlPort)
+        .map(([, { underlay, port }]) => ({ address: underlay, port })),
     },
     prune: input.prune,
   };

@@ -69,8 +69,17 @@ export interface FirewallState {
   /** Subnets, also inside those of `masquerade`, from and to which nothing is masqueraded. CIDR. */
   readonly exempt: readonly string[];
   readonly portMaps: readonly PortMap[];
-  /** TCP port of the mesh, which no container reaches, on whatever host. */
+  /** TCP port of this host's daemon: no container reaches it, nor goes out of the overlay to it, on whatever host. */
   readonly controlPort: number;
+  /** Where daemons of other peers listen at another port. No container goes there by way of this host. */
+  readonly controls: readonly ControlPort[];
+}
+
+/** Where a peer's daemon listens. */
+export interface ControlPort {
+  /** Of the underlay, without prefix. */
+  readonly address: string;
+  readonly port: number;
 }
 
 /** What arrives at a port of this host goes to a container here. No two share protocol, host address and port. */

@@ -25,7 +25,7 @@ const state: fc.Arbitrary<DatapathState> = fc.record({
   forwarding: fc.array(fc.record({ mac, vtep })),
   neighbours: fc.array(fc.record({ address, mac })),
   routes: fc.array(address),
-  firewall: fc.constant({ overlay: [], masquerade: [], exempt: [], portMaps: [], controlPort: 6783 }),
+  firewall: fc.constant({ overlay: [], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] }),
   prune: fc.boolean(),
 });
 

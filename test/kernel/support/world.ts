@@ -120,7 +120,7 @@ export class World {
       neighbours: entries(this.hosts).flatMap(({ container }) =>
         container.addresses.map((address) => ({ address, mac: container.mac })),
       ),
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [], exempt: [], portMaps: [], controlPort: 6783 },
+      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] },
       prune: true,
       ...overrides,
     };
