@@ -124,7 +124,8 @@ describe("docs", () => {
     const firewall = {
       bridge: "weave",
       vxlanPort: 6784,
-      controlPort: 6783, controls: [],
+      controlPort: 6783,
+      controls: [],
       overlay: ["10.32.0.0/12"],
       masquerade: ["10.32.0.0/12"],
       exempt: [],

@@ -1,7 +1,14 @@
 // Who may announce what, as sets, and how the sets follow it.
 import { expect, test } from "vitest";
 import type { DatapathState } from "../core/datapath/state.ts";
-import { BRIDGE_RULES, claimChanges, claimElement, claimsOf, noClaims, renderBridgeTable } from "./bridge-table.ts";
+import {
+  BRIDGE_RULES,
+  claimChanges,
+  claimElement,
+  claimsOf,
+  noClaims,
+  renderBridgeTable,
+} from "./bridge-table.ts";
 
 const state = (overrides: Partial<DatapathState>): DatapathState => ({
   bridge: { name: "weave", mac: "02:b0:00:00:00:01", mtu: 1450, addresses: [] },
@@ -27,7 +34,12 @@ test("known is what has an endpoint or is the bridge's, home is what lives at a 
         { address: "nonsense", mac: "nonsense" },
       ],
       ports: [
-        { name: "vw000000000001", hairpin: true, mac: "02:a0:0a:20:00:05", addresses: ["10.32.0.5", "FD32:0::5"] },
+        {
+          name: "vw000000000001",
+          hairpin: true,
+          mac: "02:a0:0a:20:00:05",
+          addresses: ["10.32.0.5", "FD32:0::5"],
+        },
         { name: "vw000000000002", hairpin: true, addresses: ["10.32.0.7", "nonsense"] },
       ],
     }),

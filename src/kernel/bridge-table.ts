@@ -22,6 +22,8 @@ export type Claims = Readonly<Record<ClaimSet, ReadonlySet<string>>>;
 const IFNAME_BYTES = 16;
 /** One message of these, 64 bytes each at most, stays below the 65535 bytes of a netlink attribute. */
 const CHUNK = 500;
+/** Texts whose address is kept; beyond, all are worked out again. */
+const MAX_REMEMBERED = 65_536;
 
 const ND = "meta protocol ip6 icmpv6 type";
 
@@ -80,12 +82,12 @@ export function noClaims(): Claims {
 export function claimsOf({ neighbours, bridge, ports }: DatapathState): Claims {
   const known = { 4: new Set<string>(), 6: new Set<string>() };
   const homes = { 4: new Set<string>(), 6: new Set<string>() };
-  const know = (text: string | undefined): void => {
+  const know = (text: string): void => {
     const address = parsed(text);
     if (address !== undefined) known[address.family].add(address.text);
   };
   for (const { address, mac } of neighbours) for (const text of [address, linkLocal(mac)]) know(text);
-  for (const cidr of bridge.addresses) know(cidr.split("/")[0]);
+  for (const cidr of bridge.addresses) know(cidr.split("/")[0] ?? cidr);
   know(linkLocal(bridge.mac));
   for (const { name, addresses, mac } of ports) {
     if (Buffer.byteLength(name) >= IFNAME_BYTES) continue;
@@ -137,17 +139,30 @@ function chunks(texts: readonly string[]): string[][] {
 }
 
 /** Canonical; undefined for what is no address. */
-function parsed(text: string | undefined): { readonly family: 4 | 6; readonly text: string } | undefined {
-  const address = text === undefined ? undefined : parseAddress(text);
+const parsed = remembering((text) => {
+  const address = parseAddress(text);
   if (address === undefined) return undefined;
   return { family: address.family, text: formatAddress(address.family, address.value) };
-}
+});
 
-/** The address an interface gives itself from its MAC (RFC 4291, appendix A). */
-function linkLocal(mac: string): string | undefined {
+/** The address an interface gives itself from its MAC (RFC 4291, appendix A); empty for what is no MAC. */
+const linkLocal = remembering((mac) => {
   const [first, ...rest] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
-  if (first === undefined || rest.length !== 5 || rest.some(Number.isNaN)) return undefined;
+  if (first === undefined || rest.length !== 5 || rest.some(Number.isNaN)) return "";
   const bytes = [first ^ 2, rest[0], rest[1], 0xff, 0xfe, rest[2], rest[3], rest[4]];
   const low = bytes.reduce<bigint>((sum, byte) => (sum << 8n) | BigInt(byte ?? 0), 0n);
   return formatAddress(6, (0xfe80n << 112n) | low);
+});
+
+/** Every change of the datapath asks of all endpoints, and most are those of the last time. */
+function remembering<T>(work: (text: string) => T): (text: string) => T {
+  const before = new Map<string, T>();
+  return (text) => {
+    const found = before.get(text);
+    if (found !== undefined) return found;
+    const result = work(text);
+    if (before.size >= MAX_REMEMBERED) before.clear();
+    before.set(text, result);
+    return result;
+  };
 }

@@ -6,7 +6,8 @@ import { describeChanges, differences, portMapFrom, portMapsOf, setsOf } from ".
 const NONE = {
   bridge: "weave",
   vxlanPort: 6784,
-  controlPort: 6783, controls: [],
+  controlPort: 6783,
+  controls: [],
   overlay: [],
   masquerade: [],
   exempt: [],

@@ -186,7 +186,10 @@ function controlSet(controls: readonly ControlPort[], family: Family): SetState[
       const [address] = addressSet([text], family).keys();
       if (address === undefined) return [];
       return [
-        [`${address} . ${port}`, [{ key: Buffer.concat([wireAddress(address).bytes, portField(port)]) }]] as const,
+        [
+          `${address} . ${port}`,
+          [{ key: Buffer.concat([wireAddress(address).bytes, portField(port)]) }],
+        ] as const,
       ];
     }),
   );

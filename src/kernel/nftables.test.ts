@@ -7,7 +7,8 @@ import { renderTable } from "./nftables.ts";
 const NONE = {
   bridge: "weave",
   vxlanPort: 6784,
-  controlPort: 6783, controls: [],
+  controlPort: 6783,
+  controls: [],
   overlay: [],
   masquerade: [],
   exempt: [],
@@ -17,24 +18,22 @@ const NONE = {
 };
 
 test("the table of a host that masquerades both families and publishes ports", () => {
-  const text = renderTable(
-    {
-      ...NONE,
-      controls: [
-        { address: "10.99.0.3", port: 7000 },
-        { address: "fd99:0::3", port: 7000 },
-      ],
-      peers: ["10.99.0.2", "FD99:0::2", "not-an-address"],
-      exposed: [4],
-      overlay: ["10.32.0.0/12", "fd32::/96"],
-      masquerade: ["10.32.0.0/16", "fd32::/112"],
-      exempt: ["10.32.1.0/24"],
-      portMaps: [
-        { protocol: "tcp", hostPort: 8080, address: "10.32.0.5", port: 80 },
-        { protocol: "sctp", hostAddress: "FD99::0:1", hostPort: 8080, address: "fd32::5", port: 80 },
-      ],
-    },
-  );
+  const text = renderTable({
+    ...NONE,
+    controls: [
+      { address: "10.99.0.3", port: 7000 },
+      { address: "fd99:0::3", port: 7000 },
+    ],
+    peers: ["10.99.0.2", "FD99:0::2", "not-an-address"],
+    exposed: [4],
+    overlay: ["10.32.0.0/12", "fd32::/96"],
+    masquerade: ["10.32.0.0/16", "fd32::/112"],
+    exempt: ["10.32.1.0/24"],
+    portMaps: [
+      { protocol: "tcp", hostPort: 8080, address: "10.32.0.5", port: 80 },
+      { protocol: "sctp", hostAddress: "FD99::0:1", hostPort: 8080, address: "fd32::5", port: 80 },
+    ],
+  });
   expect(text).toBe(`table inet weave {}
 delete table inet weave
 table inet weave {
@@ -213,7 +212,5 @@ test.each([
 
 test("what is no CIDR, or no interface name, never reaches the text", () => {
   expect(() => blocks(["10.0.0.0/8; flush ruleset"], 4)).toThrow("not a CIDR");
-  expect(() =>
-    renderTable({ ...NONE, bridge: 'weave" accept' }),
-  ).toThrow("not an interface name");
+  expect(() => renderTable({ ...NONE, bridge: 'weave" accept' })).toThrow("not an interface name");
 });

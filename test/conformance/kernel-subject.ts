@@ -44,7 +44,14 @@ export function stateWith(overrides: Partial<DatapathState> = {}): DatapathState
       { address: "fd32::5", mac: M1 },
     ],
     routes: [],
-    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] },
+    firewall: {
+      overlay: ["10.32.0.0/12", "fd32::/96"],
+      masquerade: [],
+      exempt: [],
+      portMaps: [],
+      controlPort: 6783,
+      controls: [],
+    },
     prune: true,
     ...overrides,
   };

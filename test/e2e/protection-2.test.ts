@@ -88,7 +88,9 @@ describe("hosts and containers", () => {
     expect(await late.pings(far.address)).toBe(true);
     await lab.host(1).weaveOk("rmpeer", third.nickname);
     await eventually("the removed one is no peer", async () =>
-      (await Promise.all([lab.host(1), lab.host(2)].map(peersOf))).every((set) => !set.includes(third.address)),
+      (await Promise.all([lab.host(1), lab.host(2)].map(peersOf))).every(
+        (set) => !set.includes(third.address),
+      ),
     );
     expect(await late.pings(far.address)).toBe(false);
   });

@@ -7,7 +7,12 @@ import { capture, eventually, type TestNamespace, whyNot } from "./support/names
 import { OVERLAY, OVERLAY6, type TestContainer, type TestHost, World } from "./support/world.ts";
 
 /** Takes the rules of one chain out, and puts them back by the kernel's own means. */
-async function without(host: TestHost, state: DatapathState, chains: readonly string[], work: () => Promise<void>) {
+async function without(
+  host: TestHost,
+  state: DatapathState,
+  chains: readonly string[],
+  work: () => Promise<void>,
+) {
   for (const chain of chains) await host.netns.run(`nft flush chain ${chain}`);
   try {
     await work();
@@ -91,7 +96,9 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
     test.each(["IPv4", "IPv6"])("from who is no peer is dropped, over %s", async (family) => {
       const v6 = family === "IPv6";
       const moved = (state: DatapathState): DatapathState =>
-        v6 ? { ...state, vxlan: { ...state.vxlan, local: "fd99::1" }, flood: ["fd99::2"], forwarding: [] } : state;
+        v6
+          ? { ...state, vxlan: { ...state.vxlan, local: "fd99::1" }, flood: ["fd99::2"], forwarding: [] }
+          : state;
       const state = moved(exposed(alice));
       expect((await alice.kernel.apply(state)).failures).toEqual([]);
       await stranger(v6);
@@ -137,15 +144,18 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
     ];
 
     test("TCP 6783 answers no container, on whatever host and address", async () => {
-      for (const target of targets()) expect([target, await ask(villain.netns, "tcp", target, 6783)]).toEqual([target, "silence"]);
-      for (const target of targets()) expect([target, await ask(villain.netns, "tcp", target, 5353)]).not.toEqual([target, "silence"]);
+      for (const target of targets())
+        expect([target, await ask(villain.netns, "tcp", target, 6783)]).toEqual([target, "silence"]);
+      for (const target of targets())
+        expect([target, await ask(villain.netns, "tcp", target, 5353)]).not.toEqual([target, "silence"]);
       expect(await ask(outside, "tcp", alice.address, 6783)).toContain("alice");
     });
 
     test("with the rules taken out it does", async () => {
       await without(alice, exposed(alice), ROUTES, async () => {
         await without(bob, exposed(bob), ROUTES, async () => {
-          for (const target of targets()) expect(await ask(villain.netns, "tcp", target, 6783)).toMatch(/alice|bob/);
+          for (const target of targets())
+            expect(await ask(villain.netns, "tcp", target, 6783)).toMatch(/alice|bob/);
         });
       });
     });
@@ -157,9 +167,11 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
       ];
       const state = exposed(alice);
       await alice.kernel.apply({ ...state, firewall: { ...state.firewall, controls } });
-      for (const { address } of controls) expect(await ask(villain.netns, "tcp", address, 5353)).toBe("silence");
+      for (const { address } of controls)
+        expect(await ask(villain.netns, "tcp", address, 5353)).toBe("silence");
       await alice.kernel.apply(state);
-      for (const { address } of controls) expect(await ask(villain.netns, "tcp", address, 5353)).toContain("bob");
+      for (const { address } of controls)
+        expect(await ask(villain.netns, "tcp", address, 5353)).toContain("bob");
     });
 
     /** A frame for a1 inside VXLAN inside UDP to a host's underlay address, as a container may send it. */
@@ -257,7 +269,9 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
       await alice.netns.run(`bridge fdb del ${a1.mac} dev ${a1.hostIfname} master`);
       expect(await stolen(other.netns, target, spoof)).toBe(true);
       await alice.kernel.observe();
-      expect((await alice.kernel.apply(exposed(alice))).changes).toContain(`fdb add ${a1.mac} dev ${a1.hostIfname}`);
+      expect((await alice.kernel.apply(exposed(alice))).changes).toContain(
+        `fdb add ${a1.mac} dev ${a1.hostIfname}`,
+      );
       expect(await stolen(other.netns, target, spoof)).toBe(false);
     });
 
@@ -337,7 +351,9 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
 
     test("a table that somebody deleted or emptied is told, and comes back", async () => {
       await alice.netns.run("nft flush set bridge weave homes4");
-      expect((await alice.kernel.faults()).join()).toContain("set homes4 of the firewall table bridge weave lacks");
+      expect((await alice.kernel.faults()).join()).toContain(
+        "set homes4 of the firewall table bridge weave lacks",
+      );
       await alice.netns.run("nft delete table bridge weave");
       expect((await alice.kernel.faults()).join()).toContain("firewall table bridge weave has 0 of its");
       await alice.kernel.observe();
@@ -375,7 +391,10 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
         neighbours: state.neighbours.map((entry) => (entry.address === address ? { ...entry, mac } : entry)),
       };
       expect((await alice.kernel.apply(followed)).changes).toEqual(
-        expect.arrayContaining([`fdb add ${mac} dev ${other.hostIfname}`, `fdb del ${other.mac} dev ${other.hostIfname}`]),
+        expect.arrayContaining([
+          `fdb add ${mac} dev ${other.hostIfname}`,
+          `fdb del ${other.mac} dev ${other.hostIfname}`,
+        ]),
       );
       expect(await pings(a1, address)).toContain(" 0% packet loss");
       await other.netns.run(`ip link set eth0 address ${other.mac}`);

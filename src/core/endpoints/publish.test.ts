@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { AllocationRecord } from "../records.ts";
 import type { PublishedPort } from "./attachment.ts";
-import { changesHost, collide, holderOfPort, masqueradeOf, portMapsOf, portsOf, portText } from "./publish.ts";
+import {
+  changesHost,
+  collide,
+  holderOfPort,
+  masqueradeOf,
+  portMapsOf,
+  portsOf,
+  portText,
+} from "./publish.ts";
 
 const record = (containerId: string, rest: Partial<AllocationRecord> = {}): AllocationRecord => ({
   network: "weave",

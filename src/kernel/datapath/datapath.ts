@@ -19,7 +19,14 @@ import {
   sysctlExists,
   UPLINK_ACCEPT_RA,
 } from "../sysctl.ts";
-import { announceMoves, carryOut, type Devices, observe, observeNeighbours, type PortIndex } from "./entries.ts";
+import {
+  announceMoves,
+  carryOut,
+  type Devices,
+  observe,
+  observeNeighbours,
+  type PortIndex,
+} from "./entries.ts";
 import { datapathFaults, sysctlFault } from "./faults.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
 import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";

@@ -25,7 +25,14 @@ const state: fc.Arbitrary<DatapathState> = fc.record({
   forwarding: fc.array(fc.record({ mac, vtep })),
   neighbours: fc.array(fc.record({ address, mac })),
   routes: fc.array(address),
-  firewall: fc.constant({ overlay: [], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] }),
+  firewall: fc.constant({
+    overlay: [],
+    masquerade: [],
+    exempt: [],
+    portMaps: [],
+    controlPort: 6783,
+    controls: [],
+  }),
   prune: fc.boolean(),
 });
 
@@ -75,7 +82,8 @@ test("with prune only what is desired is left, whatever was held", () => {
         addresses: new Set(),
         flood: new Set(),
         self: new Map(),
-        master: new Map(), homes: new Map(),
+        master: new Map(),
+        homes: new Map(),
         neighbours: new Map(),
         routes: new Set(),
       };
@@ -115,7 +123,8 @@ test("what one state wanted and the next does not is deleted without prune", () 
         addresses: new Set(),
         flood: new Set(),
         self: new Map(),
-        master: new Map(), homes: new Map(),
+        master: new Map(),
+        homes: new Map(),
         neighbours: new Map(),
         routes: new Set(),
       };
@@ -125,7 +134,13 @@ test("what one state wanted and the next does not is deleted without prune", () 
         flood: new Set<string>(),
         self: new Map<string, string>(),
       };
-      const other: Holding = { ...twin, master: new Map(), homes: new Map(), neighbours: new Map(), routes: new Set() };
+      const other: Holding = {
+        ...twin,
+        master: new Map(),
+        homes: new Map(),
+        neighbours: new Map(),
+        routes: new Set(),
+      };
       const wanted = nothingWanted();
       carryOut({ ...first, prune: false }, held, wanted);
       carryOut({ ...second, prune: false }, held, wanted);

@@ -45,10 +45,7 @@ export function faultsOf(host: MemoryHost, state: DatapathState): readonly strin
   const localnet = `ipv4/conf/${state.bridge.name}/route_localnet`;
   const bit = (on: boolean): string => (on ? "1" : "0");
   return [
-    ...entryFaults(
-      { ...state, ports: state.ports.filter(({ name }) => host.veths.has(name)) },
-      host.holding,
-    ),
+    ...entryFaults({ ...state, ports: state.ports.filter(({ name }) => host.veths.has(name)) }, host.holding),
     ...(host.links?.firewall === undefined ? [`firewall table inet ${TABLE} is missing`] : []),
     ...[...families].flatMap((family) => {
       const key = family === 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";

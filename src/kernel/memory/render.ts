@@ -64,9 +64,7 @@ export function render(host: MemoryHost): string {
       ([mac, { sticky }]) =>
         `fdb ${mac} dev ${vxlan.name} master ${bridge.name} static${sticky ? " sticky" : ""}`,
     ),
-    [...holding.homes].map(
-      ([mac, port]) => `fdb ${mac} dev ${port} master ${bridge.name} static sticky`,
-    ),
+    [...holding.homes].map(([mac, port]) => `fdb ${mac} dev ${port} master ${bridge.name} static sticky`),
     [...holding.neighbours].map(
       ([address, mac]) => `neigh ${address} dev ${bridge.name} lladdr ${mac} permanent`,
     ),

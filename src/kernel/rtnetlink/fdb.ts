@@ -108,7 +108,11 @@ export async function listFdb(
   const header = Buffer.alloc(16);
   encodeHeader({ family: AF_BRIDGE, index: 0, state: 0, flags: 0 }).copy(header);
   const payload = Buffer.concat([header, attribute(IFLA_MASTER, u32(bridge))]);
-  const parts = await socket.dump({ operation: "fdb list", object: `bridge ${bridge}` }, RTM_GETNEIGH, payload);
+  const parts = await socket.dump(
+    { operation: "fdb list", object: `bridge ${bridge}` },
+    RTM_GETNEIGH,
+    payload,
+  );
   const flood = new Set<string>();
   const self = new Map<string, string>();
   const master = new Map<string, { sticky: boolean }>();

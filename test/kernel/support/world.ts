@@ -120,7 +120,14 @@ export class World {
       neighbours: entries(this.hosts).flatMap(({ container }) =>
         container.addresses.map((address) => ({ address, mac: container.mac })),
       ),
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] },
+      firewall: {
+        overlay: [OVERLAY, OVERLAY6],
+        masquerade: [],
+        exempt: [],
+        portMaps: [],
+        controlPort: 6783,
+        controls: [],
+      },
       prune: true,
       ...overrides,
     };
