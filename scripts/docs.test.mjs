@@ -21,6 +21,7 @@ import * as space from "../src/core/ipam/space.ts";
 import * as takeover from "../src/core/ipam/takeover.ts";
 import * as wants from "../src/core/ipam/wants.ts";
 import * as mesh from "../src/core/mesh/constants.ts";
+import { renderBridgeTable } from "../src/kernel/bridge-table.ts";
 import { renderTable } from "../src/kernel/nftables.ts";
 import * as sysctl from "../src/kernel/sysctl.ts";
 import { repositoryRoot } from "./run.mjs";
@@ -121,9 +122,21 @@ describe("docs", () => {
   });
 
   it("show the firewall table that is loaded", () => {
-    const firewall = { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] };
-    const loaded = renderTable(firewall, "weave").split("\n").slice(2).join("\n");
+    const firewall = {
+      bridge: "weave",
+      vxlanPort: 6784,
+      controlPort: 6783,
+      controls: [],
+      overlay: ["10.32.0.0/12"],
+      masquerade: ["10.32.0.0/12"],
+      exempt: [],
+      portMaps: [],
+      peers: ["192.0.2.2"],
+      exposed: [4],
+    };
+    const loaded = renderTable(firewall).split("\n").slice(2).join("\n");
     expect(read("docs/sysctls.md")).toContain(`\`\`\`\n${loaded}\`\`\``);
+    expect(read("docs/protection.md")).toContain(`\`\`\`\n${renderBridgeTable("weave")}\`\`\``);
   });
 
   it("list every verb and every metric", async () => {

@@ -22,7 +22,7 @@ import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachmen
 import { toAttachment } from "./endpoints/book.ts";
 import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
-import { addressesOf, masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
+import { addressesOf, masqueradeOf, portMapsOf, portsOf } from "./endpoints/publish.ts";
 import {
   type Codec,
   decodeBody,
@@ -264,12 +264,11 @@ export class Node {
       vxlanName: this.config.vxlanName,
       vni: this.config.vni,
       vxlanPort: this.config.vxlanPort,
+      controlPort: this.config.port,
       underlay: this.#own.underlay,
       mtu: this.config.mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
-      ports: [...this.#desk.book.all()].flatMap(({ hostIfname: name, hairpin = true }) =>
-        name === undefined ? [] : [{ name, hairpin }],
-      ),
+      ports: portsOf(this.#desk.book.all()),
       here: addressesOf(this.#desk.book.all()),
       portMaps: portMapsOf(this.#desk.book.all()),
       ...masqueradeOf(this.#desk.book.all()),
