@@ -6,8 +6,7 @@ import { whyNoHost } from "../../src/core/address/host-address.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 
 /** For the help of verbs that take them. */
-export const ADDRESS_FORMS =
-  "10.2.1.1/24, ip:10.2.1.1/24, net:10.2.1.0/24 or net:default (which is meant without any)";
+export const ADDRESS_FORMS = "10.2.1.1/24, ip:10.2.1.1/24, net:10.2.1.0/24, net:default; none: the last";
 
 /** Whether a word is one of the forms, or tries to be; other words are targets. */
 export const looksLikeAddress = (word: string): boolean =>
