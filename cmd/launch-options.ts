@@ -13,12 +13,16 @@ import {
   DEFAULT_PORT,
   DEFAULT_RANGE,
   DEFAULT_RUN_DIR,
+  DEFAULT_STATUS_ADDR,
+  isLoopback,
   type LaunchOptions,
   LOG_LEVELS,
   launchOptions,
   MAX_EXPECTED,
+  parseListenAddress,
   SOCKET_FILE,
 } from "../src/daemon/options.ts";
+import { addPasswordOptions } from "./password.ts";
 
 /** sun_path of struct sockaddr_un (linux/un.h) has 108 bytes, the last of them NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -37,6 +41,9 @@ const given = directories.extend({
   connLimit: text,
   discovery: z.boolean().optional(),
   logLevel: text,
+  httpAddr: text,
+  statusAddr: text,
+  resume: z.boolean().optional(),
 });
 
 /** What the user wrote for each field of LaunchOptions. */
@@ -52,6 +59,8 @@ const OPTION_OF: Readonly<Record<keyof LaunchOptions, string>> = {
   connLimit: "--conn-limit",
   discovery: "--no-discovery",
   logLevel: "--log-level",
+  httpAddr: "--http-addr",
+  statusAddr: "--status-addr",
   peers: "PEER",
   dataDir: "--data-dir",
   runDir: "--run-dir",
@@ -86,7 +95,7 @@ export function readDirectories(options: unknown): { runDir: string; dataDir: st
 
 /** Declares the options and the PEER arguments. */
 export function addLaunchOptions(command: Command): Command {
-  return command
+  command
     .argument("[PEER...]", "hosts to join: HOST, HOST:PORT or [IPV6]:PORT; none: those of the last launch")
     .option(
       "--name <NAME>",
@@ -116,6 +125,20 @@ export function addLaunchOptions(command: Command): Command {
       `connections to other hosts beyond which only those are made that hold the mesh together (else ${DEFAULT_CONN_LIMIT}; 0: ${MAX_ESTABLISHED})`,
     )
     .option("--no-discovery", "connect to the PEERs only, not to all hosts these know")
+    .option("--resume", "dial the hosts of the last launch and of weave connect; no PEER may be named then")
+    .addOption(
+      new Option(
+        "--http-addr <ADDR:PORT>",
+        "serve the control API there, too; loopback only, for every user of this host",
+      ).env("WEAVE_HTTP_ADDR"),
+    )
+    .addOption(
+      new Option(
+        "--status-addr <ADDR:PORT>",
+        `serve /status, /report and /metrics there, read-only; empty: nowhere (else ${DEFAULT_STATUS_ADDR})`,
+      ).env("WEAVE_STATUS_ADDR"),
+    );
+  return addPasswordOptions(command)
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
     .addOption(dataDirOption());
@@ -123,8 +146,13 @@ export function addLaunchOptions(command: Command): Command {
 
 /** From commander's `opts()` and the PEER arguments. Throws bad-request and bad-address, naming the option. */
 export function readLaunchOptions(options: unknown, peers: readonly string[]): LaunchOptions {
-  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, connLimit, ...rest } =
+  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, connLimit, resume, ...rest } =
     given.parse(options);
+  if (resume === true && peers.length > 0)
+    throw new WeaveError("bad-request", `--resume dials the stored hosts, and ${peers.join(" ")} was named`, {
+      hint: "leave out one of the two; hosts given without --resume replace the stored ones",
+    });
+  checkListeners(rest.httpAddr, rest.statusAddr);
   if (rest.host !== undefined && parseAddress(rest.host) === undefined) {
     throw new WeaveError("bad-address", `--host ${rest.host} is not an IP address`, {
       hint: "give an address of this host",
@@ -165,20 +193,30 @@ export function toArguments(options: LaunchOptions): string[] {
   return [...words, "--", ...peers];
 }
 
-/** For a message to the user: the words that launch with the same options again, without the default ones and PEERs. */
-export function relaunchWords(options: LaunchOptions): { readonly stop: string; readonly launch: string } {
+/**
+ * For a message to the user: the words that launch with the same options again, without the default ones and PEERs. Of a
+ * password only that there was one.
+ */
+export function relaunchWords(
+  options: LaunchOptions,
+  hasPassword: boolean,
+): { readonly stop: string; readonly launch: string } {
   const { peers: _, init: __, ...plain } = options;
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
     .filter(([field]) => field in plain && options[field] !== undefined && options[field] !== defaults[field])
     .map(([field, option]) => ({
       option,
-      word: field === "discovery" ? option : `${option} ${options[field]}`,
+      word: field === "discovery" ? option : `${option} ${options[field] || "''"}`,
     }));
   const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
   return {
     stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),
-    launch: ["weave launch", ...words.map(({ word }) => word)].join(" "),
+    launch: [
+      "weave launch",
+      ...words.map(({ word }) => word),
+      ...(hasPassword ? ["--password-file FILE"] : []),
+    ].join(" "),
   };
 }
 
@@ -227,6 +265,26 @@ function checkCidrs(option: string, value: string | undefined): void {
   const bad = value?.split(",").find((one) => !one.includes("/") || parseCidr(one) === undefined);
   if (bad === undefined) return;
   throw new WeaveError("bad-address", `${option} ${bad} is not a CIDR like ${DEFAULT_RANGE}`);
+}
+
+/** Who may come in is decided by where it listens: there is no password. */
+function checkListeners(httpAddr: string | undefined, statusAddr: string | undefined): void {
+  for (const [option, text] of [
+    ["--http-addr", httpAddr],
+    ["--status-addr", statusAddr],
+  ] as const) {
+    if (text === undefined || text === "" || parseListenAddress(text) !== undefined) continue;
+    throw new WeaveError("bad-address", `${option} ${text} is not ADDRESS:PORT`, {
+      hint: "for example 127.0.0.1:6784 or [::1]:6784",
+    });
+  }
+  const control = httpAddr === undefined ? undefined : parseListenAddress(httpAddr);
+  if (control === undefined || isLoopback(control.host)) return;
+  const why =
+    "whoever reaches the control API rules the network of this host, and nobody is asked for a password";
+  throw new WeaveError("bad-address", `--http-addr ${httpAddr} is not a loopback address: ${why}`, {
+    hint: "use 127.0.0.1:6784; what others may see is on --status-addr",
+  });
 }
 
 function wholeNumber(option: string, value: string | undefined): number | undefined {

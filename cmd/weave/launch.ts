@@ -6,6 +6,7 @@ import { createClient } from "../../src/api/client.ts";
 import { isErrorCode, WeaveError } from "../../src/core/errors.ts";
 import { SOCKET_FILE } from "../../src/daemon/options.ts";
 import { addLaunchOptions, readLaunchOptions, toArguments } from "../launch-options.ts";
+import { passwordEnvironment, takePassword } from "../password.ts";
 import type { Context } from "./context.ts";
 import { launchInBackground } from "./launch/background.ts";
 import { launchInFront } from "./launch/foreground.ts";
@@ -22,6 +23,7 @@ Examples:
   weave launch host1:6783 '[2001:db8::2]:6783'
   weave launch --name alice --ipalloc-init seed=alice,bob,carol bob.example.org carol.example.org
   weave launch --ipalloc-range 10.96.0.0/14 --host 192.0.2.12 192.0.2.11
+  weave launch --password-file /etc/weave/password 192.0.2.11    the same file on all hosts
   weave launch --foreground                          under a service manager; ends on SIGTERM`;
 
 /** A daemon that answers does so at once; one that hangs must not hang us. */
@@ -37,10 +39,17 @@ export function addLaunch(program: Command, context: Context): Command {
     .action(async (peers: string[], given: unknown) => {
       const { foreground = false, json: asJson = false } = flags.parse(given);
       const options = readLaunchOptions(given, peers);
+      const { password, warnings } = takePassword(given, process.env);
       const socket = join(options.runDir, SOCKET_FILE);
       checkRoot();
       await checkNoneRuns(socket);
-      const weaver = { program: join(context.programs, "weaver"), words: toArguments(options) };
+      const warn = (text: string): void => context.tell(`weave: warning: ${plain(text)}`);
+      for (const warning of warnings) warn(warning);
+      const weaver = {
+        program: join(context.programs, "weaver"),
+        words: toArguments(options),
+        environment: passwordEnvironment(password),
+      };
       if (foreground) {
         context.setExitCode(await launchInFront(weaver));
         return;
@@ -51,7 +60,7 @@ export function addLaunch(program: Command, context: Context): Command {
         throw new WeaveError(code, report.message, { hint: report.hint });
       }
       const { kind: _, ...ready } = report;
-      for (const warning of ready.warnings) context.tell(`weave: warning: ${plain(warning)}`);
+      for (const warning of ready.warnings) warn(warning);
       if (asJson) context.print(json(ready));
       else
         context.print(

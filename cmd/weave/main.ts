@@ -2,10 +2,13 @@
 import { dirname } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { fileURLToPath } from "node:url";
+import { hidePasswordWord } from "../password.ts";
 import { run } from "./program.ts";
 
 /** Defined by the build. */
 declare const WEAVE_VERSION: string;
+
+hidePasswordWord("weave");
 
 // A reader that goes away (`weave status | head -1`) is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

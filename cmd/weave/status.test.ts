@@ -39,6 +39,26 @@ exposed      10.32.0.1/12 with masquerade
 endpoints    2, 1 of them on this host`);
   });
 
+  test.each([
+    [
+      { password: true, reach: "everywhere" },
+      "yes: peers prove it, the mesh is encrypted; containers' packets are not",
+    ],
+    [{ password: false, reach: "host" }, "none; only this host itself can connect"],
+    [
+      { password: false, reach: "networks" },
+      "NONE: any machine that reaches TCP 6783 at 10.0.0.1/8, 10.0.0.2/8,",
+    ],
+    [
+      { password: false, reach: "everywhere" },
+      "10.0.0.3/8 and 1 more, from any network if no firewall is in",
+    ],
+  ] as const)("summary with %j says who may come in", (access, says) => {
+    const addresses = ["10.0.0.1/8", "10.0.0.2/8", "10.0.0.3/8", "10.0.0.4/8"];
+    const text = render({ ...healthy, access: { ...access, addresses } }, undefined);
+    expect(text.replace(/\n +/g, " ")).toContain(says);
+  });
+
   test("connections", () => {
     expect(render(healthy, "connections")).toBe(`OK
 
@@ -99,6 +119,24 @@ ADDRESS    MAC                HOST                      LABEL
 });
 
 describe("not in good order", () => {
+  test("connections tell who was turned away, by which code", () => {
+    const refused = {
+      direction: "in",
+      address: "192.0.2.9",
+      state: "refused",
+      since: "2026-01-31T12:00:00Z",
+      failure: "the passwords of the two hosts differ",
+      failureCode: "password-wrong",
+    } as const;
+    const text = render({ ...healthy, connections: [...healthy.connections, refused] }, "connections");
+    expect(text.split("\n").slice(-2)).toEqual([
+      expect.stringMatching(/^<- {2}192\.0\.2\.9 +refused +- +- {2}2026-01-31T12:00:00Z$/),
+      "    password-wrong: the passwords of the two hosts differ",
+    ]);
+    // It is no connection that is missing.
+    expect(render({ ...healthy, connections: [refused] }, undefined)).toContain("0 established of 0");
+  });
+
   test("the summary tells problems in words", () => {
     const lines = render(empty, undefined).split("\n");
     expect(lines[0]).toBe(

@@ -21,7 +21,7 @@ import { summary } from "./status/summary.ts";
 import { targetsTable } from "./status/targets.ts";
 import { json } from "./text.ts";
 
-const SECTIONS = ["connections", "targets", "peers", "ipam", "endpoints"] as const;
+export const SECTIONS = ["connections", "targets", "peers", "ipam", "endpoints"] as const;
 type Section = (typeof SECTIONS)[number];
 
 const PATIENCE_MS = 10_000;

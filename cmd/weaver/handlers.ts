@@ -1,20 +1,25 @@
 // What the control API does, on a daemon: requests to the core, and the few things around them that are this process's.
+import { z } from "zod";
 import type { CniPlugin } from "../../cni-plugin/handle.ts";
 import { type AsideFile, asideFiles } from "../../src/adapters/aside-file.ts";
 import type { ControlHandlers } from "../../src/adapters/http/server.ts";
 import { statusAnswer } from "../../src/adapters/http/status.ts";
 import { markLeaving } from "../../src/adapters/peer-marker.ts";
 import type { Departure } from "../../src/api/control.ts";
+import type { Status } from "../../src/api/status.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget, plainTarget } from "../../src/daemon/config.ts";
 import type { Daemon, DaemonPorts } from "../../src/daemon/daemon.ts";
+import { holdersOf, linksOf, namedBy, processFacts } from "./holders.ts";
 
 /** What `status` tells of the process; it does not change while that runs. */
 export interface ProcessFacts {
   readonly version: string;
   readonly pid: number;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Addresses come and go, so it is looked at each time. */
+  readonly access: () => NonNullable<Status["access"]>;
   readonly dataDir: string;
 }
 
@@ -24,19 +29,26 @@ export type End = "stop" | "reset";
 /** `end` is called after the answer is on its way. */
 export function createHandlers(
   daemon: Daemon,
-  { kernel, clock }: Pick<DaemonPorts, "kernel" | "clock">,
+  { kernel, clock, meter }: Pick<DaemonPorts, "kernel" | "clock" | "meter">,
   cni: CniPlugin,
-  { dataDir, ...facts }: ProcessFacts,
+  { dataDir, access, ...facts }: ProcessFacts,
   end: (how: End) => void,
 ): ControlHandlers {
   const { follower } = daemon;
+  const status = () =>
+    statusAnswer(
+      daemon.node,
+      {
+        ...facts,
+        ...newestAside(dataDir),
+        access: access(),
+        settled: follower.isSettled(),
+        failures: follower.failures(),
+      },
+      clock.now(),
+    );
   return {
-    status: () =>
-      statusAnswer(
-        daemon.node,
-        { ...facts, ...newestAside(dataDir), settled: follower.isSettled(), failures: follower.failures() },
-        clock.now(),
-      ),
+    status,
     async connect(peers, replace) {
       for (const peer of peers) checkTarget(peer);
       accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
@@ -51,15 +63,47 @@ export function createHandlers(
       if (forgotten.length > 0) accepted(await daemon.request({ kind: "forget", targets: forgotten }));
       return { forgotten, targets: targetsOf(daemon) };
     },
-    async expose(addresses, masquerade, signal) {
+    async expose({ addresses, subnets }, masquerade, signal) {
       if (addresses.length > 0) {
         const host = await kernel.inspect();
         for (const address of addresses) checkExposed(address, daemon.node.config.universes, host);
       }
-      const reply = accepted(await daemon.request({ kind: "expose", addresses, masquerade }, signal));
+      // The core takes named addresses, or one subnet, at a time; each is idempotent.
+      const wishes = [
+        ...(addresses.length > 0 || subnets.length === 0 ? [{ addresses }] : []),
+        ...subnets.map((subnet) => ({ addresses: [], ...(subnet === "default" ? {} : { subnet }) })),
+      ];
+      const exposed: string[] = [];
+      for (const wish of wishes) {
+        const reply = accepted(await daemon.request({ kind: "expose", ...wish, masquerade }, signal));
+        exposed.push(...(reply.addresses ?? []));
+      }
+      await follower.settled();
+      return { addresses: [...new Set(exposed)] };
+    },
+    async hide(wish) {
+      const addresses = namedBy(wish, daemon);
+      const reply = accepted(await daemon.request({ kind: "hide", addresses }));
       await follower.settled();
       return { addresses: [...(reply.addresses ?? [])] };
     },
+    ps: () => holdersOf(daemon),
+    attach: async ({ ident, netns, ...wish }, signal) => ({
+      links: linksOf(await cni.attach({ ident, netns }, wish, signal)),
+    }),
+    detach: async ({ ident, netns, ...wish }, signal) => ({
+      links: linksOf(await cni.detach(netns === undefined ? { ident } : { ident, netns }, wish, signal)),
+    }),
+    report: async () => ({
+      ...status(),
+      targets: daemon.node
+        .facts()
+        .mesh.targets()
+        .map(({ address }) => address),
+      holders: holdersOf(daemon).holders,
+      faults: [...(await kernel.faults())],
+      process: processFacts(),
+    }),
     async rmpeer(peers, force, confirm) {
       if (force) checkConfirmed(peers, confirm);
       const request = { kind: "remove", peers } as const;
@@ -84,7 +128,12 @@ export function createHandlers(
       setImmediate(() => end("stop"));
       return { pid: facts.pid };
     },
-    cni: (body, signal) => cni.handle(body, signal),
+    async cni(body, signal) {
+      const done = meter?.cni(verbOf(body));
+      const answer = await cni.handle(body, signal);
+      done?.(answer.exit);
+      return answer;
+    },
   };
 }
 
@@ -93,6 +142,13 @@ const targetsOf = (daemon: Daemon): string[] =>
     .facts()
     .mesh.targets()
     .map(({ address }) => address);
+
+const pluginCall = z.object({
+  env: z.object({ CNI_COMMAND: z.enum(["ADD", "DEL", "CHECK", "GC", "STATUS"]) }),
+});
+
+/** For the metrics; the plugin checks the body. */
+const verbOf = (body: unknown) => pluginCall.safeParse(body).data?.env.CNI_COMMAND ?? "other";
 
 function newestAside(dataDir: string): { readonly setAside?: AsideFile } {
   const [setAside] = asideFiles(dataDir);

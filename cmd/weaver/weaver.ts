@@ -1,7 +1,7 @@
 // The sequence that makes a weaver: what is opened, in which order, and how it is closed again.
 import { randomBytes, randomInt } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createCniPlugin } from "../../cni-plugin/handle.ts";
@@ -9,10 +9,12 @@ import { writeAside } from "../../src/adapters/aside-file.ts";
 import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
 import { serveControl } from "../../src/adapters/http/server.ts";
+import { createMetrics } from "../../src/adapters/metrics/metrics.ts";
 import { checkMarker, leavingOf, writeMarker } from "../../src/adapters/peer-marker.ts";
 import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
 import { openLevelStore } from "../../src/adapters/store-level.ts";
+import { deriveMeshKey } from "../../src/adapters/transport-ws/mesh-key.ts";
 import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
@@ -27,8 +29,10 @@ import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
+import { accessOf } from "./access.ts";
 import { type Directories, erase } from "./erase.ts";
 import { createHandlers, type End } from "./handlers.ts";
+import { openListeners } from "./listeners.ts";
 import { startRounds } from "./rounds.ts";
 
 /** A running daemon. */
@@ -47,7 +51,7 @@ export interface Weaver {
 
 /** Start everything. On failure what was opened is closed again and nothing is left behind. */
 export async function runWeaver(
-  options: LaunchOptions,
+  { password, ...options }: LaunchOptions & { readonly password: string | undefined },
   version: string,
   log: Logger,
   onFatal: (error: unknown) => void,
@@ -57,6 +61,9 @@ export async function runWeaver(
     closers.push(close);
     return thing;
   };
+  // Takes most of a second in a thread of its own, while the rest starts.
+  const meshKey = password === undefined ? Promise.resolve(undefined) : deriveMeshKey(password);
+  meshKey.catch(() => {}); // told where it is waited for
   try {
     ensureRunDir(options.runDir);
     const unfinished = leavingOf(options.dataDir) !== undefined;
@@ -71,7 +78,7 @@ export async function runWeaver(
     const resolve = async (stored: StoredState, anew: Anew) =>
       resolveConfig(options, {
         ...{ stored, anew, facts: await kernel.inspect(), hostname: hostname(), software: version },
-        again: relaunchWords(options),
+        again: relaunchWords(options, password !== undefined),
         ...{ uid: randomBytes(8).toString("hex"), ...draw() },
       });
     const asidePorts = asidePortsOf(options.dataDir, store, log);
@@ -91,9 +98,11 @@ export async function runWeaver(
     warnings.push(...resolved.warnings);
     for (const warning of warnings) log.warn(warning);
     const host = options.host === undefined ? {} : { host: options.host };
+    const metrics = createMetrics();
     const ports: DaemonPorts = {
       ...asidePorts,
-      openTransport: () => createWsTransport({ ...host, port: options.port, log }),
+      meter: metrics.meter,
+      openTransport: async () => createWsTransport({ ...host, port: options.port, key: await meshKey, log }),
       kernel,
       clock: createClock(),
       random: seededRandom(randomInt(2 ** 32)),
@@ -111,7 +120,11 @@ export async function runWeaver(
     for (const { object, message } of daemon.follower.failures()) warnings.push(`${object}: ${message}`);
     const { attachments } = daemon;
     const cniDeps = { attachments, kernel, plugins: createPlugins(), boot: createBootClock(), log };
-    const cni = createCniPlugin(cniDeps, () => rounds.added());
+    const cni = createCniPlugin(
+      cniDeps,
+      () => rounds.added(),
+      () => daemon.node.config.defaultSubnets,
+    );
     const journal = await followJournal(
       join(options.runDir, JOURNAL_DIR),
       async ({ network, containerId, ifname, bootId, bootMs }) => {
@@ -136,13 +149,20 @@ export async function runWeaver(
     let requestEnd = (_how: End): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const listen = { host: options.host ?? "*", port: options.port };
-    const facts = { version, pid: process.pid, listen, dataDir: options.dataDir };
-    const control = await serveControl(
-      socket,
-      createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how)),
-      log,
-    );
+    const access = () =>
+      accessOf(
+        { host: listen.host, password: password !== undefined },
+        networkInterfaces(),
+        ownDevices(daemon),
+      );
+    const facts = { version, pid: process.pid, listen, access, dataDir: options.dataDir };
+    const handlers = createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how));
+    const control = await serveControl(socket, handlers, log);
     opened(control, () => control.close());
+    const listeners = await openListeners(options, handlers, metrics, log);
+    opened(listeners, () => listeners.close());
+    for (const warning of listeners.warnings) log.warn(warning);
+    warnings.push(...listeners.warnings);
     const pidFile = join(options.runDir, PID_FILE);
     writeFileSync(pidFile, `${process.pid}\n`);
     opened(pidFile, () => rmSync(pidFile, { force: true }));
@@ -174,6 +194,11 @@ export async function eraseHost({ dataDir, runDir }: Directories): Promise<reado
   } finally {
     await kernel.close();
   }
+}
+
+function ownDevices({ node }: Daemon): string[] {
+  const { bridge, vxlan } = node.datapath();
+  return [bridge.name, vxlan.name];
 }
 
 async function closeAll(closers: (() => Promise<void> | void)[]): Promise<void> {

@@ -64,6 +64,8 @@ function words(event: TransportEvent): string {
       return `down ${event.conn} ${event.reason.code}`;
     case "dial-failed":
       return `failed ${event.dial} ${event.message}`;
+    case "conn-refused":
+      return `refused ${event.remoteAddress} ${event.reason.code}`;
   }
 }
 

@@ -7,6 +7,8 @@ import type { Logger } from "../ports/logger.ts";
 import type { CloseReason, ConnId, DialId, Transport, TransportEvent } from "../ports/transport.ts";
 import { CLOSE_CODE, decodeCloseReason, encodeCloseReason } from "./transport-ws/close-reason.ts";
 import { type Listener, openListener } from "./transport-ws/listener.ts";
+import { NEEDS_PASSWORD, PASSWORD_MISSING_HERE, refusedByAlert } from "./transport-ws/password-refusal.ts";
+import { dialOptions } from "./transport-ws/psk.ts";
 import { plainAddress, targetUrl } from "./transport-ws/target.ts";
 
 /** From the call of `dial` to the open connection: name lookup, TCP and WebSocket handshake together. */
@@ -31,6 +33,11 @@ export interface WsTransportOptions {
   readonly host?: string;
   /** TCP port to listen on, and to dial where a target names none. 0 takes a free one. */
   readonly port: number;
+  /**
+   * What all peers derive from their password (mesh-key.ts). With it every connection is TLS and both ends have proved to
+   * hold it; absent: connections are plain. Ends of which one has a key, or another one, refuse each other.
+   */
+  readonly key?: Uint8Array | undefined;
   readonly log: Logger;
 }
 
@@ -58,12 +65,16 @@ interface Connection {
   failure?: CloseReason;
 }
 
+/** What is told of a dial that came to nothing. */
+type DialFailure = Pick<Extract<TransportEvent, { type: "dial-failed" }>, "message" | "code">;
+
 class WebSocketTransport implements WsTransport {
   readonly #connections = new Map<ConnId, Connection>();
   /** Dials under way, each with what gives it up. */
-  readonly #dials = new Map<DialId, (message: string) => void>();
+  readonly #dials = new Map<DialId, (why: DialFailure) => void>();
   #lastConn: ConnId = 0;
   #listener: Listener | undefined;
+  #key: Uint8Array | undefined;
   #emit: ((event: TransportEvent) => void) | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -73,13 +84,16 @@ class WebSocketTransport implements WsTransport {
   }
 
   async listen(options: WsTransportOptions): Promise<void> {
+    this.#key = options.key;
     this.#listener = await openListener({
       host: options.host,
       port: options.port,
+      key: options.key,
       log: options.log,
       websocket: WEBSOCKET_OPTIONS,
       ready: () => this.#emit !== undefined && this.#stopped === undefined,
       onConnection: (ws, socket) => this.#open(ws, socket, undefined),
+      onRefused: (remoteAddress, reason) => this.#tell({ type: "conn-refused", remoteAddress, reason }),
     });
   }
 
@@ -88,7 +102,9 @@ class WebSocketTransport implements WsTransport {
   }
 
   dial(dial: DialId, target: string): void {
-    const url = targetUrl(target, this.address.port);
+    const key = this.#key;
+    const plain = targetUrl(target, this.address.port);
+    const url = key === undefined ? plain : plain?.replace(/^ws:/, "wss:");
     if (this.#stopped || url === undefined) {
       const message = this.#stopped
         ? "the transport is shut down"
@@ -97,23 +113,29 @@ class WebSocketTransport implements WsTransport {
       return;
     }
 
-    const ws = new WebSocket(url, WEBSOCKET_OPTIONS);
+    const tls = key === undefined ? {} : dialOptions(key);
+    const ws = new WebSocket(url, { ...WEBSOCKET_OPTIONS, ...tls });
     let socket: Socket | undefined;
     // One deadline over everything: the handshakeTimeout of ws is one of silence, and starts after the name lookup.
-    const deadline = setTimeout(() => fail(`no answer within ${DIAL_TIMEOUT_MS / 1000} s`), DIAL_TIMEOUT_MS);
+    const late = { message: `no answer within ${DIAL_TIMEOUT_MS / 1000} s` };
+    const deadline = setTimeout(() => fail(late), DIAL_TIMEOUT_MS);
     const settle = (): boolean => {
       clearTimeout(deadline);
       // Not merely whether the number is there: the core may have used it again.
       return this.#dials.get(dial) === fail && this.#dials.delete(dial);
     };
-    const fail = (message: string) => {
+    const fail = (why: DialFailure) => {
       if (!settle()) return;
-      this.#later({ type: "dial-failed", dial, message });
+      this.#later({ type: "dial-failed", dial, ...why });
       ws.terminate();
     };
     this.#dials.set(dial, fail);
     // This listener stays for the life of the socket: ws reports a handshake that was given up as an error too.
-    ws.on("error", (error) => fail(describe(error)));
+    ws.on("error", (error) => fail(refusedByAlert(error) ?? { message: describe(error) }));
+    ws.once("unexpected-response", (_, { statusCode }) => {
+      const message = `it answers like no weave: HTTP ${statusCode}`;
+      fail(statusCode === NEEDS_PASSWORD.status ? PASSWORD_MISSING_HERE : { message });
+    });
     ws.once("upgrade", (response) => {
       socket = response.socket;
     });
@@ -152,7 +174,7 @@ class WebSocketTransport implements WsTransport {
 
   async #stop(): Promise<void> {
     const portFree = this.#listener?.close();
-    for (const giveUp of [...this.#dials.values()]) giveUp("the transport is shut down");
+    for (const giveUp of [...this.#dials.values()]) giveUp({ message: "the transport is shut down" });
     const ended = [...this.#connections].map(([conn, connection]) => {
       this.close(conn, { code: "shutting-down", message: "the peer is shutting down" });
       return connection.closed;

@@ -71,6 +71,17 @@ export const status = z.object({
   /** The newest file with a state that this host set aside. */
   setAside: z.object({ file: z.string(), reason: z.string(), at: instant }).optional(),
   listen: z.object({ host: z.string(), port: z.int() }),
+  /** Who may come in over `listen`. */
+  access: z
+    .object({
+      /** Peers prove a common password to each other, and what they say is encrypted; never containers' packets. */
+      password: z.boolean(),
+      /** Whom the listening addresses let through as far as this host can tell; firewalls are not looked at. */
+      reach: z.enum(["host", "networks", "everywhere"]),
+      /** Addresses listened on, with the prefix of their network; without those of loopback and of the overlay. */
+      addresses: z.array(z.string()),
+    })
+    .optional(),
   underlay: z.string(),
   datapath: z.object({
     bridge: z.string(),
@@ -88,13 +99,15 @@ export const status = z.object({
       /** "out": this host dialled. Targets not connected are listed as "out", too. */
       direction: z.enum(["out", "in"]),
       address: z.string(),
-      state: z.enum(["established", "connecting", "retrying", "self"]),
+      state: z.enum(["established", "connecting", "retrying", "self", "refused"]),
       peer: z.string().optional(),
       nickname: z.string().optional(),
       rttMs: z.number().optional(),
       since: instant.optional(),
       /** Why it is not established, and when it is tried again. */
       failure: z.string().optional(),
+      /** The reason for scripts: codes of docs/wire.md, or dial-failed. */
+      failureCode: z.string().optional(),
       nextTry: instant.optional(),
     }),
   ),
@@ -109,6 +122,7 @@ export const status = z.object({
       /** Since when and why not; and when it is tried again. */
       since: instant.optional(),
       failure: z.string().optional(),
+      failureCode: z.string().optional(),
       nextTry: instant.optional(),
     }),
   ),

@@ -58,6 +58,7 @@ export interface CoreEvent {
     | "allocated"
     | "released"
     | "exposed"
+    | "hidden"
     | "decided"
     | "adopted"
     | "took"

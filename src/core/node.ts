@@ -4,7 +4,7 @@
 //   effects = node.start(now)                 once, before anything else
 //   effects = node.handle(input, now)         for everything that happens, one at a time
 //   node.nextDeadline()                       when to hand in {type: "deadline"} at the latest
-//   node.datapath(), node.view(now), ...      read-only views, at any time between inputs
+//   node.datapath(), view(node, now), ...      read-only views, at any time between inputs
 //
 // The shell runs effects strictly in order and finishes each persist before the next effect. Never call handle while
 // effects of an earlier input are still running. Same inputs, same random seed: same effects.
@@ -22,7 +22,7 @@ import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachmen
 import { toAttachment } from "./endpoints/book.ts";
 import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
-import { addressesOf, masqueradeOf, portMapsOf } from "./endpoints/publish.ts";
+import { addressesOf, masqueradeOf, portMapsOf, portsOf } from "./endpoints/publish.ts";
 import {
   type Codec,
   decodeBody,
@@ -226,11 +226,15 @@ export class Node {
         break;
       }
       case "dial-failed": {
-        const target = this.#mesh.dialFailed(input.dial, input.message, now);
+        const target = this.#mesh.dialFailed(input.dial, input.message, now, input.code);
         if (target !== undefined)
           out.push(event("dial-failed", "info", { target: target.address, message: input.message }));
         break;
       }
+      case "conn-refused":
+        if (this.#mesh.refused(input, now))
+          out.push(event("refused", "warn", { address: input.remoteAddress, ...input.reason }));
+        break;
       case "request":
         this.#request(input.id, input.request, now, out);
         break;
@@ -278,12 +282,11 @@ export class Node {
       vxlanName: this.config.vxlanName,
       vni: this.config.vni,
       vxlanPort: this.config.vxlanPort,
+      controlPort: this.config.port,
       underlay: this.#own.underlay,
       mtu: this.config.mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
-      ports: [...this.#desk.book.all()].flatMap(({ hostIfname: name, hairpin = true }) =>
-        name === undefined ? [] : [{ name, hairpin }],
-      ),
+      ports: portsOf(this.#desk.book.all()),
       here: addressesOf(this.#desk.book.all()),
       portMaps: portMapsOf(this.#desk.book.all()),
       ...masqueradeOf(this.#desk.book.all()),

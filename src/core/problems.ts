@@ -1,6 +1,7 @@
 // What is wrong, each with the command that mends it. Pure; the daemon adds what only it knows.
 import type { Instant } from "./effects.ts";
 import type { Target } from "./mesh/dialler.ts";
+import { PASSWORD_CODES } from "./mesh/password.ts";
 import type { Node, NodeFacts } from "./node.ts";
 
 /** What a user must act on; codes as in src/api/status.ts. */
@@ -180,11 +181,17 @@ function* ofPeers({ facts, settlingIn, label }: Scene): Generator<Problem> {
 function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
   const { mesh, unreachable, council } = facts;
   const wasRemoved = (peer: string): boolean => !node.peers().has(peer) && !council.roster.isMember(peer, 0);
-  for (const target of [...mesh.targets(), ...mesh.found()]) {
+  const given = new Set(mesh.targets().map(({ address }) => address));
+  const found = mesh.found().filter(({ address }) => !given.has(address));
+  for (const target of [...mesh.targets(), ...found]) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
     if (target.failure.code === "full") continue; // there is a path to it
     if (REFUSALS.has(target.failure.code)) {
       yield ofTarget(target, "refused", `turned this host away: ${target.failure.message}`);
+      continue;
+    }
+    if (PASSWORD_CODES.has(target.failure.code)) {
+      yield ofTarget(target, "refused", `and this host refuse each other: ${target.failure.message}`);
       continue;
     }
     if (!target.given || (settlingIn && node.cluster !== undefined)) continue;
@@ -207,9 +214,9 @@ function* ofRefusals({ now, facts }: Scene): Generator<Problem> {
   for (const { name, address, message, since } of facts.mesh.refusals(now))
     yield {
       code: "refused",
-      object: name,
+      object: name ?? address,
       since,
-      message: `${name} at ${address} was turned away: ${message}`,
+      message: `${name === undefined ? "" : `${name} at `}${address} was turned away: ${message}`,
       command: "weave status connections",
     };
 }

@@ -1,5 +1,6 @@
 // One consistent picture of a node for people and scripts. Pure: the daemon adds what only it knows (pid, kernel
 // failures) and the API gives it to whoever asks. What is wrong is told by problems.ts.
+import type { Instant } from "./effects.ts";
 import { quorum } from "./ipam/configuration.ts";
 import type { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
@@ -7,7 +8,7 @@ import type { Target } from "./mesh/dialler.ts";
 import type { Node } from "./node.ts";
 
 /** The whole picture at this moment; instants as the core counts them. */
-export function view(node: Node) {
+export function view(node: Node, now: Instant) {
   const { mesh, pools, startedAt, underlay } = node.facts();
   const { config } = node;
   const { bridge, vxlan } = node.datapath();
@@ -22,7 +23,7 @@ export function view(node: Node) {
     bridge,
     vxlan,
     exposed: node.exposed().map((e) => ({ ...e })),
-    connections: connections(node, mesh),
+    connections: connections(node, mesh, now),
     targets: mesh.targets().map((target) => targetOf(node, target)),
     discovery: config.discovery === true,
     connLimit: mesh.limit,
@@ -41,7 +42,7 @@ export function view(node: Node) {
   };
 }
 
-function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
+function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"], now: Instant) {
   const links = mesh.links().map((link) => ({
     direction: link.target === undefined ? ("in" as const) : ("out" as const),
     address: link.target?.address ?? link.remoteAddress,
@@ -59,7 +60,20 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"]) {
     shown.add(target.address); // given and found
     return [{ direction: "out" as const, ...targetOf(node, target) }];
   });
-  return [...links, ...waiting];
+  const refused = mesh
+    .refusals(now)
+    .filter(({ inbound }) => inbound)
+    .map(({ address, name, code, message, since }) => ({
+      direction: "in" as const,
+      address,
+      state: "refused" as const,
+      ...(name === undefined ? {} : { peer: name, nickname: node.peers().get(name)?.nickname ?? name }),
+      failure: message,
+      failureCode: code,
+      since,
+      nextTry: undefined,
+    }));
+  return [...links, ...waiting, ...refused];
 }
 
 /** Of found peers those that are missing, not those that are merely not connected. */
@@ -79,7 +93,7 @@ function targetOf(node: Node, { address, state, peer, failure, nextDial }: Targe
     address,
     state: shown,
     ...(peer === undefined ? {} : { peer, nickname: node.peers().get(peer)?.nickname ?? peer }),
-    ...(failure === undefined || isLinked ? {} : { failure: failure.message, since: failure.since }),
+    ...(failure === undefined || isLinked ? {} : { failure: failure.message, failureCode: failure.code, since: failure.since }),
     ...(shown === "retrying" ? { nextTry: nextDial } : {}),
   };
 }

@@ -12,6 +12,7 @@ const wish = (bridgeName: string): DatapathState =>
     vxlanName: "vxlan",
     vni: 1,
     vxlanPort: 1,
+    controlPort: 6783,
     underlay: "192.0.2.1",
     mtu: 1450,
     universes: [],

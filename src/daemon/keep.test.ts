@@ -10,7 +10,7 @@ const state: DatapathState = {
   forwarding: [],
   neighbours: [],
   routes: [],
-  firewall: { overlay: [], masquerade: [], exempt: [], portMaps: [] },
+  firewall: { overlay: [], masquerade: [], exempt: [], portMaps: [], controlPort: 6783, controls: [] },
   prune: true,
 };
 

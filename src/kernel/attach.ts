@@ -4,12 +4,15 @@ import { contains, parseCidr } from "../core/address/cidr.ts";
 import { WeaveError } from "../core/errors.ts";
 import type { Attached, AttachSpec, RouteSpec } from "../ports/kernel.ts";
 import type { Host } from "./host.ts";
+import { ifIndex } from "./libc.ts";
 import { hostEndMac } from "./mac.ts";
 import { inNetns } from "./netns.ts";
 import { announcement, sendFrames } from "./packet.ts";
 import { addAddress } from "./rtnetlink/address.ts";
 import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf, kernelError } from "./rtnetlink/errors.ts";
+import { claimHome } from "./rtnetlink/fdb.ts";
+
 import { changeNamed, createLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
 import { encodePort, encodeVeth, VETH_QUEUES } from "./rtnetlink/link-info.ts";
 import { announceOwn } from "./rtnetlink/neighbour.ts";
@@ -18,8 +21,16 @@ import { NETLINK_ROUTE, type NetlinkPort } from "./rtnetlink/socket.ts";
 import { ifbName, isShaped, probeShaping, shape } from "./shaping.ts";
 import { CONTAINER_IPV6_SYSCTLS, PORT_SYSCTLS, setSysctls } from "./sysctl.ts";
 
-/** Create and configure the pair. ifname-exists, kernel, feature-missing. On failure nothing of it is left. */
-export async function attach(host: Host, outer: NetlinkPort, spec: AttachSpec): Promise<Attached> {
+/**
+ * Create and configure the pair; `bound` is told when its MAC has an entry at its port. ifname-exists, kernel,
+ * feature-missing. On failure nothing of it is left.
+ */
+export async function attach(
+  host: Host,
+  outer: NetlinkPort,
+  spec: AttachSpec,
+  bound: (port: string, mac: string) => void,
+): Promise<Attached> {
   const inner = inNetns(spec.netns.fd, () => new DirectSocket(NETLINK_ROUTE));
   try {
     const bridge = await existing(outer, spec.bridge);
@@ -27,7 +38,7 @@ export async function attach(host: Host, outer: NetlinkPort, spec: AttachSpec): 
     if (shaped) await probeShaping(outer, spec);
     await createPair(outer, inner, bridge, spec);
     try {
-      await configureHostEnd(host, outer, spec);
+      if (await configureHostEnd(host, outer, spec)) bound(spec.hostIfname, spec.mac);
       // Before the container's end is up: not one frame passes beside the limits.
       if (shaped) await shape(host, outer, await existing(outer, spec.hostIfname), spec);
       return await configureContainerEnd(outer, inner, bridge, spec);
@@ -64,10 +75,14 @@ async function createPair(
   }
 }
 
-async function configureHostEnd(host: Host, outer: NetlinkPort, spec: AttachSpec): Promise<void> {
+/** Whether the port has the MAC for itself. */
+async function configureHostEnd(host: Host, outer: NetlinkPort, spec: AttachSpec): Promise<boolean> {
   // Before it is up, when IPv6 has nothing yet that would have to be taken away again under the kernel's lock for links.
   host.run(() => setSysctls(PORT_SYSCTLS, spec.hostIfname));
   await changeNamed(outer, spec.hostIfname, { up: true, info: encodePort({ hairpin: spec.hairpin }) });
+  // Before its first frame: from a port that learned it another container could take it back.
+  const port = host.run(() => ifIndex(spec.hostIfname));
+  return claimHome(outer, port, spec.mac);
 }
 
 async function configureContainerEnd(

@@ -3,7 +3,18 @@ import { expect, test } from "vitest";
 import type { PortMap } from "../core/datapath/state.ts";
 import { describeChanges, differences, portMapFrom, portMapsOf, setsOf } from "./firewall-sets.ts";
 
-const NONE = { overlay: [], masquerade: [], exempt: [], portMaps: [] };
+const NONE = {
+  bridge: "weave",
+  vxlanPort: 6784,
+  controlPort: 6783,
+  controls: [],
+  overlay: [],
+  masquerade: [],
+  exempt: [],
+  portMaps: [],
+  peers: [],
+  exposed: [],
+};
 const withMaps = (...portMaps: PortMap[]) => ({ ...NONE, portMaps });
 
 test.each<PortMap>([

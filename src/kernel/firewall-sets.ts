@@ -9,7 +9,7 @@ import {
   parseAddress,
   parseCidr,
 } from "../core/address/cidr.ts";
-import type { FirewallState, PortMap } from "../core/datapath/state.ts";
+import type { ControlPort, DatapathState, FirewallState, PortMap } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
 import { u16be } from "./rtnetlink/attributes.ts";
 import { blockElements, type Element } from "./rtnetlink/nft-set.ts";
@@ -20,6 +20,25 @@ type Family = (typeof FAMILIES)[number];
 
 /** IANA protocol numbers. */
 const PROTOCOLS: Readonly<Record<PortMap["protocol"], number>> = { tcp: 6, udp: 17, sctp: 132 };
+
+/** All that the table `inet weave` follows from. */
+export interface TableState extends FirewallState {
+  readonly bridge: string;
+  readonly vxlanPort: number;
+  /** Underlay addresses VXLAN is taken from. */
+  readonly peers: readonly string[];
+  /** Families the bridge has an exposed address of. */
+  readonly exposed: readonly Family[];
+}
+
+/** `kept`: underlay addresses that are let in besides those of the state. */
+export function tableStateOf(state: DatapathState, kept: readonly string[] = []): TableState {
+  const { bridge, vxlan, flood, firewall } = state;
+  const exposed = FAMILIES.filter((family) =>
+    bridge.addresses.some((address) => address.includes(":") === (family === 6)),
+  );
+  return { ...firewall, bridge: bridge.name, vxlanPort: vxlan.port, peers: [...flood, ...kept], exposed };
+}
 
 /** A set or map with its elements. */
 export interface SetState {
@@ -35,8 +54,8 @@ export interface SetState {
 }
 
 /** All of them, in the order they stand in the table. bad-address for what is no CIDR or address. */
-export function setsOf(firewall: FirewallState): readonly SetState[] {
-  return FAMILIES.flatMap((family) => {
+export function setsOf(firewall: TableState): readonly SetState[] {
+  const sets = FAMILIES.flatMap((family) => {
     const maps = portMapsOf(firewall, family);
     const address = `ipv${family}_addr`;
     const target = `${address} . inet_service`;
@@ -48,19 +67,22 @@ export function setsOf(firewall: FirewallState): readonly SetState[] {
       word,
       kind: type.includes(":") ? "map" : "set",
       type,
-      interval: type === address,
+      interval: type === address && name !== "peers",
       elements,
     });
     return [
       set("overlay", "overlay", address, blockSet(firewall.overlay, family)),
       set("masquerade", "masquerade", address, blockSet(firewall.masquerade, family)),
       set("exempt", "exempt", address, blockSet(firewall.exempt, family)),
+      set("peers", "", address, addressSet(firewall.peers, family)),
+      set("controls", "", `${address} . inet_service`, controlSet(firewall.controls, family)),
       set("ports", "port", `${port} : ${target}`, portSet(anywhere)),
       set("hostports", "port", `${address} . ${port} : ${target}`, portSet(somewhere)),
       set("published", "", `${address} . ${port}`, publishedSet(maps)),
       set("hairpin", "", `${address} . ${address}`, hairpinSet(maps)),
     ];
   });
+  return [...sets, exposedSet(firewall.exposed)];
 }
 
 /** The CIDRs of one family as disjoint blocks in order: those inside another are left out, host bits cleared. */
@@ -144,6 +166,48 @@ export function portMapFrom({ key, data }: Element, family: Family): PortMap | u
 
 function blockSet(cidrs: readonly string[], family: Family): SetState["elements"] {
   return new Map(blocks(cidrs, family).map((cidr) => [formatCidr(cidr), blockElements(cidr)]));
+}
+
+/** Addresses without prefix. What is none is left out: its flood entry fails, and is told. */
+function addressSet(texts: readonly string[], family: Family): SetState["elements"] {
+  return new Map(
+    texts.flatMap((text) => {
+      const address = parseAddress(text);
+      if (address?.family !== family) return [];
+      const canonicalText = formatAddress(family, address.value);
+      return [[canonicalText, [{ key: wireAddress(canonicalText).bytes }]] as const];
+    }),
+  );
+}
+
+function controlSet(controls: readonly ControlPort[], family: Family): SetState["elements"] {
+  return new Map(
+    controls.flatMap(({ address: text, port }) => {
+      const [address] = addressSet([text], family).keys();
+      if (address === undefined) return [];
+      return [
+        [
+          `${address} . ${port}`,
+          [{ key: Buffer.concat([wireAddress(address).bytes, portField(port)]) }],
+        ] as const,
+      ];
+    }),
+  );
+}
+
+/** Elements are NFPROTO_* (linux/netfilter.h), one byte. */
+function exposedSet(families: readonly Family[]): SetState {
+  const elements = families.map(
+    (family) => [`ipv${family}`, [{ key: Buffer.of(family === 4 ? 2 : 10) }]] as const,
+  );
+  return {
+    name: "exposed",
+    word: "",
+    kind: "set",
+    type: "nf_proto",
+    interval: false,
+    elements: new Map(elements),
+  };
 }
 
 function portSet(maps: readonly PortMap[]): SetState["elements"] {

@@ -1,10 +1,21 @@
-// Brings the table `inet weave` into the kernel: the whole text in one `nft -f` transaction when it is not there, and from
-// then on the elements of its sets and maps over nfnetlink, which starts no process.
+// Brings the tables `inet weave` and `bridge weave` into the kernel: the whole text in one `nft -f` transaction when it is
+// not there, and from then on the elements of sets and maps over nfnetlink, which starts no process.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { FirewallState, PortMap } from "../core/datapath/state.ts";
+import type { DatapathState, FirewallState, PortMap } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
+import {
+  BRIDGE_RULES,
+  CLAIM_SETS,
+  type Claims,
+  claimChanges,
+  claimElement,
+  claimsOf,
+  noClaims,
+  removeBridgeTable,
+  renderBridgeTable,
+} from "./bridge-table.ts";
 import {
   describeChanges,
   differences,
@@ -12,6 +23,8 @@ import {
   portMapsOf,
   type SetState,
   setsOf,
+  type TableState,
+  tableStateOf,
 } from "./firewall-sets.ts";
 import { followPortMaps } from "./flows.ts";
 import type { Host } from "./host.ts";
@@ -20,6 +33,7 @@ import { errnoOf } from "./rtnetlink/errors.ts";
 import { countRules } from "./rtnetlink/nft-rule.ts";
 import { changeSets, type Element, listSet } from "./rtnetlink/nft-set.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "./rtnetlink/socket.ts";
+import { addressText } from "./rtnetlink/wire.ts";
 
 /** After a failed load the next is not tried sooner, or every ADD on a host without nft would start a process. */
 const RETRY_MS = 10_000;
@@ -31,9 +45,8 @@ const FAMILIES = [4, 6] as const;
 
 /** A table as it was brought into the kernel. */
 interface Loaded {
-  readonly bridge: string;
-  readonly firewall: FirewallState;
-  /** `firewall` as text, to see that nothing changed, and as sets. */
+  readonly table: TableState;
+  /** `table` as text, to see that nothing changed, and as sets. */
   readonly text: string;
   readonly sets: readonly SetState[];
 }
@@ -44,15 +57,23 @@ interface Ensured {
   readonly changes: readonly string[];
   /** Why flows to changed ports could not be forgotten; the ports themselves are as asked. */
   readonly flows?: unknown;
+  /** Why containers' announcements are not looked at; all else is as asked. */
+  readonly unguarded?: unknown;
 }
 
-/** Keeps the table `inet weave` as the datapath wants it. */
+/** Keeps the tables `inet weave` and `bridge weave` as the datapath wants it. */
 export class Firewall {
   readonly #host: Host;
   readonly #directory: string;
   #socket: NetlinkSocket | undefined;
   /** What the loaded table holds; undefined when the kernel may hold anything. */
   #loaded: Loaded | undefined;
+  /** What the sets of the table of the bridge hold. */
+  #claims: Claims = noClaims();
+  /** Why there is no table of the bridge. */
+  #unguarded: unknown;
+  /** Peers found in the kernel, let in until it is known who is one. */
+  #found: readonly string[] = [];
   #failure: { readonly until: number; readonly error: unknown } | undefined;
 
   /** `directory` is where the text lies for the moment nft reads it. */
@@ -61,16 +82,51 @@ export class Firewall {
     this.#directory = directory;
   }
 
-  /** Bring table and sets to `firewall`. Flows to ports that changed hands are forgotten. */
-  async ensure(firewall: FirewallState, bridge: string): Promise<Ensured> {
+  /** Take VXLAN from the peers of `state` from now on, before anything is sent to them. */
+  async admit(state: DatapathState): Promise<void> {
+    const former = this.#loaded?.table;
+    if (former !== undefined) await this.#change({ ...former, peers: [...former.peers, ...state.flood] });
+  }
+
+  /** Bring tables and sets to `state`. Flows to ports that changed hands are forgotten. */
+  async ensure(state: DatapathState): Promise<Ensured> {
+    if (state.prune) this.#found = [];
+    const ensured = await this.#change(tableStateOf(state, this.#found), !state.prune);
+    const wanted = claimsOf(state);
+    try {
+      await this.#claim(wanted);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      // Somebody deleted this table alone.
+      const again = await this.#change(tableStateOf(state, this.#found), !state.prune);
+      await this.#claim(wanted);
+      return again;
+    }
+    return this.#unguarded === undefined ? ensured : { ...ensured, unguarded: this.#unguarded };
+  }
+
+  async #claim(wanted: Claims): Promise<void> {
+    if (this.#unguarded !== undefined) return;
+    try {
+      for (const changes of claimChanges(this.#claims, wanted))
+        await changeSets(this.#netfilter(), TABLE, changes);
+      this.#claims = wanted;
+    } catch (error) {
+      // What they hold is not known any more: the next time all is loaded.
+      this.#loaded = undefined;
+      throw error;
+    }
+  }
+
+  async #change(table: TableState, keep = false): Promise<Ensured> {
     const former = this.#loaded;
-    if (former?.bridge !== bridge) return this.#load(firewall, bridge);
-    const wanted = { bridge, firewall, text: JSON.stringify(firewall) };
+    if (former === undefined || !sameRules(former.table, table)) return this.#load(table, keep);
+    const wanted = { table, text: JSON.stringify(table) };
     if (wanted.text === former.text) return { changes: [] };
-    const sets = setsOf(firewall);
+    const sets = setsOf(table);
     const changes = differences(former.sets, sets);
     const count = changes.reduce((sum, { add, remove }) => sum + add.length + remove.length, 0);
-    if (count > MAX_CHANGES) return this.#load(firewall, bridge);
+    if (count > MAX_CHANGES) return this.#load(table, keep);
     try {
       await changeSets(
         this.#netfilter(),
@@ -84,11 +140,11 @@ export class Firewall {
     } catch (error) {
       this.#loaded = undefined;
       // Somebody flushed the ruleset: load it all again rather than report what one command repairs.
-      if (errnoOf(error) === "ENOENT") return this.#load(firewall, bridge);
+      if (errnoOf(error) === "ENOENT") return this.#load(table, keep);
       throw error;
     }
     this.#loaded = { ...wanted, sets };
-    return this.#follow(allPortMaps(former.firewall), firewall, describeChanges(changes));
+    return this.#follow(allPortMaps(former.table), table, describeChanges(changes));
   }
 
   /** Look whether the table is still as we left it; when it is not, the next ensure loads it again. */
@@ -110,7 +166,8 @@ export class Firewall {
       if (held !== undefined) sets++;
       faults.push(...setFaults(held, state, table));
     }
-    return sets === 0 ? [`${table} is missing`] : faults;
+    if (sets === 0) return [`${table} is missing`];
+    return [...faults, ...(await this.#claimFaults())];
   }
 
   /** Delete the table; false when there was none. */
@@ -118,7 +175,7 @@ export class Firewall {
     this.#loaded = undefined;
     const held = await listSet(this.#netfilter(), { table: TABLE, set: "overlay4" });
     if (held === undefined && (await countRules(this.#netfilter(), TABLE)) === 0) return false;
-    await this.#nft(removeTable());
+    await this.#nft(`${removeTable()}${removeBridgeTable(TABLE)}`).catch(() => this.#nft(removeTable()));
     return true;
   }
 
@@ -126,19 +183,65 @@ export class Firewall {
     await this.#socket?.close();
   }
 
-  async #load(firewall: FirewallState, bridge: string): Promise<Ensured> {
+  /** What of the table of the bridge is not as it was left. */
+  async #claimFaults(): Promise<readonly string[]> {
+    if (this.#unguarded !== undefined) return [];
+    const table = `firewall table bridge ${TABLE}`;
+    const rules = await countRules(this.#netfilter(), TABLE, "bridge");
+    if (rules !== BRIDGE_RULES) return [`${table} has ${rules} of its ${BRIDGE_RULES} rules`];
+    const faults: string[] = [];
+    for (const set of CLAIM_SETS) {
+      const held = await listSet(this.#netfilter(), { family: "bridge", table: TABLE, set });
+      const there = new Set(held?.map(({ key }) => key.toString("hex")));
+      const missing = [...this.#claims[set]].filter(
+        (text) => !there.has(claimElement(text).key.toString("hex")),
+      );
+      faults.push(...missing.map((text) => `set ${set} of the ${table} lacks ${text}`));
+      const surplus = there.size + missing.length - this.#claims[set].size;
+      if (surplus > 0)
+        faults.push(`set ${set} of the ${table} has ${surplus} elements that weave did not put there`);
+    }
+    return faults;
+  }
+
+  /** `keep`: let in whom the kernel lets in, too. */
+  async #load(asked: TableState, keep: boolean): Promise<Ensured> {
     if (this.#failure !== undefined && performance.now() < this.#failure.until) throw this.#failure.error;
     let former: readonly PortMap[];
+    let table = asked;
     try {
       former = await this.#heldPortMaps();
-      await this.#nft(renderTable(firewall, bridge));
+      if (keep) this.#found = await this.#heldPeers();
+      if (keep) table = { ...asked, peers: [...asked.peers, ...this.#found] };
+      await this.#nftBoth(renderTable(table));
     } catch (error) {
       this.#failure = { until: performance.now() + RETRY_MS, error };
       throw error;
     }
     this.#failure = undefined;
-    this.#loaded = { bridge, firewall, text: JSON.stringify(firewall), sets: setsOf(firewall) };
-    return this.#follow(former, firewall, [`nft load table inet ${TABLE}`]);
+    this.#claims = noClaims();
+    this.#loaded = { table, text: JSON.stringify(table), sets: setsOf(table) };
+    return this.#follow(former, table, [`nft load table inet ${TABLE}`]);
+  }
+
+  /** Both tables in one transaction; this one alone where the kernel has no nftables for bridges. */
+  async #nftBoth(table: string): Promise<void> {
+    this.#unguarded = undefined;
+    try {
+      await this.#nft(`${table}${removeBridgeTable(TABLE)}${renderBridgeTable(TABLE)}`);
+    } catch (error) {
+      await this.#nft(table);
+      this.#unguarded = error;
+    }
+  }
+
+  async #heldPeers(): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (const family of FAMILIES) {
+      const held = await listSet(this.#netfilter(), { table: TABLE, set: `peers${family}` });
+      found.push(...(held ?? []).flatMap(({ key }) => addressText(key) ?? []));
+    }
+    return found;
   }
 
   /** What another process of ours published, or we did before somebody changed the table. */
@@ -223,6 +326,11 @@ function setFaults(held: readonly Element[] | undefined, state: SetState, table:
     ...missing.map(({ text }) => `${set} of the ${table} lacks ${text}`),
     ...(surplus > 0 ? [`${set} of the ${table} has ${surplus} elements that weave did not put there`] : []),
   ];
+}
+
+/** Whether two states differ in elements alone. */
+function sameRules(one: TableState, other: TableState): boolean {
+  return (["bridge", "vxlanPort", "controlPort"] as const).every((key) => one[key] === other[key]);
 }
 
 function allPortMaps(firewall: FirewallState): readonly PortMap[] {

@@ -77,7 +77,7 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     async attach(spec) {
       const { links, datapath } = await parts();
       try {
-        return await attach(host, links, spec);
+        return await attach(host, links, spec, (port, mac) => datapath.bound(port, mac));
       } catch (error) {
         // The bridge may be gone: let the next apply look, and make it again.
         if (errnoOf(error) !== undefined) datapath.observe();

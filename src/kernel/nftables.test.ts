@@ -4,19 +4,36 @@ import { formatCidr } from "../core/address/cidr.ts";
 import { blocks } from "./firewall-sets.ts";
 import { renderTable } from "./nftables.ts";
 
+const NONE = {
+  bridge: "weave",
+  vxlanPort: 6784,
+  controlPort: 6783,
+  controls: [],
+  overlay: [],
+  masquerade: [],
+  exempt: [],
+  portMaps: [],
+  peers: [],
+  exposed: [],
+};
+
 test("the table of a host that masquerades both families and publishes ports", () => {
-  const text = renderTable(
-    {
-      overlay: ["10.32.0.0/12", "fd32::/96"],
-      masquerade: ["10.32.0.0/16", "fd32::/112"],
-      exempt: ["10.32.1.0/24"],
-      portMaps: [
-        { protocol: "tcp", hostPort: 8080, address: "10.32.0.5", port: 80 },
-        { protocol: "sctp", hostAddress: "FD99::0:1", hostPort: 8080, address: "fd32::5", port: 80 },
-      ],
-    },
-    "weave",
-  );
+  const text = renderTable({
+    ...NONE,
+    controls: [
+      { address: "10.99.0.3", port: 7000 },
+      { address: "fd99:0::3", port: 7000 },
+    ],
+    peers: ["10.99.0.2", "FD99:0::2", "not-an-address"],
+    exposed: [4],
+    overlay: ["10.32.0.0/12", "fd32::/96"],
+    masquerade: ["10.32.0.0/16", "fd32::/112"],
+    exempt: ["10.32.1.0/24"],
+    portMaps: [
+      { protocol: "tcp", hostPort: 8080, address: "10.32.0.5", port: 80 },
+      { protocol: "sctp", hostAddress: "FD99::0:1", hostPort: 8080, address: "fd32::5", port: 80 },
+    ],
+  });
   expect(text).toBe(`table inet weave {}
 delete table inet weave
 table inet weave {
@@ -34,6 +51,14 @@ table inet weave {
 		type ipv4_addr
 		flags interval
 		elements = { 10.32.1.0/24 }
+	}
+	set peers4 {
+		type ipv4_addr
+		elements = { 10.99.0.2 }
+	}
+	set controls4 {
+		type ipv4_addr . inet_service
+		elements = { 10.99.0.3 . 7000 }
 	}
 	map ports4 {
 		type inet_proto . inet_service : ipv4_addr . inet_service
@@ -64,6 +89,14 @@ table inet weave {
 		type ipv6_addr
 		flags interval
 	}
+	set peers6 {
+		type ipv6_addr
+		elements = { fd99::2 }
+	}
+	set controls6 {
+		type ipv6_addr . inet_service
+		elements = { fd99::3 . 7000 }
+	}
 	map ports6 {
 		type inet_proto . inet_service : ipv6_addr . inet_service
 	}
@@ -78,6 +111,10 @@ table inet weave {
 	set hairpin6 {
 		type ipv6_addr . ipv6_addr
 		elements = { fd32::5 . fd32::5 }
+	}
+	set exposed {
+		type nf_proto
+		elements = { ipv4 }
 	}
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
@@ -121,18 +158,42 @@ table inet weave {
 		ip6 saddr . ip6 daddr @hairpin6 masquerade fully-random
 		fib saddr type local masquerade fully-random
 	}
+	chain input {
+		type filter hook input priority filter - 5; policy accept;
+		iifname "weave" goto containers
+		udp dport 6784 goto vxlan
+	}
+	chain forward {
+		type filter hook forward priority filter - 5; policy accept;
+		iifname "weave" oifname != "weave" tcp dport 6783 counter drop
+		iifname "weave" oifname != "weave" udp dport 6784 counter drop
+		iifname "weave" oifname != "weave" ip daddr . tcp dport @controls4 counter drop
+		iifname "weave" oifname != "weave" ip6 daddr . tcp dport @controls6 counter drop
+	}
+	chain containers {
+		tcp dport 6783 counter drop
+		udp dport 6784 counter drop
+		ct state established,related accept
+		icmp type { echo-request, echo-reply } accept
+		icmpv6 type { echo-request, echo-reply, nd-neighbor-solicit, nd-neighbor-advert } accept
+		ip6 daddr fe80::/10 counter drop
+		meta nfproto @exposed accept
+		counter drop
+	}
+	chain vxlan {
+		ip saddr @peers4 accept
+		ip6 saddr @peers6 accept
+		counter drop
+	}
 }
 `);
 });
 
 test("the rules are the same with and without sources", () => {
-  const none = renderTable({ overlay: [], masquerade: [], exempt: [], portMaps: [] }, "weave");
+  const none = renderTable(NONE);
   expect(none).not.toContain("elements");
   expect(none.split("\tchain")[1]).toBe(
-    renderTable(
-      { overlay: ["10.0.0.0/8"], masquerade: ["10.0.0.0/8"], exempt: [], portMaps: [] },
-      "weave",
-    ).split("\tchain")[1],
+    renderTable({ ...NONE, overlay: ["10.0.0.0/8"], masquerade: ["10.0.0.0/8"] }).split("\tchain")[1],
   );
 });
 
@@ -151,7 +212,5 @@ test.each([
 
 test("what is no CIDR, or no interface name, never reaches the text", () => {
   expect(() => blocks(["10.0.0.0/8; flush ruleset"], 4)).toThrow("not a CIDR");
-  expect(() =>
-    renderTable({ overlay: [], masquerade: [], exempt: [], portMaps: [] }, 'weave" accept'),
-  ).toThrow("not an interface name");
+  expect(() => renderTable({ ...NONE, bridge: 'weave" accept' })).toThrow("not an interface name");
 });

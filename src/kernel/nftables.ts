@@ -2,18 +2,18 @@
 //
 // Text and not JSON: nft 1.0.6 crashes on some JSON it wrote itself. The rules never change while a daemon runs; what
 // changes are elements of sets and maps (firewall-sets.ts), so that no process is needed for it.
-import type { FirewallState } from "../core/datapath/state.ts";
 import { WeaveError } from "../core/errors.ts";
-import { type SetState, setsOf } from "./firewall-sets.ts";
+import { type SetState, setsOf, type TableState } from "./firewall-sets.ts";
 
 /** The name of the one table there is of ours. */
 export const TABLE = "weave";
 
 /**
  * One transaction that makes the table whatever it was before: `table` (so that `delete` cannot fail), `delete`, and the
- * table with all its elements, so that not one packet meets a table without them. `bridge` must be an interface name.
+ * table with all its elements, so that not one packet meets a table without them. The bridge must be an interface name.
  */
-export function renderTable(firewall: FirewallState, bridge: string): string {
+export function renderTable(firewall: TableState): string {
+  const { bridge } = firewall;
   if (!/^[\w.@-]{1,15}$/.test(bridge)) throw new WeaveError("internal", `not an interface name: ${bridge}`);
   return [
     removeTable().trimEnd(),
@@ -64,6 +64,7 @@ export function renderTable(firewall: FirewallState, bridge: string): string {
       "ip6 saddr . ip6 daddr @hairpin6 masquerade fully-random",
       "fib saddr type local masquerade fully-random",
     ]),
+    ...protectionChains(firewall),
     "}",
     "",
   ].join("\n");
@@ -76,7 +77,18 @@ export function removeTable(): string {
 
 /** How many rules the table has, whatever stands in its sets. */
 export function ruleCount(): number {
-  const text = renderTable({ overlay: [], masquerade: [], exempt: [], portMaps: [] }, "weave");
+  const text = renderTable({
+    bridge: TABLE,
+    vxlanPort: 1,
+    controlPort: 1,
+    controls: [],
+    overlay: [],
+    masquerade: [],
+    exempt: [],
+    portMaps: [],
+    peers: [],
+    exposed: [],
+  });
   const inChains = text.split("\tchain ").slice(1);
   return inChains.flatMap((part) => part.split("\n").slice(1)).filter((line) => /^\t\t(?!type )/.test(line))
     .length;
@@ -88,6 +100,38 @@ export function ruleCount(): number {
  */
 function guardRules(bridge: string): string[] {
   return ["daddr", "saddr"].map((field) => `iifname "${bridge}" ip ${field} 127.0.0.0/8 drop`);
+}
+
+/**
+ * What of this host, and of others by way of it, containers may not reach, and who may send VXLAN. At `input` and
+ * `forward`, where destinations are what they are after any translation, and fragments are one packet.
+ */
+function protectionChains({ bridge, vxlanPort, controlPort }: TableState): string[] {
+  const ours = [`tcp dport ${controlPort}`, `udp dport ${vxlanPort}`];
+  return [
+    ...chain("input", "type filter hook input priority filter - 5", [
+      `iifname "${bridge}" goto containers`,
+      `udp dport ${vxlanPort} goto vxlan`,
+    ]),
+    // Out of the overlay, to whatever address: another host would see this one's, and believe it.
+    ...chain(
+      "forward",
+      "type filter hook forward priority filter - 5",
+      [...ours, "ip daddr . tcp dport @controls4", "ip6 daddr . tcp dport @controls6"].map(
+        (port) => `iifname "${bridge}" oifname != "${bridge}" ${port} counter drop`,
+      ),
+    ),
+    ...chain("containers", undefined, [
+      ...ours.map((port) => `${port} counter drop`),
+      "ct state established,related accept",
+      "icmp type { echo-request, echo-reply } accept",
+      "icmpv6 type { echo-request, echo-reply, nd-neighbor-solicit, nd-neighbor-advert } accept",
+      "ip6 daddr fe80::/10 counter drop",
+      "meta nfproto @exposed accept",
+      "counter drop",
+    ]),
+    ...chain("vxlan", undefined, ["ip saddr @peers4 accept", "ip6 saddr @peers6 accept", "counter drop"]),
+  ];
 }
 
 function chain(name: string, hook: string | undefined, rules: readonly string[]): string[] {

@@ -11,8 +11,8 @@ export function attachmentsConformance({ harness, apply, attach, ports }: Subjec
     await attach(path, { hairpin: false });
     await attach(other, { hostIfname: "vw000000000002", mac: M1, addresses: ["10.32.0.7/12"] });
     const list = [
-      { name: "vw000000000001", hairpin: true },
-      { name: "vw000000000002", hairpin: false },
+      { name: "vw000000000001", hairpin: true, addresses: [] },
+      { name: "vw000000000002", hairpin: false, addresses: [] },
     ];
     await harness().kernel.observe();
     expect(await apply({ ports: list })).toEqual([

@@ -44,7 +44,14 @@ export function stateWith(overrides: Partial<DatapathState> = {}): DatapathState
       { address: "fd32::5", mac: M1 },
     ],
     routes: [],
-    firewall: { overlay: ["10.32.0.0/12", "fd32::/96"], masquerade: [], exempt: [], portMaps: [] },
+    firewall: {
+      overlay: ["10.32.0.0/12", "fd32::/96"],
+      masquerade: [],
+      exempt: [],
+      portMaps: [],
+      controlPort: 6783,
+      controls: [],
+    },
     prune: true,
     ...overrides,
   };
@@ -65,18 +72,15 @@ export function sets(elements: Readonly<Record<string, string>> = {}): string {
   const held: Readonly<Record<string, string>> = {
     overlay4: "10.32.0.0/12",
     overlay6: "fd32::/96",
+    peers4: "10.99.0.2",
     ...elements,
   };
+  const both = (...names: readonly string[]) => names.flatMap((name) => [`${name}4`, `${name}6`]);
   return [
-    "map hostports",
-    "map ports",
-    "set exempt",
-    "set hairpin",
-    "set masquerade",
-    "set overlay",
-    "set published",
+    ...both("map hostports", "map ports", "set controls", "set exempt"),
+    "set exposed",
+    ...both("set hairpin", "set masquerade", "set overlay", "set peers", "set published"),
   ]
-    .flatMap((name) => [`${name}4`, `${name}6`])
     .map((name) => `nft ${name} { ${held[name.split(" ")[1] ?? ""] ?? ""} }\n`)
     .join("");
 }

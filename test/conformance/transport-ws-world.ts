@@ -19,10 +19,11 @@ async function until(what: string, fact: () => boolean): Promise<void> {
   }
 }
 
-export async function createWsWorld(): Promise<TransportWorld> {
+/** With a key both use TLS. */
+export async function createWsWorld(key?: Uint8Array): Promise<TransportWorld> {
   const open: WsTransport[] = [];
   const start = async (port: number): Promise<WsTransport> => {
-    const transport = await createWsTransport({ host: "127.0.0.1", port, log: quiet });
+    const transport = await createWsTransport({ host: "127.0.0.1", port, key, log: quiet });
     open.push(transport);
     return transport;
   };

@@ -1,4 +1,5 @@
 import { createMemoryNetwork } from "../../src/adapters/transport-memory.ts";
+import { MESH_KEY_BYTES } from "../../src/adapters/transport-ws/psk.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { type TransportWorld, transportSuite } from "./transport.ts";
 import { createVirtualTime } from "./transport-virtual-time.ts";
@@ -38,4 +39,5 @@ async function createMemoryWorld(seed: number): Promise<TransportWorld> {
 }
 
 for (const seed of [1, 2, 3]) transportSuite(`memory, seed ${seed}`, () => createMemoryWorld(seed));
-transportSuite("WebSocket", createWsWorld);
+transportSuite("WebSocket", () => createWsWorld());
+transportSuite("WebSocket over TLS", () => createWsWorld(new Uint8Array(MESH_KEY_BYTES).fill(7)));

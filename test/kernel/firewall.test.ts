@@ -18,7 +18,14 @@ describe.skipIf(whyNot() !== undefined)("firewall", () => {
     return {
       ...state,
       bridge: { ...state.bridge, addresses: [`${bridgeAddress}/12`] },
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [OVERLAY, OVERLAY6], exempt: [], portMaps: [] },
+      firewall: {
+        overlay: [OVERLAY, OVERLAY6],
+        masquerade: [OVERLAY, OVERLAY6],
+        exempt: [],
+        portMaps: [],
+        controlPort: 6783,
+        controls: [],
+      },
     };
   };
 

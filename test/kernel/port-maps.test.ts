@@ -26,7 +26,14 @@ describe.skipIf(whyNot() !== undefined)("port maps", () => {
     return {
       ...state,
       bridge: { ...state.bridge, addresses: [`10.32.0.${number}/12`, `fd32::${number}/96`] },
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [OVERLAY, OVERLAY6], exempt: [], portMaps },
+      firewall: {
+        overlay: [OVERLAY, OVERLAY6],
+        masquerade: [OVERLAY, OVERLAY6],
+        exempt: [],
+        portMaps,
+        controlPort: 6783,
+        controls: [],
+      },
     };
   };
   const publish = async (...portMaps: PortMap[]): Promise<readonly string[]> => {

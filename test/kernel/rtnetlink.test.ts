@@ -195,10 +195,11 @@ describe.skipIf(whyNot() !== undefined).each(SOCKETS)("rtnetlink %s", (_, Socket
     expect(shown).toContain(`${MAC} dst 10.99.0.4 self`);
     expect(shown).toContain(`${MAC} sticky master br static`);
     expect(shown.match(/00:00:00:00:00:00/g)?.length).toBe(2);
-    expect(await listFdb(socket, vxlan)).toEqual({
+    expect(await listFdb(socket, { bridge, vxlan })).toEqual({
       flood: new Set(["10.99.0.2", "10.99.0.4"]),
       self: new Map([[MAC, "10.99.0.4"]]),
       master: new Map([[MAC, { sticky: true }]]),
+      homes: new Map(),
     });
     expect(await deleteFdb(socket, vxlan, MAC, "self")).toBe(true);
     expect(await deleteFdb(socket, vxlan, MAC, "self")).toBe(false);
@@ -206,10 +207,10 @@ describe.skipIf(whyNot() !== undefined).each(SOCKETS)("rtnetlink %s", (_, Socket
     expect(await deleteFdb(socket, vxlan, MAC, "master")).toBe(false);
     await deleteFlood(socket, vxlan, "10.99.0.2");
     await deleteFlood(socket, vxlan, "10.99.0.2");
-    expect((await listFdb(socket, vxlan)).flood).toEqual(new Set(["10.99.0.4"]));
+    expect((await listFdb(socket, { bridge, vxlan })).flood).toEqual(new Set(["10.99.0.4"]));
     await deleteFlood(socket, vxlan, "10.99.0.4");
     await deleteFlood(socket, vxlan, "10.99.0.4");
-    expect((await listFdb(socket, vxlan)).flood).toEqual(new Set());
+    expect((await listFdb(socket, { bridge, vxlan })).flood).toEqual(new Set());
   });
 
   test("dumps and requests side by side on one socket do not disturb each other", async () => {

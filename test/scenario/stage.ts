@@ -195,7 +195,7 @@ export class Stage {
 
   /** What `weave status ipam` says of an owner; undefined when it has no line. */
   ownerLine(name: string, of: string): string | undefined {
-    const owners = view(this.node(name)).ipam[0]?.owners ?? [];
+    const owners = view(this.node(name), this.schedule.now()).ipam[0]?.owners ?? [];
     const owner = owners.find((one) => one.name === this.peerName(of));
     if (owner === undefined) return undefined;
     const { addresses, used, unreachableSince: since, problem, command } = owner;

@@ -57,8 +57,13 @@ export class Host {
     return this.#run([join(PROGRAMS, "weave"), ...words]);
   }
 
-  #run(words: readonly string[]): Promise<Outcome> {
-    const env = { PATH, WEAVE_RUN_DIR: this.runDir, WEAVE_DATA_DIR: this.dataDir };
+  /** The same with more variables. */
+  weaveWith(variables: Readonly<Record<string, string>>, ...words: string[]): Promise<Outcome> {
+    return this.#run([join(PROGRAMS, "weave"), ...words], variables);
+  }
+
+  #run(words: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+    const env = { PATH, WEAVE_RUN_DIR: this.runDir, WEAVE_DATA_DIR: this.dataDir, ...variables };
     const argv = [`--net=${this.namespace.path}`, ...words];
     return new Promise((resolve) => {
       execFile("nsenter", argv, { cwd: "/", env, timeout: 90_000 }, (error, stdout, stderr) => {

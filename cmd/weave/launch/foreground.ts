@@ -5,11 +5,11 @@ import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../node-flags.ts";
 import { checkProgram, type Weaver } from "./background.ts";
 
 /** Answers the exit code: the daemon's, or 128 plus the signal that ended it, as a shell says it. */
-export async function launchInFront({ program, words }: Weaver): Promise<number> {
+export async function launchInFront({ program, words, environment }: Weaver): Promise<number> {
   checkProgram(program);
   // In a session of its own, or Ctrl-C would reach it twice, from the terminal and from us, and twice means at once.
   const child = spawn(process.execPath, [...NODE_FLAGS, program, ...words], {
-    env: { ...process.env, ...NODE_ENVIRONMENT },
+    env: { ...process.env, ...NODE_ENVIRONMENT, ...environment },
     detached: true,
     stdio: "inherit",
   });

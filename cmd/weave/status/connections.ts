@@ -34,8 +34,14 @@ export function connectionsTable({ connections }: Pick<Status, "connections">): 
 }
 
 /** The line below a row: why it is not established, and when it is tried again. */
-export function reason({ failure, nextTry }: Pick<Connection, "failure" | "nextTry">): string[] {
-  const words = [failure, nextTry === undefined ? undefined : `next try ${instant(nextTry)}`].filter(
+export function reason({
+  failure,
+  failureCode,
+  nextTry,
+}: Pick<Connection, "failure" | "failureCode" | "nextTry">): string[] {
+  const isCoded = failureCode !== undefined && failureCode !== "dial-failed";
+  const why = isCoded && failure !== undefined ? `${failureCode}: ${failure}` : failure;
+  const words = [why, nextTry === undefined ? undefined : `next try ${instant(nextTry)}`].filter(
     (text) => text !== undefined,
   );
   return words.length === 0 ? [] : [wrap(`    ${words.join("; ")}`, MAX_COLUMNS, "    ")];

@@ -7,18 +7,20 @@ import { share } from "./ipam.ts";
 import { count, peerLabel } from "./names.ts";
 
 const LABEL_COLUMNS = 13;
+const MAX_ADDRESSES = 3;
 
 /** `status` without a section, below the verdict. */
 export function summary(status: Status): string {
   const { datapath, connections, peers, endpoints } = status;
   const established = connections.filter(({ state }) => state === "established").length;
-  // Targets that turned out to be this host will never be connections.
-  const wanted = connections.filter(({ state }) => state !== "self").length;
+  // Targets that turned out to be this host will never be connections, nor will hosts that were turned away.
+  const wanted = connections.filter(({ state }) => state !== "self" && state !== "refused").length;
   const unreachable = peers.filter(({ reachable, self }) => !reachable && !self).length;
   const local = endpoints.filter((endpoint) => endpoint.local).length;
   const lines: [string, string][] = [
     ["version", `${status.version}, process ${status.pid}, since ${instant(status.since)}`],
     ["peer", `${peerLabel(status)}, address ${status.underlay}, listening on ${hostPort(status.listen)}`],
+    ...access(status),
     ["cluster", cluster(status)],
     ...(status.configuration === undefined
       ? []
@@ -71,6 +73,24 @@ function aside({ setAside }: Status): [string, string][] {
   if (setAside === undefined) return [];
   const { file, reason, at } = setAside;
   return [["set aside", `at ${instant(at)} (${reason}): ${file}`]];
+}
+
+/** Who may join, and what is encrypted: what an operator must know before the port is open to a network. */
+function access({ access: found, listen }: Status): [string, string][] {
+  if (found === undefined) return [];
+  const { password, reach, addresses } = found;
+  if (password)
+    return [["password", "yes: peers prove it, the mesh is encrypted; containers' packets are not"]];
+  if (reach === "host") return [["password", "none; only this host itself can connect"]];
+  const from = reach === "everywhere" ? ", from any network if no firewall is in the way," : "";
+  const shown = addresses.slice(0, MAX_ADDRESSES).join(", ");
+  const more = addresses.length > MAX_ADDRESSES ? ` and ${addresses.length - MAX_ADDRESSES} more` : "";
+  return [
+    [
+      "password",
+      `NONE: any machine that reaches TCP ${listen.port} at ${shown}${more}${from} can join and take over traffic; to keep strangers out launch all hosts with --password-file`,
+    ],
+  ];
 }
 
 function exposed({ cidr, masquerade }: Status["exposed"][number]): string {

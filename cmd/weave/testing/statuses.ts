@@ -106,6 +106,11 @@ export const sprawling: Status = status.parse({
   nickname: NICKNAME,
   cluster: "c".repeat(64),
   listen: { host: "::", port: 6783 },
+  access: {
+    password: false,
+    reach: "everywhere",
+    addresses: Array.from({ length: 5 }, (_, at) => `${V6}${at}/64`),
+  },
   underlay: `${V6}1`,
   exposed: Array.from({ length: 5 }, (_, at) => ({ cidr: `${V6}${at}/64`, masquerade: at % 2 === 0 })),
   targets: [

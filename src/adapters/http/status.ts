@@ -9,6 +9,7 @@ export interface ProcessFacts {
   readonly version: string;
   readonly pid: number;
   readonly listen: { readonly host: string; readonly port: number };
+  readonly access?: Status["access"];
   readonly settled: boolean;
   /** The newest state that was set aside. */
   readonly setAside?: { readonly file: string; readonly reason: string; readonly at: number };
@@ -25,7 +26,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     command: "weave status --json",
   }));
   const problems = [...problemsOf(node, now), ...kernel];
-  const { bridge, vxlan, since, connections, targets, peers, configuration, ipam, ...rest } = view(node);
+  const { bridge, vxlan, since, connections, targets, peers, configuration, ipam, ...rest } = view(node, now);
   return {
     ok: problems.length === 0,
     problems: problems.map((p) => ({ ...p, since: iso(p.since) })),
@@ -43,6 +44,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
         }),
     ...(facts.setAside === undefined ? {} : { setAside: { ...facts.setAside, at: iso(facts.setAside.at) } }),
     listen: { ...facts.listen },
+    ...(facts.access === undefined ? {} : { access: facts.access }),
     datapath: {
       bridge: bridge.name,
       vxlan: vxlan.name,

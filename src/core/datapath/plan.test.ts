@@ -24,6 +24,7 @@ const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
   vxlanName: "vxlan-6784",
   vni: 7,
   vxlanPort: 6784,
+  controlPort: 6783,
   underlay: "192.0.2.1",
   mtu: 1450,
   universes: ["10.32.0.0/12"],
@@ -67,9 +68,24 @@ describe("plan", () => {
         { address: "10.40.0.1", mac: "02:a0:0a:28:00:01" },
       ],
       routes: [],
-      firewall: { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] },
+      firewall: {
+        overlay: ["10.32.0.0/12"],
+        masquerade: ["10.32.0.0/12"],
+        exempt: [],
+        portMaps: [],
+        controlPort: 6783,
+        controls: [],
+      },
       prune: true,
     });
+  });
+
+  it("names the daemons that listen at another port than ours", () => {
+    const peers = new Map([
+      ["bob", { ...peer("192.0.2.2"), port: 7000 }],
+      ["carol", peer("192.0.2.3")],
+    ]);
+    expect(plan(input({ peers })).firewall.controls).toEqual([{ address: "192.0.2.2", port: 7000 }]);
   });
 
   it("floods to every other peer once, in order, and never to its own underlay", () => {

@@ -18,6 +18,7 @@ export interface PlanInput {
   readonly vxlanName: string;
   readonly vni: number;
   readonly vxlanPort: number;
+  readonly controlPort: number;
   readonly underlay: string;
   /** What our own underlay allows; the plan takes the least over the peers. */
   readonly mtu: number;
@@ -94,6 +95,10 @@ export function plan(input: PlanInput): DatapathState {
       ],
       exempt: input.exempt,
       portMaps: input.portMaps,
+      controlPort: input.controlPort,
+      controls: others
+        .filter(([, { port }]) => port !== input.controlPort)
+        .map(([, { underlay, port }]) => ({ address: underlay, port })),
     },
     prune: input.prune,
   };

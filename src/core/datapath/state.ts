@@ -26,6 +26,10 @@ export interface DatapathState {
 export interface PortState {
   readonly name: string;
   readonly hairpin: boolean;
+  /** What its container sends from; frames to it go out of this port, whoever else uses it. Absent: not known. */
+  readonly mac?: string;
+  /** The container's, without prefix: no other port may announce them. */
+  readonly addresses: readonly string[];
 }
 
 export interface BridgeState {
@@ -65,6 +69,17 @@ export interface FirewallState {
   /** Subnets, also inside those of `masquerade`, from and to which nothing is masqueraded. CIDR. */
   readonly exempt: readonly string[];
   readonly portMaps: readonly PortMap[];
+  /** TCP port of this host's daemon: no container reaches it, nor goes out of the overlay to it, on whatever host. */
+  readonly controlPort: number;
+  /** Where daemons of other peers listen at another port. No container goes there by way of this host. */
+  readonly controls: readonly ControlPort[];
+}
+
+/** Where a peer's daemon listens. */
+export interface ControlPort {
+  /** Of the underlay, without prefix. */
+  readonly address: string;
+  readonly port: number;
 }
 
 /** What arrives at a port of this host goes to a container here. No two share protocol, host address and port. */

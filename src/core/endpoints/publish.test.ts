@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { AllocationRecord } from "../records.ts";
 import type { PublishedPort } from "./attachment.ts";
-import { changesHost, collide, holderOfPort, masqueradeOf, portMapsOf, portText } from "./publish.ts";
+import {
+  changesHost,
+  collide,
+  holderOfPort,
+  masqueradeOf,
+  portMapsOf,
+  portsOf,
+  portText,
+} from "./publish.ts";
 
 const record = (containerId: string, rest: Partial<AllocationRecord> = {}): AllocationRecord => ({
   network: "weave",
@@ -42,6 +50,25 @@ describe("port maps", () => {
     const records = [record("c1", { ports: [port(8080)], committed: false })];
     expect(portMapsOf(records)).toEqual([]);
     expect(holderOfPort(records, [port(8080)])?.record.containerId).toBe("c1");
+  });
+});
+
+describe("ports of the bridge", () => {
+  const link = (number: number) => ({ hostIfname: `vw${number}`, mac: `02:00:00:00:00:0${number}` });
+
+  it("bear their MAC and the addresses of all their container's interfaces, of no other container's", () => {
+    const records = [
+      record("c1", { ...link(1), addresses: ["10.32.0.5/12", "fd00::5/64"], netns: "n1" }),
+      record("c1", { ...link(2), ifname: "eth1", addresses: ["10.33.0.6/12"], netns: "n1", hairpin: false }),
+      record("c2", { ...link(3), addresses: ["10.32.0.7/12"] }),
+      record("c3", { addresses: ["10.32.0.8/12"] }),
+    ];
+    const addresses = ["10.32.0.5", "fd00::5", "10.33.0.6"];
+    expect(portsOf(records)).toEqual([
+      { name: "vw1", hairpin: true, mac: "02:00:00:00:00:01", addresses },
+      { name: "vw2", hairpin: false, mac: "02:00:00:00:00:02", addresses },
+      { name: "vw3", hairpin: true, mac: "02:00:00:00:00:03", addresses: ["10.32.0.7"] },
+    ]);
   });
 });
 

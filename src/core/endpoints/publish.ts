@@ -1,7 +1,7 @@
 // What attachments ask of the host's firewall, out of the book: which ports of the host lead to them, and whose subnets
 // are masqueraded or are not. Pure views; the book is the truth.
 import { formatAddress, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
-import type { PortMap } from "../datapath/state.ts";
+import type { PortMap, PortState } from "../datapath/state.ts";
 import type { AllocationRecord } from "../records.ts";
 import type { PublishedPort } from "./attachment.ts";
 
@@ -50,6 +50,25 @@ export function masqueradeOf(records: Iterable<AllocationRecord>): {
     }
   }
   return { masquerade: [...subnets.masquerade], exempt: [...subnets.exempt] };
+}
+
+/** The host ends of all containers, and what may come from them. */
+export function portsOf(records: Iterable<AllocationRecord>): PortState[] {
+  const all = [...records];
+  const byContainer = new Map<string, string[]>();
+  const containerOf = ({ netns, containerId }: AllocationRecord): string => netns ?? containerId;
+  for (const record of all) {
+    const addresses = record.addresses.map((cidr) => cidr.split("/")[0] ?? cidr);
+    const key = containerOf(record);
+    byContainer.set(key, [...(byContainer.get(key) ?? []), ...addresses]);
+  }
+  return all.flatMap((record) => {
+    const { hostIfname: name, hairpin = true, mac } = record;
+    if (name === undefined) return [];
+    // A container with several interfaces asks with any of its addresses through any of them (arp_announce 0).
+    const addresses = byContainer.get(containerOf(record)) ?? [];
+    return [{ name, hairpin, ...(mac === undefined ? {} : { mac }), addresses }];
+  });
 }
 
 /** Address (without prefix) to MAC of every container, announced or not. */

@@ -11,6 +11,11 @@ export const DIAL_BACKOFF_LONE_MS = 30_000;
 export const DIAL_TURN_MS = 2_000;
 /** Found peers dialled at once: many that are down must not fill the process with attempts of 5 s each. */
 export const MAX_FOUND_DIALS = 16;
+/**
+ * After a dial that failed for the password, with the same jitter: only a launch mends that, and it dials by itself. Less than
+ * REFUSAL_SHOWN_MS even with the jitter, so that the other side shows it all the time.
+ */
+export const PASSWORD_PAUSE_MS = 120_000;
 /** A connection that lived this long clears the failures before it (Weave Net). */
 export const DIAL_STABLE_MS = 60_000;
 /** The other side must introduce itself within this (Weave Net's header timeout). */

@@ -2,7 +2,7 @@
 // pauses between attempts. What becomes of an open connection is Mesh's.
 //
 //   target:  waiting --dial--> dialing --conn-up--> (link) --lost--> waiting ...        self: never again
-import type { CloseReason, DialId } from "../connection.ts";
+import type { CloseReason, DialId, PasswordCode } from "../connection.ts";
 import type { Effect, Instant } from "../effects.ts";
 import type { Random } from "../random.ts";
 import {
@@ -13,7 +13,9 @@ import {
   DIAL_STABLE_MS,
   DIAL_TURN_MS,
   MAX_FOUND_DIALS,
+  PASSWORD_PAUSE_MS,
 } from "./constants.ts";
+import { hostOf, PASSWORD_CODES } from "./password.ts";
 
 /** An address to dial. */
 export interface Target {
@@ -127,6 +129,17 @@ export class Dialler {
     for (const target of this.#all()) this.#hurry(target, now);
   }
 
+  /** A host that was launched anew and came in by itself may now be met at the targets where passwords did not fit. */
+  retryRefused(remoteAddress: string, now: Instant): void {
+    for (const target of this.#all())
+      if (
+        target.state === "waiting" &&
+        PASSWORD_CODES.has(target.failure?.code ?? "") &&
+        hostOf(target.address) === remoteAddress
+      )
+        target.nextDial = now;
+  }
+
   /** Dial who is due. */
   tick(now: Instant, out: Effect[]): void {
     for (const target of this.#given.values()) if (this.#due(target, now)) this.#dial(target, out);
@@ -157,16 +170,18 @@ export class Dialler {
     return target;
   }
 
-  dialFailed(dial: DialId, message: string, now: Instant): Target | undefined {
+  dialFailed(dial: DialId, message: string, now: Instant, code?: PasswordCode): Target | undefined {
     const target = this.answered(dial);
-    if (target !== undefined) this.failed(target, { code: "dial-failed", message }, now);
+    if (target !== undefined) this.failed(target, { code: code ?? "dial-failed", message }, now);
     return target;
   }
 
   failed(target: Target, reason: CloseReason, now: Instant): void {
     target.failures++;
     target.state = "waiting";
-    target.nextDial = now + this.#pause(target.failures);
+    target.nextDial =
+      now +
+      (PASSWORD_CODES.has(reason.code) ? this.#jitter(PASSWORD_PAUSE_MS) : this.#pause(target.failures));
     target.failure = { ...reason, since: target.failure?.since ?? now };
   }
 
@@ -234,8 +249,11 @@ export class Dialler {
   /** Exponential, with +-50 % jitter so that a whole fleet does not dial in step. */
   #pause(failures: number): number {
     const longest = this.#host.discovery ? DIAL_BACKOFF_MAX_MS : DIAL_BACKOFF_LONE_MS;
-    const base = Math.min(DIAL_BACKOFF_MS * DIAL_BACKOFF_GROWTH ** (failures - 1), longest);
-    return base * (0.5 + this.#host.random.next());
+    return this.#jitter(Math.min(DIAL_BACKOFF_MS * DIAL_BACKOFF_GROWTH ** (failures - 1), longest));
+  }
+
+  #jitter(ms: number): number {
+    return ms * (0.5 + this.#host.random.next());
   }
 }
 

@@ -2,7 +2,7 @@
 // established link is gossip's.
 //
 //   link:    greeting --hello accepted--> established --silent, closed, duplicate, full--> gone
-import type { CloseReason, ConnId, DialId, TransportEvent } from "../connection.ts";
+import type { CloseReason, ConnId, DialId, PasswordCode, TransportEvent } from "../connection.ts";
 import type { Effect, Instant } from "../effects.ts";
 import { encodeFrame, type Frame, type Hello } from "../gossip/frames.ts";
 import type { Random } from "../random.ts";
@@ -48,8 +48,11 @@ export interface EstablishedLink extends Link {
 /** Somebody who was turned away, for `status`. */
 export interface Refusal extends CloseReason {
   readonly address: string;
-  readonly name: string;
-  readonly uid: string;
+  /** Of a peer that came as far as introducing itself. */
+  readonly name: string | undefined;
+  readonly uid: string | undefined;
+  /** It dialled us. */
+  readonly inbound: boolean;
   readonly since: Instant;
   readonly last: Instant;
 }
@@ -222,8 +225,18 @@ export class Mesh {
     send(out, link, hello);
   }
 
-  dialFailed(dial: DialId, message: string, now: Instant): Target | undefined {
-    return this.#dialler.dialFailed(dial, message, now);
+  dialFailed(dial: DialId, message: string, now: Instant, code?: PasswordCode): Target | undefined {
+    return this.#dialler.dialFailed(dial, message, now, code);
+  }
+
+  /** The transport turned somebody away. True when that is not known yet. */
+  refused(
+    { remoteAddress, reason }: Extract<TransportEvent, { type: "conn-refused" }>,
+    now: Instant,
+  ): boolean {
+    const known = this.refusals(now).some((r) => r.address === remoteAddress && r.code === reason.code);
+    this.#refuse({ address: remoteAddress, name: undefined, uid: undefined, inbound: true, ...reason }, now);
+    return !known;
   }
 
   /** The introduction of the other side. */
@@ -235,7 +248,7 @@ export class Mesh {
     const taken = known === theirs.incarnation || rival !== undefined ? undefined : nameTaken(theirs.name);
     const problem = objection(this.#ours, theirs) ?? taken;
     if (problem !== undefined) {
-      if (problem.code !== "self") this.#refuse(link, theirs, problem, now);
+      if (problem.code !== "self") this.#refuse(strangerOn(link, theirs, problem), now);
       if (link.target !== undefined && problem.code === "self") link.target.state = "self";
       return this.drop(link, problem, now, out);
     }
@@ -252,7 +265,7 @@ export class Mesh {
     if (rival.peer.uid !== theirs.uid && now - rival.lastHeard < ALIVE_MS) {
       // Both are alive, so this is no restart. A peer that did restart is let in when its old connection is silent.
       const clone = cloneObjection(theirs.name);
-      this.#refuse(link, theirs, clone, now);
+      this.#refuse(strangerOn(link, theirs, clone), now);
       return this.drop(link, clone, now, out);
     }
     if (rival.peer.uid === theirs.uid && isKept(rival, accepted)) {
@@ -359,8 +372,11 @@ export class Mesh {
     // The first one after none: whatever was in the way of all is gone.
     if (this.#byPeer.size === 0) this.#dialler.retryAll(now);
     this.#byPeer.set(link.peer.name, link);
-    for (const [key, { uid }] of this.#refusals) if (uid === link.peer.uid) this.#refusals.delete(key);
+    for (const [key, { uid, address }] of this.#refusals)
+      if (uid === link.peer.uid || (uid === undefined && address === link.remoteAddress))
+        this.#refusals.delete(key);
     this.#dialler.settled(link.target, link.peer.name);
+    this.#dialler.retryRefused(link.remoteAddress, now);
     return [{ type: "established", link }];
   }
 
@@ -375,11 +391,16 @@ export class Mesh {
     return established ? [{ type: "lost", link: Object.assign(link, { peer }), reason }] : [];
   }
 
-  #refuse(link: Link, { name, uid }: Hello, reason: CloseReason, now: Instant): void {
-    const key = `${link.remoteAddress} ${name} ${reason.code}`;
-    const since = this.#refusals.get(key)?.since ?? now;
+  #refuse(refusal: Omit<Refusal, "since" | "last">, now: Instant): void {
+    const key = `${refusal.address} ${refusal.name ?? ""} ${refusal.code}`;
+    const former = this.#refusals.get(key);
     this.#refusals.delete(key);
-    this.#refusals.set(key, { ...reason, address: link.remoteAddress, name, uid, since, last: now });
+    this.#refusals.set(key, {
+      ...refusal,
+      inbound: refusal.inbound || former?.inbound === true,
+      since: former?.since ?? now,
+      last: now,
+    });
     for (const oldest of this.#refusals.keys()) {
       if (this.#refusals.size <= MAX_REFUSALS) break;
       this.#refusals.delete(oldest);
@@ -395,6 +416,15 @@ export class Mesh {
 
 /** Loopback and link-local: not among the addresses a host is reached at, and not missed there. */
 const LOCAL = /^(127\.|169\.254\.|::1$|fe80:)/i;
+const strangerOn = (
+  { remoteAddress, target }: Link,
+  { name, uid }: Hello,
+  { code, message }: CloseReason,
+) => ({
+  ...{ address: remoteAddress, name, uid },
+  ...{ inbound: target === undefined, code, message },
+});
+
 const DUPLICATE: CloseReason = { code: "duplicate", message: "another connection between the two is kept" };
 
 /**

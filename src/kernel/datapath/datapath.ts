@@ -6,6 +6,7 @@ import type { DatapathState } from "../../core/datapath/state.ts";
 import type { DatapathReport } from "../../ports/kernel.ts";
 import type { Firewall } from "../firewall.ts";
 import type { Host } from "../host.ts";
+import { ifIndex } from "../libc.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { listRoutes } from "../rtnetlink/route.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
@@ -18,7 +19,14 @@ import {
   sysctlExists,
   UPLINK_ACCEPT_RA,
 } from "../sysctl.ts";
-import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
+import {
+  announceMoves,
+  carryOut,
+  type Devices,
+  observe,
+  observeNeighbours,
+  type PortIndex,
+} from "./entries.ts";
 import { datapathFaults, sysctlFault } from "./faults.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
 import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
@@ -40,6 +48,7 @@ export class Datapath {
   readonly #host: Host;
   readonly #socket: NetlinkSocket;
   readonly #firewall: Firewall;
+  readonly #indexOf: PortIndex;
   readonly #wanted = nothingWanted();
   /** address -> the MAC containers here were last told. */
   readonly #told = new Map<string, string>();
@@ -52,11 +61,17 @@ export class Datapath {
     this.#host = host;
     this.#socket = socket;
     this.#firewall = firewall;
+    this.#indexOf = (name) => host.run(() => ifIndex(name));
   }
 
   /** Distrust what is known: the next apply reads the kernel again. */
   observe(): void {
     this.#known = undefined;
+  }
+
+  /** An attach bound this MAC to its port. */
+  bound(port: string, mac: string): void {
+    this.#known?.holding.homes.set(mac.toLowerCase(), port);
   }
 
   /** One at a time, in order of calling. */
@@ -77,7 +92,7 @@ export class Datapath {
     const state = this.#applied;
     if (state === undefined) return [];
     return [
-      ...(await datapathFaults(this.#socket, state)),
+      ...(await datapathFaults(this.#socket, state, this.#indexOf)),
       ...(await this.#firewall.faults()),
       ...this.#host.run(() => sysctlFaults(state)),
     ];
@@ -102,10 +117,11 @@ export class Datapath {
     this.#applied = state;
     const known = await this.#links(state, report);
     const steps = known === undefined ? undefined : plan(state, known.holding, this.#wanted);
+    if (steps?.adds.some((step) => step.kind === "flood-add") === true) await this.#admit(state, report);
     if (known !== undefined && steps !== undefined) await this.#entries(state, known, steps.adds, report);
     await this.#translate(state, known, report);
     if (known === undefined || steps === undefined || steps.deletes.length === 0) return;
-    await carryOut(this.#socket, known.devices, steps.deletes, known.holding, this.#wanted, report);
+    await this.#carryOut(steps.deletes, known, report);
     if (steps.deletes.some((step) => step.kind === "address-del"))
       await this.#restoreNeighbours(state, known, report);
   }
@@ -129,7 +145,8 @@ export class Datapath {
       );
       await ensurePorts(this.#socket, { name: state.bridge.name, index }, state.ports, report);
       const devices = { bridge: index, bridgeName: state.bridge.name, vxlan };
-      const holding = await observe(this.#socket, devices);
+      const ports = state.ports.map(({ name }) => name);
+      const holding = await observe(this.#socket, devices, ports, this.#indexOf);
       this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined };
       return this.#known;
     } catch (error) {
@@ -139,8 +156,16 @@ export class Datapath {
   }
 
   async #entries(state: DatapathState, known: Known, adds: readonly Step[], report: Report): Promise<void> {
-    if (!(await carryOut(this.#socket, known.devices, adds, known.holding, this.#wanted, report))) return;
+    if (!(await this.#carryOut(adds, known, report))) return;
     announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, this.#told, report);
+  }
+
+  async #admit(state: DatapathState, report: Report): Promise<void> {
+    try {
+      await this.#firewall.admit(state);
+    } catch (error) {
+      report.lacking("nftables", error);
+    }
   }
 
   /** Masquerade before forwarding: no packet leaves with an address the outside cannot answer. */
@@ -164,9 +189,10 @@ export class Datapath {
   async #firewallAndLoopback(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
     try {
       if (!publishes(state)) this.#loopbackPorts(state, known, false, report);
-      const { changes, flows } = await this.#firewall.ensure(state.firewall, state.bridge.name);
+      const { changes, flows, unguarded } = await this.#firewall.ensure(state);
       report.changed(...changes);
       if (flows !== undefined) report.lacking("conntrack", flows);
+      if (unguarded !== undefined) report.lacking("nftables for bridges", unguarded);
       if (publishes(state)) this.#loopbackPorts(state, known, true, report);
     } catch (error) {
       report.lacking("nftables", error);
@@ -212,7 +238,11 @@ export class Datapath {
     const lost = plan(state, known.holding, this.#wanted).adds.filter(
       (step) => step.kind === "neighbour-set",
     );
-    await carryOut(this.#socket, known.devices, lost, known.holding, this.#wanted, report);
+    await this.#carryOut(lost, known, report);
+  }
+
+  #carryOut(steps: readonly Step[], { devices, holding }: Known, report: Report): Promise<boolean> {
+    return carryOut(this.#socket, devices, this.#indexOf, steps, holding, this.#wanted, report);
   }
 
   async #verifyFirewall(report: Report): Promise<void> {

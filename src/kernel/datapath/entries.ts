@@ -3,7 +3,7 @@ import type { Host } from "../host.ts";
 import { announcement, sendFrames } from "../packet.ts";
 import { addAddress, deleteAddress, listAddresses } from "../rtnetlink/address.ts";
 import { errnoOf } from "../rtnetlink/errors.ts";
-import { addFlood, deleteFdb, deleteFlood, listFdb, setFdb } from "../rtnetlink/fdb.ts";
+import { addFlood, deleteFdb, deleteFlood, listFdb, setFdb, setHome } from "../rtnetlink/fdb.ts";
 import { deleteNeighbour, listNeighbours, setNeighbour } from "../rtnetlink/neighbour.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 import { describe, type Holding, movesIn, record, type Step, type Wanted } from "./plan.ts";
@@ -17,15 +17,29 @@ export interface Devices {
   readonly vxlan: number;
 }
 
-/** Everything held, from a few dumps. */
-export async function observe(socket: NetlinkSocket, devices: Devices): Promise<Holding> {
+/** Index of an interface of the host, 0 when there is none of that name. */
+export type PortIndex = (name: string) => number;
+
+/** Everything held, from a few dumps; of the bridge's ports those named. */
+export async function observe(
+  socket: NetlinkSocket,
+  devices: Devices,
+  ports: readonly string[],
+  indexOf: PortIndex,
+): Promise<Holding> {
   const addresses = (await listAddresses(socket)).filter((entry) => entry.index === devices.bridge);
-  const fdb = await listFdb(socket, devices.vxlan);
+  const fdb = await listFdb(socket, devices);
+  const names = new Map(ports.map((name) => [indexOf(name), name]));
+  const homes = [...fdb.homes].flatMap(([mac, index]) => {
+    const name = names.get(index);
+    return name === undefined ? [] : [[mac, name] as const];
+  });
   return {
     addresses: new Set(addresses.map((entry) => `${entry.address}/${entry.prefix}`)),
     flood: new Set(fdb.flood),
     self: new Map(fdb.self),
     master: new Map(fdb.master),
+    homes: new Map(homes),
     neighbours: await observeNeighbours(socket, devices.bridge),
     routes: await observeBridgeRoutes(socket, devices),
   };
@@ -41,6 +55,7 @@ export async function observeNeighbours(socket: NetlinkSocket, bridge: number): 
 export async function carryOut(
   socket: NetlinkSocket,
   devices: Devices,
+  indexOf: PortIndex,
   steps: readonly Step[],
   holding: Holding,
   wanted: Wanted,
@@ -48,7 +63,12 @@ export async function carryOut(
 ): Promise<boolean> {
   for (const step of steps) {
     try {
-      await execute(socket, devices, step);
+      if (step.kind === "home-set" || step.kind === "home-del") {
+        // One that is to be made yet, or went with its container.
+        const port = indexOf(step.port);
+        if (port === 0) continue;
+        await executeAtPort(socket, port, step);
+      } else await execute(socket, devices, step);
       record(step, holding, wanted);
       report.changed(describe(step));
     } catch (error) {
@@ -82,7 +102,23 @@ export function announceMoves(
   }
 }
 
-async function execute(socket: NetlinkSocket, devices: Devices, step: Step): Promise<unknown> {
+type PortStep = Step & { readonly kind: "home-set" | "home-del" };
+
+async function executeAtPort(socket: NetlinkSocket, port: number, step: PortStep): Promise<void> {
+  try {
+    if (step.kind === "home-set") await setHome(socket, port, step.mac);
+    else await deleteFdb(socket, port, step.mac, "master");
+  } catch (error) {
+    // It went, or left the bridge, in between: what puts it back reads the kernel again.
+    if (!["ENODEV", "EINVAL", "EOPNOTSUPP"].includes(errnoOf(error) ?? "")) throw error;
+  }
+}
+
+async function execute(
+  socket: NetlinkSocket,
+  devices: Devices,
+  step: Exclude<Step, PortStep>,
+): Promise<unknown> {
   switch (step.kind) {
     case "address-add":
       return addAddress(socket, devices.bridge, step.address);

@@ -3,7 +3,7 @@ import type { BridgeState, DatapathState, VxlanState } from "../../core/datapath
 import { getLink, type Link } from "../rtnetlink/link.ts";
 import type { NetlinkPort, NetlinkSocket } from "../rtnetlink/socket.ts";
 import { canonicalAddress } from "../rtnetlink/wire.ts";
-import { observe } from "./entries.ts";
+import { observe, type PortIndex } from "./entries.ts";
 import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
 import { ledElsewhere } from "./routes.ts";
 
@@ -11,15 +11,19 @@ import { ledElsewhere } from "./routes.ts";
 export async function datapathFaults(
   socket: NetlinkSocket,
   state: DatapathState,
+  indexOf: PortIndex,
 ): Promise<readonly string[]> {
   const [bridge, vxlan] = [await getLink(socket, state.bridge.name), await getLink(socket, state.vxlan.name)];
   const faults = [...bridgeFaults(bridge, state.bridge), ...vxlanFaults(vxlan, bridge, state)];
   if (bridge?.info.kind !== "bridge" || vxlan?.info.kind !== "vxlan") return faults;
   const devices = { bridge: bridge.index, bridgeName: bridge.name, vxlan: vxlan.index };
-  const holding = await observe(socket, devices);
+  // A port that is gone is hostEnds' affair.
+  const ports = state.ports.filter(({ name }) => indexOf(name) !== 0);
+  const names = ports.map(({ name }) => name);
+  const holding = await observe(socket, devices, names, indexOf);
   // A bridge loses its neighbours with its MAC. Network managers write that, and what they may do is no fault.
   const untouched = bridge.mac === state.bridge.mac.toLowerCase();
-  const steps = missingSteps(untouched ? state : { ...state, neighbours: [] }, holding);
+  const steps = missingSteps(untouched ? { ...state, ports } : { ...state, ports, neighbours: [] }, holding);
   return [...faults, ...describeAll(await withoutElsewhere(socket, devices.bridge, steps), state)];
 }
 
@@ -92,6 +96,8 @@ function describeAll(steps: readonly Step[], { bridge, vxlan }: DatapathState): 
         return [`VXLAN device ${vxlan.name} does not flood to ${step.vtep}`];
       case "fdb-set":
         return [`FDB entry of ${step.mac} to ${step.vtep} is missing`];
+      case "home-set":
+        return [`FDB entry of ${step.mac} at ${step.port} is missing`];
       case "neighbour-set":
         return [`neighbour entry of ${step.address} at ${step.mac} is missing`];
       case "route-add":

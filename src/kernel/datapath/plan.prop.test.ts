@@ -12,12 +12,27 @@ const cidr = fc.constantFrom("10.32.0.1/12", "fd32::1/96", "192.0.2.1/24");
 const state: fc.Arbitrary<DatapathState> = fc.record({
   bridge: fc.record({ name: fc.constant("weave"), mac, mtu: fc.constant(1450), addresses: fc.array(cidr) }),
   vxlan: fc.constant({ name: "vxlan-6784", vni: 1, port: 6784, local: "10.99.0.9" }),
-  ports: fc.constant([]),
+  ports: fc.uniqueArray(
+    fc.record({
+      name: fc.constantFrom("vw1", "vw2"),
+      hairpin: fc.constant(true),
+      mac,
+      addresses: fc.constant([]),
+    }),
+    { selector: ({ name }) => name },
+  ),
   flood: fc.array(vtep),
   forwarding: fc.array(fc.record({ mac, vtep })),
   neighbours: fc.array(fc.record({ address, mac })),
   routes: fc.array(address),
-  firewall: fc.constant({ overlay: [], masquerade: [], exempt: [], portMaps: [] }),
+  firewall: fc.constant({
+    overlay: [],
+    masquerade: [],
+    exempt: [],
+    portMaps: [],
+    controlPort: 6783,
+    controls: [],
+  }),
   prune: fc.boolean(),
 });
 
@@ -28,6 +43,7 @@ const holding: fc.Arbitrary<Holding> = fc
     flood: fc.array(canonicalVtep),
     self: fc.array(fc.tuple(mac, canonicalVtep)),
     master: fc.array(fc.tuple(mac, fc.record({ sticky: fc.boolean() }))),
+    homes: fc.array(fc.tuple(mac, fc.constantFrom("vw1", "vw2", "vw3"))),
     neighbours: fc.array(fc.tuple(fc.constantFrom("10.32.0.1", "10.32.0.9", "fd32::1"), mac)),
     routes: fc.array(fc.constantFrom("10.32.0.1", "10.32.0.9", "fd32::1")),
   })
@@ -36,6 +52,7 @@ const holding: fc.Arbitrary<Holding> = fc
     flood: new Set(held.flood),
     self: new Map(held.self),
     master: new Map(held.master),
+    homes: new Map(held.homes),
     neighbours: new Map(held.neighbours),
     routes: new Set(held.routes),
   }));
@@ -66,6 +83,7 @@ test("with prune only what is desired is left, whatever was held", () => {
         flood: new Set(),
         self: new Map(),
         master: new Map(),
+        homes: new Map(),
         neighbours: new Map(),
         routes: new Set(),
       };
@@ -106,6 +124,7 @@ test("what one state wanted and the next does not is deleted without prune", () 
         flood: new Set(),
         self: new Map(),
         master: new Map(),
+        homes: new Map(),
         neighbours: new Map(),
         routes: new Set(),
       };
@@ -115,7 +134,13 @@ test("what one state wanted and the next does not is deleted without prune", () 
         flood: new Set<string>(),
         self: new Map<string, string>(),
       };
-      const other: Holding = { ...twin, master: new Map(), neighbours: new Map(), routes: new Set() };
+      const other: Holding = {
+        ...twin,
+        master: new Map(),
+        homes: new Map(),
+        neighbours: new Map(),
+        routes: new Set(),
+      };
       const wanted = nothingWanted();
       carryOut({ ...first, prune: false }, held, wanted);
       carryOut({ ...second, prune: false }, held, wanted);

@@ -13,6 +13,8 @@ export interface Holding {
   readonly self: Map<string, string>;
   /** Static MACs of the bridge at the VXLAN port, and whether they are sticky. */
   readonly master: Map<string, { readonly sticky: boolean }>;
+  /** Static MACs of the bridge at our containers' ports: MAC -> name of the port. What goes with a port is still in here. */
+  readonly homes: Map<string, string>;
   /** Permanent neighbour entries of the bridge, address -> MAC. */
   readonly neighbours: Map<string, string>;
   /** Addresses in the table of routes for what comes from the bridge. */
@@ -51,6 +53,8 @@ export type Step =
       readonly vtep: string;
       readonly previous: string | undefined;
     }
+  | { readonly kind: "home-set"; readonly mac: string; readonly port: string }
+  | { readonly kind: "home-del"; readonly mac: string; readonly port: string }
   | {
       readonly kind: "neighbour-set";
       readonly address: string;
@@ -98,6 +102,14 @@ export function plan(state: DatapathState, holding: Holding, wanted: Wanted): Pl
     }
   }
 
+  const homes = new Map(
+    state.ports.flatMap(({ name, mac }) => (mac === undefined ? [] : [[mac.toLowerCase(), name] as const])),
+  );
+  for (const mac of forwarding.keys()) homes.delete(mac);
+  for (const [mac, port] of homes) {
+    if (holding.homes.get(mac) !== port) adds.push({ kind: "home-set", mac, port });
+  }
+
   const neighbours = new Map(
     state.neighbours.map((entry) => [canonical(entry.address), entry.mac.toLowerCase()]),
   );
@@ -136,6 +148,11 @@ export function plan(state: DatapathState, holding: Holding, wanted: Wanted): Pl
       deletes.push({ kind: "fdb-del", mac, self: holding.self.has(mac), master: holding.master.has(mac) });
     }
   }
+  // Of ports that are not asked for, or whose MAC is not known, nothing is deleted: it goes with them.
+  const settled = new Set(homes.values());
+  for (const [mac, port] of holding.homes) {
+    if (!homes.has(mac) && settled.has(port)) deletes.push({ kind: "home-del", mac, port });
+  }
   for (const vtep of holding.flood) {
     if (!flood.has(vtep) && (state.prune || wanted.flood.has(vtep)))
       deletes.push({ kind: "flood-del", vtep });
@@ -155,6 +172,15 @@ export function record(step: Step, holding: Holding, wanted: Wanted): void {
     case "fdb-set":
       holding.self.set(step.mac, step.vtep);
       holding.master.set(step.mac, { sticky: true });
+      holding.homes.delete(step.mac);
+      return;
+    case "home-set":
+      holding.homes.set(step.mac, step.port);
+      // One MAC has one entry in the bridge: it moved.
+      holding.master.delete(step.mac);
+      return;
+    case "home-del":
+      holding.homes.delete(step.mac);
       return;
     case "neighbour-set":
       holding.neighbours.set(step.address, step.mac);
@@ -201,6 +227,10 @@ export function describe(step: Step): string {
       return `fdb ${step.previous === undefined ? "add" : "set"} ${step.mac} dst ${step.vtep}`;
     case "fdb-del":
       return `fdb del ${step.mac}`;
+    case "home-set":
+      return `fdb add ${step.mac} dev ${step.port}`;
+    case "home-del":
+      return `fdb del ${step.mac} dev ${step.port}`;
     case "neighbour-set":
       return `neighbour ${step.previous === undefined ? "add" : "set"} ${step.address} ${step.mac}`;
     case "neighbour-del":

@@ -18,7 +18,7 @@ export function damage(host: MemoryHost, fact: string): void {
   const damages: Readonly<Record<string, () => void>> = {
     address: () => holding.addresses.delete(object),
     flood: () => holding.flood.delete(object),
-    fdb: () => holding.self.delete(object),
+    fdb: () => holding.self.delete(object) || holding.homes.delete(object),
     neigh: () => holding.neighbours.delete(object),
     route: () => holding.routes.delete(object),
     forwarding: () => host.forwarding.delete(object === "ipv6" ? 6 : 4),
@@ -45,7 +45,7 @@ export function faultsOf(host: MemoryHost, state: DatapathState): readonly strin
   const localnet = `ipv4/conf/${state.bridge.name}/route_localnet`;
   const bit = (on: boolean): string => (on ? "1" : "0");
   return [
-    ...entryFaults(state, host.holding),
+    ...entryFaults({ ...state, ports: state.ports.filter(({ name }) => host.veths.has(name)) }, host.holding),
     ...(host.links?.firewall === undefined ? [`firewall table inet ${TABLE} is missing`] : []),
     ...[...families].flatMap((family) => {
       const key = family === 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";

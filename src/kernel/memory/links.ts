@@ -1,6 +1,6 @@
 // Bridge, VXLAN device and firewall of a memory kernel: what they become, and the words the real kernel reports.
-import type { DatapathState, FirewallState } from "../../core/datapath/state.ts";
-import { describeChanges, differences, setsOf } from "../firewall-sets.ts";
+import type { DatapathState } from "../../core/datapath/state.ts";
+import { describeChanges, differences, setsOf, tableStateOf } from "../firewall-sets.ts";
 import type { MemoryHost } from "./render.ts";
 
 /** Bring the links to `state`; entries of a VXLAN device that had to be made anew are gone. */
@@ -31,16 +31,19 @@ export function changeLinks(host: MemoryHost, state: DatapathState): string[] {
   host.links = {
     bridge: { ...bridge, addresses: [] },
     vxlan: state.vxlan,
-    firewall: former === undefined ? state.firewall : former.firewall,
+    firewall: former === undefined ? tableStateOf(state) : former.firewall,
   };
   return changes;
 }
 
 /** Bring the firewall to `state`; `unknown` when what the kernel holds must not be trusted to be there. */
-export function changeFirewall(host: MemoryHost, firewall: FirewallState, unknown: boolean): string[] {
+export function changeFirewall(host: MemoryHost, state: DatapathState, unknown: boolean): string[] {
   if (host.links === undefined) return [];
   const former = host.links.firewall;
   if (former === undefined && !unknown) return [];
+  if (unknown) host.foundPeers = former?.peers ?? [];
+  if (state.prune) host.foundPeers = [];
+  const firewall = tableStateOf(state, host.foundPeers);
   host.links.firewall = firewall;
   if (unknown || former === undefined) return ["nft load table inet weave"];
   return describeChanges(differences(setsOf(former), setsOf(firewall)));

@@ -47,6 +47,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     veths: new Map(),
     forwarding: new Set(),
     loopbackPorts: false,
+    foundPeers: [],
   };
   let wanted = nothingWanted();
   let told = new Map<string, string>();
@@ -66,6 +67,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
 
   const carryOut = (steps: readonly Step[], changes: string[]): void => {
     for (const step of steps) {
+      if (step.kind === "home-set" && !host.veths.has(step.port)) continue;
       record(step, host.holding, wanted);
       changes.push(describe(step));
     }
@@ -83,7 +85,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     for (const { address, mac } of movesIn(steps.adds, told)) changes.push(`announce ${address} ${mac}`);
     const publishes = state.firewall.portMaps.some(({ address }) => !address.includes(":"));
     if (!publishes) changes.push(...changeLoopbackPorts(host, false));
-    changes.push(...changeFirewall(host, state.firewall, unknown));
+    changes.push(...changeFirewall(host, state, unknown));
     if (publishes) changes.push(...changeLoopbackPorts(host, true));
     fresh = false;
     for (const address of state.bridge.addresses) {
@@ -94,6 +96,12 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     }
     carryOut(steps.deletes, changes);
     return { changes, failures: [] };
+  };
+
+  /** A port goes, and what the bridge had at it. */
+  const forget = (name: string): boolean => {
+    for (const [mac, port] of host.holding.homes) if (port === name) host.holding.homes.delete(mac);
+    return host.veths.delete(name);
   };
 
   const clear = ({ bridge, vxlan }: Parameters<Kernel["clear"]>[0]): readonly string[] => {
@@ -153,6 +161,9 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
           hairpin: spec.hairpin,
           bandwidth: structuredClone(spec.bandwidth),
         });
+        const { homes, master } = host.holding;
+        const mac = spec.mac.toLowerCase();
+        if (!homes.has(mac) && !master.has(mac)) homes.set(mac, spec.hostIfname);
         return { hostMac: hostEndMac(spec.hostIfname), bridgeMac: bridge.mac, routes: spec.routes };
       }),
     detach: (hostIfname) =>
@@ -160,7 +171,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         const veth = host.veths.get(hostIfname);
         if (veth === undefined) return false;
         veth.inside.delete(veth.ifname);
-        return host.veths.delete(hostIfname);
+        return forget(hostIfname);
       }),
     shapingFaults: (hostIfname, bandwidth) =>
       act("shapingFaults", () => {
@@ -222,7 +233,7 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
     removeNetns(path) {
       const netns = namespaces.remove(path);
       if (netns?.kind !== "netns") return;
-      for (const [name, veth] of host.veths) if (veth.inside === netns.interfaces) host.veths.delete(name);
+      for (const [name, veth] of host.veths) if (veth.inside === netns.interfaces) forget(name);
     },
     setMac(path, ifname, mac) {
       const netns = namespaces.get(path);
@@ -263,6 +274,7 @@ function nothingHeld(): Holding {
     flood: new Set(),
     self: new Map(),
     master: new Map(),
+    homes: new Map(),
     neighbours: new Map(),
     routes: new Set(),
   };

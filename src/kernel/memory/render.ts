@@ -1,9 +1,9 @@
 // The facts a memory kernel holds, as text near to what `ip`, `bridge` and `nft` print: one fact a line, in a fixed
 // order, so that a test compares two short texts. The conformance suite reads the same lines out of the real kernel.
-import type { BridgeState, FirewallState, VxlanState } from "../../core/datapath/state.ts";
+import type { BridgeState, VxlanState } from "../../core/datapath/state.ts";
 import type { AttachSpec, Bandwidth } from "../../ports/kernel.ts";
 import type { Holding } from "../datapath/plan.ts";
-import { setsOf } from "../firewall-sets.ts";
+import { setsOf, type TableState } from "../firewall-sets.ts";
 import { vxlanMac } from "../mac.ts";
 import { tokenBucket } from "../shaping.ts";
 import type { MemoryInterface } from "./netns.ts";
@@ -17,12 +17,14 @@ export interface MemoryHost {
         readonly bridge: BridgeState;
         readonly vxlan: VxlanState;
         /** Undefined when somebody deleted the table. */
-        firewall: FirewallState | undefined;
+        firewall: TableState | undefined;
       }
     | undefined;
   holding: Holding;
   readonly veths: Map<string, MemoryVeth>;
   readonly forwarding: Set<4 | 6>;
+  /** Peers let in because a former process let them in. */
+  foundPeers: readonly string[];
   /** Whether published ports answer on 127.0.0.1. */
   loopbackPorts: boolean;
 }
@@ -62,6 +64,7 @@ export function render(host: MemoryHost): string {
       ([mac, { sticky }]) =>
         `fdb ${mac} dev ${vxlan.name} master ${bridge.name} static${sticky ? " sticky" : ""}`,
     ),
+    [...holding.homes].map(([mac, port]) => `fdb ${mac} dev ${port} master ${bridge.name} static sticky`),
     [...holding.neighbours].map(
       ([address, mac]) => `neigh ${address} dev ${bridge.name} lladdr ${mac} permanent`,
     ),
@@ -91,7 +94,7 @@ function shape(name: string, direction: string, limit: Limit | undefined, mtu: n
   return [`shape ${name} ${direction} rate ${rate} burst ${burst}`];
 }
 
-function sets(firewall: FirewallState): string[] {
+function sets(firewall: TableState): string[] {
   return setsOf(firewall).map(
     ({ kind, name, elements }) => `nft ${kind} ${name} { ${[...elements.keys()].sort().join(", ")} }`,
   );

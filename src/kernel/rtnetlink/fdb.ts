@@ -2,8 +2,9 @@
 //
 // A remote MAC needs two entries: `self dst VTEP` on the device, or its frames go to every peer, and `master static` on
 // the bridge, or they are flooded into the other local containers too and ARP for it is not suppressed. `sticky` keeps
-// a local container that uses the MAC from pulling the entry to its own port.
-import { attribute, parseAttributes } from "./attributes.ts";
+// a local container that uses the MAC from pulling the entry to its own port. For the same reason the MAC of each local
+// container has an entry `master static sticky` at its own port, its home.
+import { attribute, parseAttributes, u32 } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
 import {
   decodeHeader,
@@ -15,7 +16,7 @@ import {
   RTM_GETNEIGH,
   RTM_NEWNEIGH,
 } from "./neighbour.ts";
-import { type NetlinkPort, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE } from "./socket.ts";
+import { type NetlinkPort, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "./socket.ts";
 import { AF_BRIDGE, addressText, macBytes, macText, wireAddress } from "./wire.ts";
 
 /** linux/neighbour.h. */
@@ -25,13 +26,15 @@ const NTF_STICKY = 0x40;
 const NUD_REACHABLE = 0x02;
 const NUD_NOARP = 0x40;
 const NDA_MASTER = 9;
+/** linux/if_link.h: restricts a dump to one bridge. */
+const IFLA_MASTER = 10;
 /** Destination of broadcast, multicast and unknown frames. */
 const FLOOD_MAC = "00:00:00:00:00:00";
 
 /** Which of the two halves of an entry is meant. */
 export type FdbHalf = "self" | "master";
 
-/** What the kernel holds for one VXLAN port, by MAC. */
+/** What the kernel holds for one bridge with a VXLAN port, by MAC. */
 export interface FdbTable {
   /** VTEPs that get a copy of what has no entry. */
   readonly flood: ReadonlySet<string>;
@@ -39,6 +42,8 @@ export interface FdbTable {
   readonly self: ReadonlyMap<string, string>;
   /** Static entries of the bridge at this port, and whether they are sticky. */
   readonly master: ReadonlyMap<string, { readonly sticky: boolean }>;
+  /** Static, sticky entries of the bridge at its other ports: MAC -> index of the port. */
+  readonly homes: ReadonlyMap<string, number>;
 }
 
 /** Add or move both halves of a remote MAC. Not atomic in the kernel: on failure observe again. */
@@ -59,6 +64,24 @@ export async function deleteFdb(
   return remove(socket, mac, Buffer.concat([header, attribute(NDA_LLADDR, macBytes(mac))]));
 }
 
+/** Bind a MAC to a port of the bridge. False, and nothing changes, when the bridge has an entry of it, at whatever port. */
+export async function claimHome(socket: NetlinkPort, port: number, mac: string): Promise<boolean> {
+  try {
+    const subject = { operation: "fdb add", object: mac };
+    await socket.request(subject, RTM_NEWNEIGH, encodeHome(port, mac), NLM_F_CREATE | NLM_F_EXCL);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Bind a MAC to a port of the bridge, from wherever it was. */
+export async function setHome(socket: NetlinkPort, port: number, mac: string): Promise<void> {
+  const subject = { operation: "fdb set", object: mac };
+  await socket.request(subject, RTM_NEWNEIGH, encodeHome(port, mac), NLM_F_CREATE | NLM_F_REPLACE);
+}
+
 /** Add a VTEP to the flood list. False when it is in it. */
 export async function addFlood(socket: NetlinkPort, index: number, vtep: string): Promise<boolean> {
   try {
@@ -76,30 +99,37 @@ export async function deleteFlood(socket: NetlinkPort, index: number, vtep: stri
   await remove(socket, vtep, encodeFlood(index, vtep));
 }
 
-/** Everything the device and the bridge hold for this port. */
-export async function listFdb(socket: NetlinkPort, index: number): Promise<FdbTable> {
-  // A dump filtered by interface takes struct ifinfomsg; its index is where ndmsg has it.
-  const payload = Buffer.alloc(16);
-  encodeHeader({ family: AF_BRIDGE, index, state: 0, flags: 0 }).copy(payload);
+/** Everything the VXLAN device and the bridge hold. */
+export async function listFdb(
+  socket: NetlinkPort,
+  { bridge, vxlan: index }: { readonly bridge: number; readonly vxlan: number },
+): Promise<FdbTable> {
+  // A dump restricted to one bridge begins with struct ifinfomsg; its family is where ndmsg has it.
+  const header = Buffer.alloc(16);
+  encodeHeader({ family: AF_BRIDGE, index: 0, state: 0, flags: 0 }).copy(header);
+  const payload = Buffer.concat([header, attribute(IFLA_MASTER, u32(bridge))]);
   const parts = await socket.dump(
-    { operation: "fdb list", object: `interface ${index}` },
+    { operation: "fdb list", object: `bridge ${bridge}` },
     RTM_GETNEIGH,
     payload,
   );
   const flood = new Set<string>();
   const self = new Map<string, string>();
   const master = new Map<string, { sticky: boolean }>();
+  const homes = new Map<string, number>();
   for (const part of parts) {
     const entry = part.type === RTM_NEWNEIGH ? decodeFdb(part.data) : undefined;
-    if (entry === undefined || entry.index !== index) continue;
-    if (entry.half === "master") {
+    if (entry === undefined) continue;
+    if (entry.index !== index) {
+      if (entry.half === "master" && entry.fixed && entry.sticky) homes.set(entry.mac, entry.index);
+    } else if (entry.half === "master") {
       if (entry.fixed) master.set(entry.mac, { sticky: entry.sticky });
     } else if (entry.vtep !== undefined) {
       if (entry.mac === FLOOD_MAC) flood.add(entry.vtep);
       else self.set(entry.mac, entry.vtep);
     }
   }
-  return { flood, self, master };
+  return { flood, self, master, homes };
 }
 
 /** RTM_NEWNEIGH payload of both halves. REACHABLE is for the device, which refuses NOARP alone after the bridge took it. */
@@ -109,6 +139,14 @@ export function encodeFdb(index: number, mac: string, vtep: string): Buffer {
     encodeHeader({ family: AF_BRIDGE, index, state: NUD_NOARP | NUD_REACHABLE, flags }),
     attribute(NDA_LLADDR, macBytes(mac)),
     attribute(NDA_DST, wireAddress(vtep).bytes),
+  ]);
+}
+
+/** RTM_NEWNEIGH payload of a MAC at its own port. */
+export function encodeHome(port: number, mac: string): Buffer {
+  return Buffer.concat([
+    encodeHeader({ family: AF_BRIDGE, index: port, state: NUD_NOARP, flags: NTF_MASTER | NTF_STICKY }),
+    attribute(NDA_LLADDR, macBytes(mac)),
   ]);
 }
 

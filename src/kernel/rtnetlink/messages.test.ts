@@ -5,7 +5,7 @@ import { parseCidr } from "../../core/address/cidr.ts";
 import { decodeAddress, encodeAddress } from "./address.ts";
 import { attribute, nest, parseAttributes, text, u8, u16be, u32, walkAttributes } from "./attributes.ts";
 import { decodeFlow } from "./conntrack.ts";
-import { decodeFdb, encodeFdb, encodeFlood } from "./fdb.ts";
+import { decodeFdb, encodeFdb, encodeFlood, encodeHome } from "./fdb.ts";
 import { decodeLink, encodeLink } from "./link.ts";
 import { decodeLinkInfo, encodeBridge, encodePort, encodeVeth, encodeVxlan } from "./link-info.ts";
 import { decodeNeighbour, encodeNeighbour } from "./neighbour.ts";
@@ -257,6 +257,13 @@ describe("neighbours and the FDB", () => {
     expect(hex(encodeFdb(4, MAC, "10.99.0.2"))).toBe(
       // AF_BRIDGE, NUD_NOARP|NUD_REACHABLE, NTF_SELF|NTF_MASTER|NTF_STICKY
       hex(bytes("07000000 04000000 4200 46 00", "0a00 0200 02a00a200005 0000", "0800 0100 0a630002")),
+    );
+  });
+
+  test("a local MAC at its port", () => {
+    expect(hex(encodeHome(4, MAC))).toBe(
+      // NUD_NOARP, NTF_MASTER|NTF_STICKY
+      hex(bytes("07000000 04000000 4000 44 00", "0a00 0200 02a00a200005 0000")),
     );
   });
 

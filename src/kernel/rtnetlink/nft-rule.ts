@@ -1,7 +1,7 @@
 // Rules of an nf_tables table, counted: enough to see that somebody flushed them (linux/netfilter/nf_tables.h).
 import { attribute, text } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { NFPROTO_INET, nfgenmsg } from "./nfnetlink.ts";
+import { nfgenmsg, protocolOf, type TableFamily } from "./nfnetlink.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
 const NFNL_SUBSYS_NFTABLES = 10;
@@ -9,9 +9,13 @@ const NFT_MSG_NEWRULE = 6;
 const NFT_MSG_GETRULE = 7;
 const NFTA_RULE_TABLE = 1;
 
-/** How many rules all chains of a table of family inet have; 0 when there is no such table. */
-export async function countRules(socket: NetlinkSocket, table: string): Promise<number> {
-  const payload = Buffer.concat([nfgenmsg(NFPROTO_INET, 0), attribute(NFTA_RULE_TABLE, text(table))]);
+/** How many rules all chains of a table have; 0 when there is no such table. */
+export async function countRules(
+  socket: NetlinkSocket,
+  table: string,
+  family: TableFamily = "inet",
+): Promise<number> {
+  const payload = Buffer.concat([nfgenmsg(protocolOf(family), 0), attribute(NFTA_RULE_TABLE, text(table))]);
   const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETRULE;
   try {
     const parts = await socket.dump({ operation: "nft list", object: `rules of ${table}` }, type, payload);

@@ -3,7 +3,7 @@
 import { type Cidr, cidrSize, networkOf } from "../../core/address/cidr.ts";
 import { attribute, nest, parseAttributes, text, u32be, walkAttributes } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { NFPROTO_INET, NFPROTO_UNSPEC, nfgenmsg } from "./nfnetlink.ts";
+import { NFPROTO_UNSPEC, nfgenmsg, protocolOf, type TableFamily } from "./nfnetlink.ts";
 import { type BatchMessage, type NetlinkSocket, NLM_F_CREATE } from "./socket.ts";
 
 const NFNL_MSG_BATCH_BEGIN = 0x10;
@@ -23,8 +23,10 @@ const NFTA_DATA_VALUE = 1;
 /** NFT_SET_ELEM_INTERVAL_END: the first key that is not in the interval any more. */
 const INTERVAL_END = 1;
 
-/** A set or map of a table of family inet. */
+/** A set or map of a table. */
 export interface SetName {
+  /** Default: inet. */
+  readonly family?: TableFamily;
   readonly table: string;
   readonly set: string;
 }
@@ -40,13 +42,15 @@ export interface Element {
 
 /** What to do with one set. */
 export interface SetChange {
+  /** Of its table. Default: inet. */
+  readonly family?: TableFamily;
   readonly set: string;
   readonly add: readonly Element[];
   readonly remove: readonly Element[];
 }
 
 /**
- * Change any number of sets of one table in one transaction; removals of a set come before its additions, so that a map
+ * Change any number of sets of tables of one name in one transaction; removals of a set come before its additions, so that a map
  * can give a key another value. ENOENT when a set, or an element to remove, is gone.
  */
 export async function changeSets(
@@ -54,12 +58,13 @@ export async function changeSets(
   table: string,
   changes: readonly SetChange[],
 ): Promise<void> {
-  const body: BatchMessage[] = changes.flatMap(({ set, add, remove }) => [
-    ...(remove.length > 0 ? [message(NFT_MSG_DELSETELEM, 0, encodeElements({ table, set }, remove))] : []),
-    ...(add.length > 0
-      ? [message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, encodeElements({ table, set }, add))]
-      : []),
-  ]);
+  const body: BatchMessage[] = changes.flatMap(({ family = "inet", set, add, remove }) => {
+    const name = { family, table, set };
+    return [
+      ...(remove.length > 0 ? [message(NFT_MSG_DELSETELEM, 0, encodeElements(name, remove))] : []),
+      ...(add.length > 0 ? [message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, encodeElements(name, add))] : []),
+    ];
+  });
   if (body.length === 0) return;
   const marker = nfgenmsg(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES);
   await socket.batch(
@@ -73,7 +78,7 @@ export async function changeSets(
 /** The elements of a set; undefined when there is no such set. */
 export async function listSet(socket: NetlinkSocket, name: SetName): Promise<readonly Element[] | undefined> {
   const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM;
-  const payload = Buffer.concat([nfgenmsg(NFPROTO_INET, 0), ...setAttributes(name)]);
+  const payload = Buffer.concat([nfgenmsg(protocolOf(name.family), 0), ...setAttributes(name)]);
   try {
     const parts = await socket.dump(
       { operation: "nft list", object: `${name.table} ${name.set}` },
@@ -99,7 +104,7 @@ export function blockElements(cidr: Cidr): readonly Element[] {
 /** NFT_MSG_*SETELEM payload. */
 export function encodeElements(name: SetName, elements: readonly Element[]): Buffer {
   return Buffer.concat([
-    nfgenmsg(NFPROTO_INET, 0),
+    nfgenmsg(protocolOf(name.family), 0),
     ...setAttributes(name),
     nest(NFTA_SET_ELEM_LIST_ELEMENTS, ...elements.map(encodeElement)),
   ]);

@@ -16,6 +16,9 @@ export async function renderHost(ns: TestNamespace): Promise<string> {
   const fdb = await ns.json(`bridge -j fdb show dev ${vxlanName}`);
   const self = fdb.filter((entry) => !("master" in entry) && "dst" in entry);
   const master = fdb.filter((entry) => "master" in entry && entry["state"] !== "permanent");
+  const homes = (await ns.json(`bridge -j fdb show br ${bridgeName}`)).filter(
+    (entry) => entry["ifname"] !== vxlanName && entry["state"] === "static" && "master" in entry,
+  );
   const neighbours = await ns.json(`ip -j neigh show nud permanent dev ${bridgeName}`);
   return lines([
     [
@@ -43,6 +46,7 @@ export async function renderHost(ns: TestNamespace): Promise<string> {
       const sticky = Array.isArray(entry["flags"]) && entry["flags"].includes("sticky") ? " sticky" : "";
       return `fdb ${entry["mac"]} dev ${vxlanName} master ${entry["master"]} ${entry["state"]}${sticky}`;
     }),
+    homes.map((entry) => `fdb ${entry["mac"]} dev ${entry["ifname"]} master ${bridgeName} static sticky`),
     neighbours.map((entry) => `neigh ${entry["dst"]} dev ${bridgeName} lladdr ${entry["lladdr"]} permanent`),
     await bridgeRoutes(ns, bridgeName),
     await forwarding(ns),

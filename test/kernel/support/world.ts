@@ -108,14 +108,26 @@ export class World {
     return {
       bridge: { name: BRIDGE, mac: host.bridgeMac, mtu: MTU, addresses: [] },
       vxlan: { name: VXLAN, vni: 6784, port: 6784, local: host.address },
-      ports: host.containers.map((container) => ({ name: container.hostIfname, hairpin: true })),
+      ports: host.containers.map(({ hostIfname, mac, addresses }) => ({
+        name: hostIfname,
+        hairpin: true,
+        mac,
+        addresses,
+      })),
       flood: others.map((other) => other.address),
       routes: [],
       forwarding: entries(others).map(({ one, container }) => ({ mac: container.mac, vtep: one.address })),
       neighbours: entries(this.hosts).flatMap(({ container }) =>
         container.addresses.map((address) => ({ address, mac: container.mac })),
       ),
-      firewall: { overlay: [OVERLAY, OVERLAY6], masquerade: [], exempt: [], portMaps: [] },
+      firewall: {
+        overlay: [OVERLAY, OVERLAY6],
+        masquerade: [],
+        exempt: [],
+        portMaps: [],
+        controlPort: 6783,
+        controls: [],
+      },
       prune: true,
       ...overrides,
     };
