@@ -93,7 +93,9 @@ function targetOf(node: Node, { address, state, peer, failure, nextDial }: Targe
     address,
     state: shown,
     ...(peer === undefined ? {} : { peer, nickname: node.peers().get(peer)?.nickname ?? peer }),
-    ...(failure === undefined || isLinked ? {} : { failure: failure.message, failureCode: failure.code, since: failure.since }),
+    ...(failure === undefined || isLinked
+      ? {}
+      : { failure: failure.message, failureCode: failure.code, since: failure.since }),
     ...(shown === "retrying" ? { nextTry: nextDial } : {}),
   };
 }
