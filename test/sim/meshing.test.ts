@@ -89,6 +89,27 @@ describe("discovery", () => {
   });
 });
 
+it("two halves that are full close again, although everybody would have to be refused", async () => {
+  const world = new World({
+    seed: 8,
+    peers: star(6),
+    universe: "10.32.0.0/16",
+    discovery: true,
+    connLimit: 2,
+  });
+  await world.startAll();
+  await joined(world, 30_000);
+  const halves = [world.hosts.slice(0, 3), world.hosts.slice(3)];
+  world.network.partition(halves.map((half) => half.map((host) => host.options.address)));
+  await world.run(120_000);
+  // Each half is a triangle: nobody has room.
+  for (const host of world.hosts) expect(linksOf(host), host.id).toHaveLength(2);
+  world.heal();
+  await joined(world, 120_000);
+  await world.run(30_000);
+  expect(separated(world)).toEqual([]);
+});
+
 describe.each([1, 2, 3, 4])("with connection limits (seed %i)", (seed) => {
   it("the mesh holds together through kills, partitions and restarts", async () => {
     const count = 24;
