@@ -27,21 +27,25 @@ function alice(): { tell(input: Input, now: number): readonly Effect[]; node: No
   return { tell, node };
 }
 
-const pong = (conn: number): Input => ({ type: "conn-frame", conn, text: encodeFrame({ t: "pong", n: 0 }) });
+const word = (conn: number): Input => ({
+  type: "conn-frame",
+  conn,
+  text: encodeFrame({ t: "sums", sums: {} }),
+});
 const closed = (effects: readonly Effect[]): boolean => effects.some(({ type }) => type === "close");
 
 it("keeps its links, whatever it reads first", () => {
   const { tell, node } = alice();
-  expect(closed(tell(pong(1), STOPPED_MS))).toBe(false);
+  expect(closed(tell(word(1), STOPPED_MS))).toBe(false);
   expect(closed(tell({ type: "deadline", scheduled: PING_INTERVAL_MS }, STOPPED_MS))).toBe(false);
   expect(node.facts().mesh.links()).toHaveLength(2);
 });
 
 it("gives up one that stays silent afterwards", () => {
   const { tell, node } = alice();
-  tell(pong(1), STOPPED_MS);
+  tell(word(1), STOPPED_MS);
   for (let now = STOPPED_MS; now <= STOPPED_MS + SILENT_MS; now += 1_000) {
-    tell(pong(1), now);
+    tell(word(1), now);
     tell({ type: "deadline", scheduled: now }, now);
   }
   expect(
@@ -55,7 +59,7 @@ it("gives up one that stays silent afterwards", () => {
 it("that was not stopped gives it up without delay", () => {
   const { tell, node } = alice();
   for (let now = 0; now <= SILENT_MS; now += 1_000) {
-    tell(pong(1), now);
+    tell(word(1), now);
     tell({ type: "deadline", scheduled: now }, now);
   }
   expect(node.facts().mesh.links()).toHaveLength(1);
