@@ -38,7 +38,7 @@ async function soak(seed) {
     console.log(`${name}: npm run sim -- ${args.join(" ")} --seed ${seed}`);
     const startedAt = performance.now();
     const { code, output } = await runProgram("test/sim/main.ts", [...args, "--seed", seed], {
-      capture: true,
+      capture: "stdout",
     });
     const seconds = (performance.now() - startedAt) / 1_000;
     const memory = Number(/^peak memory +(\d+) MiB/m.exec(output)?.[1] ?? Number.POSITIVE_INFINITY);

@@ -1,11 +1,17 @@
 // The command `weave` as a whole: its verbs, and how a wrong command line is answered.
 import { Command } from "commander";
 import { EXIT } from "../exit-code.ts";
+import { addAttach } from "./attach.ts";
 import { addConnect } from "./connect.ts";
 import { type Context, MAX_COLUMNS } from "./context.ts";
+import { addDetach } from "./detach.ts";
 import { addExpose } from "./expose.ts";
 import { reportFailure } from "./failure.ts";
+import { addHide } from "./hide.ts";
 import { addLaunch } from "./launch.ts";
+import { addPrime } from "./prime.ts";
+import { addPs } from "./ps.ts";
+import { addReport } from "./report.ts";
 import { addReset } from "./reset.ts";
 import { addRmpeer } from "./rmpeer.ts";
 import { addSetup } from "./setup.ts";
@@ -65,8 +71,14 @@ function createProgram(context: Context): Command {
     addSetup,
     addLaunch,
     addConnect,
+    addPrime,
     addExpose,
+    addHide,
+    addAttach,
+    addDetach,
+    addPs,
     addStatus,
+    addReport,
     addVersion,
     addRmpeer,
     addReset,

@@ -10,6 +10,7 @@ import { WeaveError } from "../../src/core/errors.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget } from "../../src/daemon/config.ts";
 import type { Daemon, DaemonPorts } from "../../src/daemon/daemon.ts";
+import { holdersOf, linksOf, namedBy, processFacts } from "./holders.ts";
 
 /** What `status` tells of the process; it does not change while that runs. */
 export interface ProcessFacts {
@@ -33,34 +34,67 @@ export function createHandlers(
   end: (how: End) => void,
 ): ControlHandlers {
   const { follower } = daemon;
+  const status = () =>
+    statusAnswer(
+      daemon.node,
+      {
+        ...facts,
+        ...newestAside(dataDir),
+        access: access(),
+        settled: follower.isSettled(),
+        failures: follower.failures(),
+      },
+      clock.now(),
+    );
   return {
-    status: () =>
-      statusAnswer(
-        daemon.node,
-        {
-          ...facts,
-          ...newestAside(dataDir),
-          access: access(),
-          settled: follower.isSettled(),
-          failures: follower.failures(),
-        },
-        clock.now(),
-      ),
+    status,
     async connect(peers, replace) {
       for (const peer of peers) checkTarget(peer);
       accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
       const targets = daemon.node.facts().mesh.targets();
       return { targets: targets.map((target) => target.address) };
     },
-    async expose(addresses, masquerade, signal) {
+    async expose({ addresses, subnets }, masquerade, signal) {
       if (addresses.length > 0) {
         const host = await kernel.inspect();
         for (const address of addresses) checkExposed(address, daemon.node.config.universes, host);
       }
-      const reply = accepted(await daemon.request({ kind: "expose", addresses, masquerade }, signal));
+      // The core takes named addresses, or one subnet, at a time; each is idempotent.
+      const wishes = [
+        ...(addresses.length > 0 || subnets.length === 0 ? [{ addresses }] : []),
+        ...subnets.map((subnet) => ({ addresses: [], ...(subnet === "default" ? {} : { subnet }) })),
+      ];
+      const exposed: string[] = [];
+      for (const wish of wishes) {
+        const reply = accepted(await daemon.request({ kind: "expose", ...wish, masquerade }, signal));
+        exposed.push(...(reply.addresses ?? []));
+      }
+      await follower.settled();
+      return { addresses: [...new Set(exposed)] };
+    },
+    async hide(wish) {
+      const addresses = namedBy(wish, daemon);
+      const reply = accepted(await daemon.request({ kind: "hide", addresses }));
       await follower.settled();
       return { addresses: [...(reply.addresses ?? [])] };
     },
+    ps: () => holdersOf(daemon),
+    attach: async ({ ident, netns, ...wish }, signal) => ({
+      links: linksOf(await cni.attach({ ident, netns }, wish, signal)),
+    }),
+    detach: async ({ ident, netns, ...wish }, signal) => ({
+      links: linksOf(await cni.detach(netns === undefined ? { ident } : { ident, netns }, wish, signal)),
+    }),
+    report: async () => ({
+      ...status(),
+      targets: daemon.node
+        .facts()
+        .mesh.targets()
+        .map(({ address }) => address),
+      holders: holdersOf(daemon).holders,
+      faults: [...(await kernel.faults())],
+      process: processFacts(),
+    }),
     async rmpeer(peers, force, confirm) {
       if (force) checkConfirmed(peers, confirm);
       const request = { kind: "remove", peers } as const;

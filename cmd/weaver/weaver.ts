@@ -115,7 +115,11 @@ export async function runWeaver(
     for (const { object, message } of daemon.follower.failures()) warnings.push(`${object}: ${message}`);
     const { attachments } = daemon;
     const cniDeps = { attachments, kernel, plugins: createPlugins(), boot: createBootClock(), log };
-    const cni = createCniPlugin(cniDeps, () => rounds.added());
+    const cni = createCniPlugin(
+      cniDeps,
+      () => rounds.added(),
+      () => daemon.node.config.defaultSubnets,
+    );
     const journal = await followJournal(
       join(options.runDir, JOURNAL_DIR),
       async ({ network, containerId, ifname, bootId, bootMs }) => {

@@ -45,6 +45,8 @@ export type Request =
       readonly subnet?: string;
       readonly masquerade: boolean;
     }
+  /** The bridge loses these addresses (prefix ignored); those it does not have are left out of the answer. */
+  | { readonly kind: "hide"; readonly addresses: readonly string[] }
   /** Decide that these peers (names or nicknames) are gone. `force`: without a quorum, by founding another cluster. */
   | { readonly kind: "remove"; readonly peers: readonly string[]; readonly force?: true }
   /** This host goes: its ranges to a living peer, then out of the configuration. */

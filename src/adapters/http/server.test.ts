@@ -41,6 +41,11 @@ const handlers: ControlHandlers = {
   status: () => status,
   connect: unused,
   expose: unused,
+  hide: unused,
+  ps: unused,
+  attach: unused,
+  detach: unused,
+  report: unused,
   rmpeer: unused,
   reset: unused,
   join: unused,
@@ -151,8 +156,8 @@ describe("routes", () => {
         heard.push(peers, replace);
         return { targets: ["bob"] };
       },
-      expose: async (addresses, masquerade) => {
-        heard.push(addresses, masquerade);
+      expose: async (wish, masquerade) => {
+        heard.push(wish, masquerade);
         return { addresses: ["10.32.0.1/12"] };
       },
     });
@@ -166,7 +171,7 @@ describe("routes", () => {
       addresses: ["10.32.0.1/12"],
     });
     expect(await parsed(post("/v1/stop", {}))).toEqual({ status: 200, pid: 42 });
-    expect(heard).toEqual([["bob"], true, [], false]);
+    expect(heard).toEqual([["bob"], true, { addresses: [], subnets: [] }, false]);
   });
 
   it.each([
