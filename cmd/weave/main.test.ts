@@ -87,6 +87,26 @@ test("finds the other programs through a link in PATH, from any directory", () =
   expect(readFileSync(join(path, "cni/weave-plugin-0.1.0.socket"), "utf8")).toBe(`${path}/run/weave.sock\n`);
 });
 
+describe("the password of launch", () => {
+  const secret = "grey heron 7";
+  const file = join(directory.path, "password");
+  beforeAll(() => writeFileSync(file, `${secret}\n`, { mode: 0o600 }));
+
+  test.each([
+    ["an option", ["--password", secret], {}],
+    ["a file", ["--password-file", file], { WEAVE_PASSWORD: "of before" }],
+    ["the environment", [], { WEAVE_PASSWORD: secret }],
+  ])("given by %s goes to weaver in the environment, and not among its words", (_, words, env) => {
+    weaver("console.log(JSON.stringify({ words: process.argv, given: process.env.WEAVE_PASSWORD }));");
+    const { stdout, code } = weave(["launch", "--foreground", "--run-dir", directory.path, ...words], env);
+    const { words: handed, given }: { words: string[]; given: string } = JSON.parse(stdout);
+    expect(code).toBe(0);
+    expect(given).toBe(secret);
+    expect(handed.join(" ")).toContain("--run-dir=");
+    expect(handed.join(" ")).not.toMatch(/heron|password/);
+  });
+});
+
 test("a reader that goes away is no error", () => {
   const { stderr } = spawnSync("sh", ["-c", `${program} --help | true`], { encoding: "utf8", env: ENV });
   expect(stderr).toBe("");
