@@ -149,7 +149,7 @@ export function plan(state: DatapathState, holding: Holding, wanted: Wanted): Pl
     }
   }
   // Of ports that are not asked for, or whose MAC is not known, nothing is deleted: it goes with them.
-  const settled = new Set(homes.values());
+  const settled = new Set(state.ports.flatMap(({ name, mac }) => (mac === undefined ? [] : [name])));
   for (const [mac, port] of holding.homes) {
     if (!homes.has(mac) && settled.has(port)) deletes.push({ kind: "home-del", mac, port });
   }
