@@ -241,7 +241,7 @@ export class Mesh {
     const changes: LinkChange[] = [];
     for (const target of this.#targets.values()) if (this.#due(target, now)) this.#dial(target, out);
     for (const link of [...this.#links.values()]) {
-      if (lateMs > 1_000) link.lastHeard += lateMs;
+      if (lateMs > 1_000) link.lastHeard = Math.min(now, link.lastHeard + lateMs);
       const limit = link.peer === undefined ? HELLO_TIMEOUT_MS : SILENT_MS;
       if (now - link.lastHeard >= limit) {
         changes.push(
@@ -314,11 +314,11 @@ export class Mesh {
         this.#failed(target, reason, now);
       }
     }
-    // A target whose peer had dialled us waits for this very link.
+    // Targets whose peer is known to be connected by this very link.
     for (const other of this.#targets.values()) {
-      if (established && other.peer === peer.name && other.state === "connected" && other !== target) {
+      if (!established || other.peer !== peer.name || other === target) continue;
+      if (other.state === "connected" || (other.state === "waiting" && other.nextDial <= now))
         Object.assign(other, { state: "waiting", nextDial: now + this.#pause(1) });
-      }
     }
     return established ? [{ type: "lost", link: Object.assign(link, { peer }), reason }] : [];
   }
