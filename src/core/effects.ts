@@ -15,7 +15,7 @@ export type Input =
   | { readonly type: "addresses"; readonly addresses: readonly string[]; readonly underlay: string }
   /** The caller of a request went away. */
   | { readonly type: "cancel"; readonly id: number }
-  /** The instant of nextDeadline() was reached. `scheduled` tells how late. */
+  /** The instant of nextDeadline() was reached. `scheduled`: when it could be handed in at the earliest. */
   | { readonly type: "deadline"; readonly scheduled: Instant };
 
 /** What a Node wants done. Order is part of it: each is finished before the next begins. */

@@ -171,6 +171,15 @@ describe("the alarm", () => {
     receive("x");
     expect(alarm()?.at).toBeUndefined();
   });
+
+  it("of a deadline that lay in the past already does not tell of a process that was away", async () => {
+    const node = new Scripted();
+    node.deadline = -60_000;
+    const { runner, alarm } = rig(node);
+    await runner.start();
+    alarm()?.ring();
+    expect(node.handled).toEqual([{ type: "deadline", scheduled: 1 }]);
+  });
 });
 
 describe("requests", () => {

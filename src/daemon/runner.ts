@@ -184,8 +184,11 @@ export class Runner {
   }
 
   #setAlarm(): void {
+    const { clock } = this.#ports;
     const at = this.node.nextDeadline();
-    this.#ports.clock.setAlarm(at, () => this.post({ type: "deadline", scheduled: at ?? 0 }));
+    // One that has passed already rings at once, and is not late by what passed before it was set.
+    const scheduled = Math.max(at ?? 0, clock.now());
+    clock.setAlarm(at, () => this.post({ type: "deadline", scheduled }));
   }
 
   #fail(error: unknown): void {

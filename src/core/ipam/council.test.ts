@@ -434,6 +434,20 @@ describe("a name", () => {
   });
 });
 
+describe("who leaves", () => {
+  it("and is killed between the decision and its going, begins anew when it is launched", () => {
+    const net = new Net();
+    for (const name of ["alice", "bob", "carol"]) net.add(name, { targets: 2 });
+    net.start().run(MINUTE_MS);
+    const carol = net.host("carol");
+    carol.input((now, out) => carol.council.leave("alice", () => {}, now, out));
+    net.run(1_000);
+    expect([carol.council.era?.epoch, carol.rejoined]).toEqual([2, undefined]);
+    net.kill("carol").start("carol");
+    expect(carol.rejoined?.reason).toBe("removed");
+  });
+});
+
 describe("a list of seeds", () => {
   it("that does not name a host founds nothing for it", () => {
     const seeds: Options = { init: { kind: "seed", names: ["alice", "bob"] } };

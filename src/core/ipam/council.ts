@@ -175,6 +175,10 @@ export class Council {
       this.rejoin("joins", out, this.#configuration.joins); // a crash came between the decision and this
       return;
     }
+    if (!this.roster.isMember(this.#host.self.name, this.#joined)) {
+      this.rejoin("removed", out); // one came between the decision that it is gone, and its going
+      return;
+    }
     if (this.#configuration === undefined) {
       this.#founding.start(now);
       const { init, self } = this.#host;

@@ -204,9 +204,11 @@ export class Dialler {
 
   /** The link to a peer is gone, whoever had dialled: who waited for it begins again. */
   peerLost(peer: string, except: Target | undefined, now: Instant): void {
-    for (const target of this.#all())
-      if (target.peer === peer && target.state === "connected" && target !== except)
+    for (const target of this.#all()) {
+      if (target.peer !== peer || target === except) continue;
+      if (target.state === "connected" || (target.state === "waiting" && target.nextDial <= now))
         Object.assign(target, { state: "waiting", nextDial: now + this.#pause(1) });
+    }
   }
 
   #due(target: Target, now: Instant): boolean {

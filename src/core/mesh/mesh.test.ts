@@ -235,6 +235,8 @@ describe("targets", () => {
     rig.tick(4_000);
     expect(rig.dials()).toEqual([]);
     rig.mesh.down(inbound.conn, { code: "connection-lost", message: "" }, 5_000);
+    rig.tick(5_000);
+    expect(rig.dials()).toEqual([]); // all who lost the peer at this moment would dial it in step
     rig.tick(60_000);
     expect(rig.dials().map((d) => d.target)).toEqual(["bob"]);
   });
@@ -286,6 +288,14 @@ describe("a link", () => {
     expect(rig.tick(65_000, 60_000)).toEqual([]);
     expect(rig.closed()).toEqual([]);
     expect(rig.tick(65_000 + SILENT_MS)).toEqual(["lost bob"]);
+  });
+
+  it("that was heard while the process was away is not excused for what is to come", () => {
+    const rig = new Rig();
+    const link = rig.meet("bob", 0);
+    rig.mesh.heard(link, 60_000);
+    expect(rig.tick(60_000, 60_000)).toEqual([]);
+    expect(rig.tick(60_000 + SILENT_MS)).toEqual(["lost bob"]);
   });
 
   it("that was late by as much as timers are has no such excuse", () => {
