@@ -34,7 +34,10 @@ export function createHandlers(
     status: () =>
       statusAnswer(
         daemon.node,
-        { ...facts, ...newestAside(dataDir), settled: follower.isSettled(), failures: follower.failures() },
+        {
+          ...{ ...facts, ...newestAside(dataDir), settled: follower.isSettled() },
+          ...{ failures: follower.failures(), repairs: follower.repairs() },
+        },
         clock.now(),
       ),
     async connect(peers, replace) {

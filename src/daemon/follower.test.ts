@@ -38,6 +38,7 @@ function rig() {
   const answers: { resolve: (report: DatapathReport) => void; reject: (error: unknown) => void }[] = [];
   const warnings: string[] = [];
   const observe = vi.fn(async () => {});
+  const drift: { listener: (objects: readonly string[]) => void } = { listener: () => {} };
   const unused = (): never => {
     throw new Error("not for the follower");
   };
@@ -48,6 +49,9 @@ function rig() {
         answers.push({ resolve, reject });
       }),
     observe,
+    watch: async (listener) => {
+      drift.listener = listener;
+    },
     inspect: unused,
     faults: unused,
     shapingFaults: unused,
@@ -82,7 +86,8 @@ function rig() {
     follower.changed();
     await vi.advanceTimersByTimeAsync(0);
   };
-  return { follower, asked, warnings, observe, answer, change, core };
+  const drifted = (...objects: string[]): void => drift.listener(objects);
+  return { follower, asked, warnings, observe, answer, change, core, drifted };
 }
 
 /** A fake immediate that is asked for by a fake timer comes with the next millisecond. */

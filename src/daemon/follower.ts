@@ -3,6 +3,7 @@
 import type { DatapathState } from "../core/datapath/state.ts";
 import type { DatapathReport, Kernel } from "../ports/kernel.ts";
 import type { Logger } from "../ports/logger.ts";
+import { type RepairRecord, Repairs } from "./repairs.ts";
 
 /** Least time between two applies, so that many changes are one, unless somebody waits. */
 const GATHER_MS = 10;
@@ -14,7 +15,7 @@ const EASE = 4;
 const MAX_GATHER_MS = 250;
 /** Pause before what failed is tried again. */
 const RETRY_MS = 5_000;
-/** How often the kernel is read anew: until somebody listens to its notifications, what others deleted is back by then. */
+/** How often the kernel is read anew, for what neither notifications nor looking at settings has shown. */
 const OBSERVE_MS = 30_000;
 
 /** What the kernel could not be brought to, and since when it is tried. */
@@ -36,6 +37,9 @@ export class DatapathFollower {
   #appliedAt = Number.NEGATIVE_INFINITY;
   #pauseMs = GATHER_MS;
   readonly #observing: NodeJS.Timeout;
+  readonly #repairs = new Repairs();
+  /** Waits with what is damaged again and again. */
+  #delayed: NodeJS.Timeout | undefined;
   #repairing: NodeJS.Immediate | undefined;
   #stopped = false;
 
@@ -44,6 +48,11 @@ export class DatapathFollower {
     this.#wanted = wanted;
     this.#log = log;
     this.#observing = setInterval(() => void this.#observe(), OBSERVE_MS);
+    kernel
+      .watch((objects) => this.#drifted(objects))
+      .catch((error: unknown) => {
+        log.warn("the kernel's notifications cannot be read; it is looked at each 30 s", { error });
+      });
   }
 
   /** The wish changed. */
@@ -79,12 +88,34 @@ export class DatapathFollower {
     return this.#failures;
   }
 
+  /** What others damaged and was put back, of the last hour, the newest first. */
+  repairs(): readonly RepairRecord[] {
+    return this.#repairs.recent(Date.now());
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#retry);
     clearInterval(this.#observing);
     clearImmediate(this.#repairing);
+    clearTimeout(this.#delayed);
     await this.settled();
+  }
+
+  /** At once, unless somebody takes away again and again what is put back. */
+  #drifted(objects: readonly string[]): void {
+    if (this.#stopped) return;
+    const wait = this.#repairs.pauseFor(objects, Date.now());
+    if (wait === 0) {
+      clearTimeout(this.#delayed);
+      this.#delayed = undefined;
+      this.repair();
+    } else this.#delayed ??= setTimeout(() => this.#afterPause(), wait);
+  }
+
+  #afterPause(): void {
+    this.#delayed = undefined;
+    this.repair();
   }
 
   async #observe(): Promise<void> {
@@ -135,7 +166,10 @@ export class DatapathFollower {
     }
   }
 
-  #note({ changes, failures }: DatapathReport): void {
+  #note({ changes, failures, repairs = [] }: DatapathReport): void {
+    for (const { object, message } of repairs)
+      this.#log.warn("put back what was changed", { object, message });
+    this.#repairs.note(repairs, Date.now());
     for (const change of changes) this.#log.debug("datapath changed", { change });
     for (const failure of failures) {
       if (!this.#failures.some((f) => f.object === failure.object && f.message === failure.message)) {

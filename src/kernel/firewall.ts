@@ -91,9 +91,21 @@ export class Firewall {
     return this.#follow(allPortMaps(former.firewall), firewall, describeChanges(changes));
   }
 
-  /** Look whether the table is still as we left it; when it is not, the next ensure loads it again. */
-  async verify(): Promise<void> {
-    if (this.#loaded !== undefined && (await this.faults()).length > 0) this.#loaded = undefined;
+  /** Look whether the table is still as we left it. True when it is not: the next ensure loads it again. */
+  async verify(): Promise<boolean> {
+    if (!(await this.isDamaged())) return false;
+    this.#loaded = undefined;
+    return true;
+  }
+
+  /** A table that was never loaded, or could not be, is not damaged. */
+  async isDamaged(): Promise<boolean> {
+    return this.#loaded !== undefined && (await this.faults()).length > 0;
+  }
+
+  /** Names this host's own changes of sets in the kernel's notifications. */
+  get port(): number {
+    return this.#netfilter().port;
   }
 
   /** What is not as the last load or change left it, in words for people. */

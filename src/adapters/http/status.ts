@@ -12,6 +12,15 @@ export interface ProcessFacts {
   readonly settled: boolean;
   /** The newest state that was set aside. */
   readonly setAside?: { readonly file: string; readonly reason: string; readonly at: number };
+  /** What was put back in the kernel, as in the follower's ledger. */
+  readonly repairs?: readonly {
+    readonly object: string;
+    readonly message: string;
+    readonly count: number;
+    readonly first: number;
+    readonly time: number;
+    readonly notBefore?: number;
+  }[];
   readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
 }
 
@@ -51,6 +60,12 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
       mtu: bridge.mtu,
       settled: facts.settled,
     },
+    repairs: (facts.repairs ?? []).map(({ first, time, notBefore, ...repair }) => ({
+      ...repair,
+      time: iso(time),
+      first: iso(first),
+      ...(notBefore === undefined ? {} : { notBefore: iso(notBefore) }),
+    })),
     connections: connections.map(({ since: at, nextTry, ...c }) => ({
       ...c,
       ...(at === undefined ? {} : { since: iso(at) }),

@@ -4,8 +4,11 @@
 // calls as there are changes. Any failure makes the next apply (and one repetition within this one) read again.
 import type { DatapathState } from "../../core/datapath/state.ts";
 import type { DatapathReport } from "../../ports/kernel.ts";
+import type { Accepts } from "../accept/accepts.ts";
 import type { Firewall } from "../firewall.ts";
 import type { Host } from "../host.ts";
+import { TABLE } from "../nftables.ts";
+import { listAddresses } from "../rtnetlink/address.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { listRoutes } from "../rtnetlink/route.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
@@ -18,10 +21,13 @@ import {
   sysctlExists,
   UPLINK_ACCEPT_RA,
 } from "../sysctl.ts";
+import { ensureConnected } from "./connected.ts";
+import type { Left } from "./drift.ts";
 import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
 import { datapathFaults, sysctlFault } from "./faults.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
-import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
+import { NAME, nameOf, wasHeld } from "./objects.ts";
+import { canonical, describe, type Holding, nothingWanted, plan, type Step } from "./plan.ts";
 import { ensurePorts } from "./ports.ts";
 import { Report } from "./report.ts";
 
@@ -40,15 +46,23 @@ export class Datapath {
   readonly #host: Host;
   readonly #socket: NetlinkSocket;
   readonly #firewall: Firewall;
+  readonly #accepts: Accepts;
   readonly #wanted = nothingWanted();
   /** address -> the MAC containers here were last told. */
   readonly #told = new Map<string, string>();
   #known: Known | undefined;
+  /** What was known before it was distrusted: what it has and the kernel has not, somebody else took away. */
+  #former: Known | undefined;
+  readonly #portMtus = new Map<string, number>();
+  /** Where the address that packets to other hosts come from was seen last. */
+  #underlay: { readonly address: string; readonly index: number; readonly name: string } | undefined;
+  #tableDamaged = false;
   /** What the last apply brought the kernel to, or tried to. */
   #applied: DatapathState | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(host: Host, socket: NetlinkSocket, firewall: Firewall) {
+  constructor(host: Host, socket: NetlinkSocket, firewall: Firewall, accepts: Accepts) {
+    this.#accepts = accepts;
     this.#host = host;
     this.#socket = socket;
     this.#firewall = firewall;
@@ -56,7 +70,25 @@ export class Datapath {
 
   /** Distrust what is known: the next apply reads the kernel again. */
   observe(): void {
+    this.#former = this.#known ?? this.#former;
     this.#known = undefined;
+    this.#accepts.distrust();
+  }
+
+  /**
+   * Between two applies: what is not as the last one left it, found by `look`. It is told undefined when nobody knows what
+   * was left, and an apply that reads the kernel is to come anyway.
+   */
+  drift(look: (left: Left | undefined) => Promise<readonly string[]>): Promise<readonly string[]> {
+    const done = this.#tail.then(() => look(this.#left()));
+    this.#tail = done.catch(() => {});
+    return done;
+  }
+
+  #left(): Left | undefined {
+    const [known, state] = [this.#known, this.#applied];
+    if (known === undefined || state === undefined) return undefined;
+    return { state, devices: known.devices, portMtus: this.#portMtus, underlay: this.#underlay };
   }
 
   /** One at a time, in order of calling. */
@@ -89,11 +121,12 @@ export class Datapath {
     await this.#pass(state, report);
     if (!report.clean && trusted) {
       // What was known may be what was wrong: somebody deleted the bridge, say.
-      this.#known = undefined;
+      this.observe();
       report.retry();
       await this.#pass(state, report);
     }
-    if (!report.clean) this.#known = undefined;
+    if (report.clean) this.#former = undefined;
+    else this.observe();
     return report.finish();
   }
 
@@ -104,6 +137,7 @@ export class Datapath {
     const steps = known === undefined ? undefined : plan(state, known.holding, this.#wanted);
     if (known !== undefined && steps !== undefined) await this.#entries(state, known, steps.adds, report);
     await this.#translate(state, known, report);
+    await this.#accept(state, report);
     if (known === undefined || steps === undefined || steps.deletes.length === 0) return;
     await carryOut(this.#socket, known.devices, steps.deletes, known.holding, this.#wanted, report);
     if (steps.deletes.some((step) => step.kind === "address-del"))
@@ -118,8 +152,16 @@ export class Datapath {
     const forwarding = this.#known?.forwarding ?? new Set<4 | 6>();
     if (this.#known === undefined) await this.#verifyFirewall(report);
     this.#known = undefined;
+    if (this.#former?.settings !== settings) {
+      this.#former = undefined;
+      this.#portMtus.clear();
+    }
+    const former = this.#former;
     try {
+      const before = report.count;
       const index = await ensureBridge(this.#host, this.#socket, state.bridge, report);
+      if (former !== undefined) report.repaired(NAME.bridge(state.bridge.name), report.since(before));
+      const between = report.count;
       const vxlan = await ensureVxlan(
         this.#host,
         this.#socket,
@@ -127,7 +169,15 @@ export class Datapath {
         { ...state.bridge, index },
         report,
       );
-      await ensurePorts(this.#socket, { name: state.bridge.name, index }, state.ports, report);
+      if (former !== undefined) report.repaired(NAME.vxlan(state.vxlan.name), report.since(between));
+      const terms = {
+        host: this.#host,
+        bridge: { name: state.bridge.name, index },
+        mtus: this.#portMtus,
+        repairing: former !== undefined,
+      };
+      await ensurePorts(this.#socket, terms, state.ports, report);
+      await this.#findUnderlay(state.vxlan.local, report);
       const devices = { bridge: index, bridgeName: state.bridge.name, vxlan };
       const holding = await observe(this.#socket, devices);
       this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined };
@@ -139,8 +189,38 @@ export class Datapath {
   }
 
   async #entries(state: DatapathState, known: Known, adds: readonly Step[], report: Report): Promise<void> {
-    if (!(await carryOut(this.#socket, known.devices, adds, known.holding, this.#wanted, report))) return;
+    const former = this.#former;
+    const whole = await carryOut(this.#socket, known.devices, adds, known.holding, this.#wanted, report);
+    for (const step of former === undefined ? [] : adds) {
+      const name = nameOf(step);
+      if (name === undefined || former === undefined || !wasHeld(step, former, known.devices)) continue;
+      if (wasHeld(step, known, known.devices)) report.repaired(name, [describe(step)]);
+    }
+    if (!whole) return;
+    if (former !== undefined) await this.#connected(state, known, report);
     announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, this.#told, report);
+  }
+
+  /** Once after each reading: the kernel makes these routes with the addresses. */
+  async #connected(state: DatapathState, known: Known, report: Report): Promise<void> {
+    const { bridge } = known.devices;
+    const made = await ensureConnected(this.#socket, bridge, state.bridge.addresses, report);
+    if (this.#former?.devices.bridge !== bridge) return;
+    for (const dst of made) report.repaired(NAME.route(dst), [`route add ${dst}`]);
+  }
+
+  /** An uplink that was removed and made again needs nothing of us but that its name is no longer taken for granted. */
+  async #findUnderlay(address: string, report: Report): Promise<void> {
+    const wanted = canonical(address);
+    const entry = (await listAddresses(this.#socket)).find((one) => one.address === wanted);
+    if (entry === undefined) return;
+    const former = this.#underlay;
+    if (former?.address === wanted && former.index === entry.index) return;
+    const name = (await getLink(this.#socket, entry.index))?.name ?? String(entry.index);
+    this.#underlay = { address: wanted, index: entry.index, name };
+    if (former?.address !== wanted) return;
+    const message = `${wanted} is on ${name} now, interface ${entry.index}; it was on ${former.name}, interface ${former.index}`;
+    report.repaired(NAME.underlay(wanted), [message]);
   }
 
   /** Masquerade before forwarding: no packet leaves with an address the outside cannot answer. */
@@ -152,7 +232,9 @@ export class Datapath {
       if (!exposed || known.forwarding.has(family)) continue;
       try {
         if (family === 6) await this.#keepAdvertisedRoutes(report);
-        report.changed(...this.#host.run(() => ensureSysctls([FORWARDING[family]])));
+        const changes = this.#host.run(() => ensureSysctls([FORWARDING[family]]));
+        report.changed(...changes);
+        if (this.#former?.forwarding.has(family) === true) report.repaired("", changes);
         known.forwarding.add(family);
       } catch (error) {
         report.failed(`IPv${family} forwarding`, error);
@@ -166,6 +248,8 @@ export class Datapath {
       if (!publishes(state)) this.#loopbackPorts(state, known, false, report);
       const { changes, flows } = await this.#firewall.ensure(state.firewall, state.bridge.name);
       report.changed(...changes);
+      if (this.#tableDamaged) report.repaired(NAME.table(TABLE), changes);
+      this.#tableDamaged = false;
       if (flows !== undefined) report.lacking("conntrack", flows);
       if (publishes(state)) this.#loopbackPorts(state, known, true, report);
     } catch (error) {
@@ -174,11 +258,22 @@ export class Datapath {
     }
   }
 
+  /** In the firewalls of others: they are asked when they changed, and when the kernel is read. */
+  async #accept({ bridge }: DatapathState, report: Report): Promise<void> {
+    for (const { object, changes, again, failure } of await this.#accepts.ensure(bridge.name)) {
+      report.changed(...changes);
+      if (again) report.repaired(object, changes);
+      if (failure !== undefined) report.lacking(object, failure);
+    }
+  }
+
   #loopbackPorts(state: DatapathState, known: Known | undefined, on: boolean, report: Report): void {
     if (known === undefined || known.loopbackPorts === on) return;
     const setting = { ...LOOPBACK_PORTS, value: on ? LOOPBACK_PORTS.value : "0" };
     try {
-      report.changed(...this.#host.run(() => ensureSysctls([setting], state.bridge.name)));
+      const changes = this.#host.run(() => ensureSysctls([setting], state.bridge.name));
+      report.changed(...changes);
+      if (this.#former?.loopbackPorts === on) report.repaired("", changes);
       known.loopbackPorts = on;
     } catch (error) {
       report.failed("ports on 127.0.0.1", error);
@@ -217,7 +312,7 @@ export class Datapath {
 
   async #verifyFirewall(report: Report): Promise<void> {
     try {
-      await this.#firewall.verify();
+      if (await this.#firewall.verify()) this.#tableDamaged = true;
     } catch (error) {
       report.lacking("nftables", error);
     }

@@ -238,13 +238,14 @@ export function movesIn(
 }
 
 /** Text that is no address stays as it is: the step about it then fails, and is reported, alone. */
-function canonical(address: string): string {
+export function canonical(address: string): string {
   if (!address.includes(":")) return address;
   const cidr = parseCidr(address);
   return cidr === undefined ? address : formatAddress(cidr.family, cidr.value);
 }
 
-function canonicalCidr(text: string): string {
+/** The same for an address with prefix. */
+export function canonicalCidr(text: string): string {
   const cidr = parseCidr(text);
   return cidr === undefined ? text : formatCidr(cidr);
 }

@@ -26,7 +26,7 @@ const NUD_REACHABLE = 0x02;
 const NUD_NOARP = 0x40;
 const NDA_MASTER = 9;
 /** Destination of broadcast, multicast and unknown frames. */
-const FLOOD_MAC = "00:00:00:00:00:00";
+export const FLOOD_MAC = "00:00:00:00:00:00";
 
 /** Which of the two halves of an entry is meant. */
 export type FdbHalf = "self" | "master";
