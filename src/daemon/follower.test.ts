@@ -224,6 +224,36 @@ describe("the follower", () => {
     expect(observe).toHaveBeenCalledTimes(2);
   });
 
+  it("mends at once what the kernel says has drifted, and tells what was put back", async () => {
+    const { follower, asked, observe, drifted, answer } = rig();
+    drifted("bridge weave");
+    drifted("bridge weave", "flood entry 192.0.2.2");
+    await vi.advanceTimersByTimeAsync(TICK_MS);
+    expect([asked, observe.mock.calls.length]).toEqual([["one"], 1]);
+    await answer({ ...fine, repairs: [{ object: "bridge weave", message: "link add weave" }] });
+    expect(follower.repairs()).toMatchObject([{ object: "bridge weave", count: 1, message: "link add weave" }]);
+  });
+
+  it("waits with what is taken away again and again, not with the rest", async () => {
+    const { follower, asked, observe, drifted, answer } = rig();
+    for (let i = 0; i < 20; i++) {
+      drifted("bridge weave");
+      await vi.advanceTimersByTimeAsync(300);
+      await answer({ ...fine, repairs: [{ object: "bridge weave", message: "link add weave" }] });
+    }
+    expect([asked.length, observe.mock.calls.length]).toEqual([20, 20]);
+    drifted("bridge weave");
+    await vi.advanceTimersByTimeAsync(500);
+    expect(observe).toHaveBeenCalledTimes(20);
+    expect(follower.repairs()[0]?.notBefore).toBeGreaterThan(Date.now());
+    drifted("bridge weave", "route 10.32.0.0/12");
+    await vi.advanceTimersByTimeAsync(TICK_MS);
+    expect(observe).toHaveBeenCalledTimes(21);
+    drifted("bridge weave");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(observe).toHaveBeenCalledTimes(22);
+  });
+
   it("a kernel that cannot be read is logged, and nothing is applied", async () => {
     const { asked, observe, warnings } = rig();
     observe.mockRejectedValueOnce(new Error("gone"));

@@ -6,13 +6,13 @@ import type { Repair } from "../ports/kernel.ts";
 const TOLD_MS = 3_600_000;
 /** As many objects are remembered; the longest untouched go first. */
 const MAX_OBJECTS = 200;
-/** So often in a row a thing is put back at once. */
-const AT_ONCE = 5;
+/** So often in a row a thing is put back at once: a person at work is not made to wait, a program in a loop soon is. */
+const AT_ONCE = 20;
 /** Then it waits a second, two, four, up to this. */
 const MAX_PAUSE_MS = 30_000;
 const FIRST_PAUSE_MS = 1_000;
-/** Left alone this long, a thing is put back at once again. Longer than the longest pause, or that would end the row. */
-const ROW_MS = 60_000;
+/** Left alone this long after it was put back or could have been, a thing is put back at once again. */
+const CALM_MS = 10_000;
 
 /** All repairs of one object, of the last hour at least. */
 export interface RepairRecord {
@@ -29,7 +29,7 @@ export interface RepairRecord {
 }
 
 interface Entry extends RepairRecord {
-  /** Repairs in a row, with less than ROW_MS between them. */
+  /** Repairs in a row, with less than CALM_MS between them. */
   readonly row: number;
 }
 
@@ -40,7 +40,7 @@ export class Repairs {
   note(repairs: readonly Repair[], now: number): void {
     for (const { object, message } of repairs) {
       const former = this.#entries.get(object);
-      const goesOn = former !== undefined && now - former.time < ROW_MS;
+      const goesOn = former !== undefined && now - former.time < pauseOf(former.row) + CALM_MS;
       this.#entries.delete(object);
       this.#entries.set(object, {
         object,
@@ -75,8 +75,13 @@ export class Repairs {
   /** Undefined when it may be put back now. */
   #notBefore(object: string, now: number): number | undefined {
     const entry = this.#entries.get(object);
-    if (entry === undefined || entry.row < AT_ONCE || now - entry.time >= ROW_MS) return undefined;
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (entry.row - AT_ONCE), MAX_PAUSE_MS);
-    return entry.time + pause > now ? entry.time + pause : undefined;
+    if (entry === undefined) return undefined;
+    const at = entry.time + pauseOf(entry.row);
+    return at > now ? at : undefined;
   }
+}
+
+/** After so many repairs in a row, ms. */
+function pauseOf(row: number): number {
+  return row < AT_ONCE ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (row - AT_ONCE), MAX_PAUSE_MS);
 }

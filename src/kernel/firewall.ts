@@ -42,6 +42,8 @@ interface Loaded {
 interface Ensured {
   /** In the words of a report. */
   readonly changes: readonly string[];
+  /** The table had been there, and was gone. */
+  readonly again?: true;
   /** Why flows to changed ports could not be forgotten; the ports themselves are as asked. */
   readonly flows?: unknown;
 }
@@ -84,7 +86,7 @@ export class Firewall {
     } catch (error) {
       this.#loaded = undefined;
       // Somebody flushed the ruleset: load it all again rather than report what one command repairs.
-      if (errnoOf(error) === "ENOENT") return this.#load(firewall, bridge);
+      if (errnoOf(error) === "ENOENT") return { ...(await this.#load(firewall, bridge)), again: true };
       throw error;
     }
     this.#loaded = { ...wanted, sets };

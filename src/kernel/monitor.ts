@@ -39,6 +39,7 @@ export class Monitor {
   #ticks = 0;
   #lostAt = Number.NEGATIVE_INFINITY;
   #lost = false;
+  #filterTouched = false;
   #looking: Promise<unknown> | undefined;
 
   /** Listens from now on. */
@@ -76,18 +77,15 @@ export class Monitor {
   async #look(left: Left | undefined, poll: boolean): Promise<readonly string[]> {
     const drift = left === undefined ? undefined : new Drift(left);
     if (this.#routes.drain((type, data) => drift?.notice(type, data))) this.#lost = true;
-    const suspects = this.#drainTables();
+    const tableTouched = this.#drainTables();
     if (left === undefined || drift === undefined) {
       this.#lost = false; // the kernel is read anyway
       return [];
     }
     const found = [...drift.objects()];
-    if (suspects.table && (await this.#parts.firewall.isDamaged())) found.push(NAME.table(TABLE));
+    if (tableTouched && (await this.#parts.firewall.isDamaged())) found.push(NAME.table(TABLE));
     if (poll) found.push(...this.#host.run(() => driftedSettings(left.state)));
-    if (suspects.accept || poll) {
-      const changed = suspects.accept || this.#parts.accepts.legacyChanged();
-      if (changed) found.push(...(await this.#parts.accepts.missing(left.state.bridge.name)));
-    }
+    if (poll) found.push(...(await this.#missingAccepts(left.state.bridge.name)));
     if (this.#lost && performance.now() - this.#lostAt > LOST_PAUSE_MS) {
       this.#lost = false;
       this.#lostAt = performance.now();
@@ -96,16 +94,26 @@ export class Monitor {
     return gather(found);
   }
 
-  /** Which tables were touched by others: ours, and those in which others decide what is forwarded. */
-  #drainTables(): { readonly table: boolean; readonly accept: boolean } {
-    let [table, accept] = [false, false];
+  /** Tables of other firewalls change often and in bursts (a proxy of Kubernetes): they are looked at after that, and not each time. */
+  async #missingAccepts(bridge: string): Promise<readonly string[]> {
+    const { accepts } = this.#parts;
+    const touched = this.#filterTouched;
+    this.#filterTouched = false;
+    if (touched) accepts.forget();
+    return accepts.legacyChanged() || touched ? accepts.missing(bridge) : [];
+  }
+
+  /** Whether others touched our table; those in which others decide what is forwarded are noted. */
+  #drainTables(): boolean {
     const own = this.#parts.firewall.port;
+    let touched = false;
     const lost = this.#tables.drain((type, data, port) => {
-      const touched = nftTableOf(type, data);
-      if (touched === undefined) return;
-      if (touched.family === NFPROTO_INET && touched.table === TABLE) table ||= port !== own;
-      else accept ||= this.#parts.accepts.concerns(touched);
+      const table = nftTableOf(type, data);
+      if (table === undefined) return;
+      if (table.family === NFPROTO_INET && table.table === TABLE) touched ||= port !== own;
+      else this.#filterTouched ||= this.#parts.accepts.concerns(table);
     });
-    return lost ? { table: true, accept: true } : { table, accept };
+    if (lost) this.#filterTouched = true;
+    return touched || lost;
   }
 }

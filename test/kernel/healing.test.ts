@@ -1,9 +1,15 @@
 // What others do to a host comes back by itself within a second, without losing the rest, and is told as a repair: object,
 // time and count. Each line of the promise with real objects, damaged by the tools an operator or another program uses.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DatapathState } from "../../src/core/datapath/state.ts";
 import { DatapathFollower } from "../../src/daemon/follower.ts";
 import type { RepairRecord } from "../../src/daemon/repairs.ts";
+import { Host } from "../../src/kernel/host.ts";
+import { NotificationSocket, ROUTE_GROUPS } from "../../src/kernel/rtnetlink/notifications.ts";
+import { NETLINK_ROUTE } from "../../src/kernel/rtnetlink/socket.ts";
 import { eventually, type TestNamespace, whyNot } from "./support/namespaces.ts";
 import { renderHost } from "./support/read-back.ts";
 import { type TestContainer, type TestHost, World } from "./support/world.ts";
@@ -126,6 +132,7 @@ describe.skipIf(whyNot() !== undefined)("healing", () => {
     ["sysctl -w net.ipv6.conf.weave.disable_ipv6=1", "sysctl net.ipv6.conf.weave.disable_ipv6"],
     ["sysctl -w net.ipv4.conf.weave.route_localnet=0", "sysctl net.ipv4.conf.weave.route_localnet"],
     ["sysctl -w net.ipv6.conf.vxlan-6784.disable_ipv6=0", "sysctl net.ipv6.conf.vxlan-6784.disable_ipv6"],
+    ["sysctl -w net.ipv6.conf.PORT.disable_ipv6=0", "sysctl net.ipv6.conf.PORT.disable_ipv6"],
     ["ip link set weave address 02:00:00:00:00:77", "bridge weave"],
     ["ip link set vxlan-6784 address 02:00:00:00:00:77", "VXLAN device vxlan-6784"],
     ["ip link set PORT address 02:00:00:00:00:77", "port PORT"],
@@ -141,4 +148,122 @@ describe.skipIf(whyNot() !== undefined)("healing", () => {
         .replace("PORT", a1.hostIfname);
     await heals(() => alice.netns.run(filled(line)), filled(object));
   });
+
+  test("the underlay interface removed and made again under another name", async () => {
+    const hostEnd = "h1";
+    const from = world.underlay;
+    const before = repaired("underlay 10.99.0.1")?.count ?? 0;
+    const remake = async (name: string): Promise<void> => {
+      await alice.netns.run("ip link del " + (name === "eth1" ? "eth0" : "eth1"));
+      await from.run(`ip link add ${hostEnd} type veth peer name ${name} netns ${alice.netns.name}`);
+      await from.run(`ip link set ${hostEnd} master ul0 up`);
+      await alice.netns.run(`ip addr add 10.99.0.1/24 dev ${name}`);
+      await alice.netns.run(`ip link set ${name} up`);
+    };
+    for (const [index, name] of ["eth1", "eth0"].entries()) {
+      await remake(name);
+      await eventually(
+        "told, and containers reach each other",
+        async () =>
+          repaired("underlay 10.99.0.1")?.count === before + index + 1 &&
+          (await a1.netns.succeeds(`ping -c 1 -W 1 ${b1.addresses[0]}`)),
+        DEADLINE_MS,
+      );
+      expect(repaired("underlay 10.99.0.1")?.message).toContain(`is on ${name} now`);
+    }
+    expect(await picture(alice.netns)).toBe(whole);
+  });
+
+  test("own changes are no drift: the kernel is read anew for none of them", async () => {
+    const observe = vi.spyOn(alice.kernel, "observe");
+    const former = state;
+    try {
+      const another = await world.container(alice);
+      state = {
+        ...former,
+        ports: [...former.ports, { name: another.hostIfname, hairpin: true }],
+        flood: [...former.flood, "10.99.0.77"],
+        forwarding: [...former.forwarding, { mac: "02:00:00:00:00:55", vtep: "10.99.0.77" }],
+        neighbours: [...former.neighbours, { address: "10.32.9.9", mac: "02:00:00:00:00:55" }],
+        bridge: { ...former.bridge, mtu: 1400 },
+      };
+      follower.changed();
+      await follower.settled();
+      await alice.kernel.detach(another.hostIfname);
+      alice.containers.pop();
+      state = former;
+      follower.changed();
+      await follower.settled();
+      await quiet();
+      // A reading that began in the middle of a change may be one too many; more would go on for ever.
+      expect(observe.mock.calls.length).toBeLessThanOrEqual(1);
+    } finally {
+      state = former;
+      observe.mockRestore();
+    }
+    expect(follower.failures()).toEqual([]);
+    expect(await picture(alice.netns)).toBe(whole);
+  });
+
+  test("a thousand links of another engine cost nothing but reading, and hide no damage", async () => {
+    const observe = vi.spyOn(alice.kernel, "observe");
+    const lines = Array.from({ length: 500 }, (_, i) => `link add docker${i} type veth peer name peer${i}`);
+    const undo = Array.from({ length: 500 }, (_, i) => `link set docker${i} group 77`);
+    try {
+      const flood = batch(alice.netns, lines);
+      await heals(() => alice.netns.run("bridge fdb del 00:00:00:00:00:00 dev vxlan-6784 dst 10.99.0.2 self"), "flood entry 10.99.0.2");
+      await flood;
+      await quiet();
+      expect(observe.mock.calls.length).toBeLessThanOrEqual(3);
+    } finally {
+      await batch(alice.netns, undo);
+      await alice.netns.run("ip link del group 77", 30_000);
+      observe.mockRestore();
+    }
+  });
+
+  test("messages that are lost are told, once, and what comes after them is read", async () => {
+    const socket = inNetns(alice.netns, () => new NotificationSocket(NETLINK_ROUTE, ROUTE_GROUPS));
+    const lines = Array.from({ length: 1_500 }, (_, i) => `link set lo alias ${"x".repeat(200)}${i}`);
+    try {
+      for (let round = 0; round < 4; round++) await batch(alice.netns, lines);
+      expect(drainAll(socket).lost).toBe(true);
+      await alice.netns.run("ip link set lo alias end");
+      expect(drainAll(socket)).toMatchObject({ lost: false });
+    } finally {
+      socket.close();
+    }
+  });
 });
+
+/** Ten looks of the monitor, its settings twice: what it would do it has done. */
+const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1_000));
+
+/** Many `ip` commands by one process. */
+async function batch(ns: TestNamespace, lines: readonly string[]): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "weave-batch-"));
+  try {
+    writeFileSync(join(directory, "lines"), `${lines.join("\n")}\n`);
+    await ns.run(`ip -batch ${directory}/lines`, 30_000);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function inNetns<T>(ns: TestNamespace, work: () => T extends PromiseLike<unknown> ? never : T): T {
+  const host = new Host(ns.path);
+  try {
+    return host.run(work);
+  } finally {
+    host.close();
+  }
+}
+
+function drainAll(socket: NotificationSocket): { readonly lost: boolean; readonly count: number } {
+  let [lost, count] = [false, 0];
+  for (let former = -1; former !== count; ) {
+    former = count;
+    lost = socket.drain(() => count++) || lost;
+  }
+  return { lost, count };
+}

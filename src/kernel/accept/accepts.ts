@@ -55,10 +55,14 @@ export class Accepts {
     this.#stale = true;
   }
 
-  /** Whether what happened in this table may concern the accept. */
+  /** Something happened in this table: whether it may concern the accept. */
   concerns({ family, table }: NftTable): boolean {
-    if (table === FIREWALLD_TABLE) return true;
-    return table === "filter" && family !== NFPROTO_INET;
+    return table === FIREWALLD_TABLE || (table === "filter" && family !== NFPROTO_INET);
+  }
+
+  /** Something happened that concerns it. */
+  forget(): void {
+    for (const backend of this.#backends) backend.forget?.();
   }
 
   /** Whether tables of iptables-legacy changed since the last call. */

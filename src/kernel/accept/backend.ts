@@ -13,6 +13,8 @@ export interface Backend {
   readonly where: string;
   /** Reads, starts no process unless it must. */
   look(bridge: string): Promise<Standing>;
+  /** Its tables were touched: what was found out with its tool does not hold any more. */
+  forget?(): void;
   /** Put the accept in; what was done, in words for people. */
   assert(bridge: string): Promise<readonly string[]>;
   /** Take it out; empty when it was not there. */
@@ -31,8 +33,8 @@ export function acceptRules(bridge: string): readonly (readonly string[])[] {
 export async function insertRules(tool: Tool, chain: string, bridge: string): Promise<readonly string[]> {
   const done: string[] = [];
   for (const rule of [...acceptRules(bridge)].reverse()) {
-    if ((await tool(["-w", "5", "-C", chain, ...rule])).ok) continue;
-    const inserted = await tool(["-w", "5", "-I", chain, "1", ...rule]);
+    if ((await tool(["-w", "2", "-C", chain, ...rule])).ok) continue;
+    const inserted = await tool(["-w", "2", "-I", chain, "1", ...rule]);
     if (!inserted.ok) throw inserted.refusal;
     done.push(`${inserted.program} -I ${chain} 1 ${rule.join(" ")}`);
   }
@@ -48,7 +50,7 @@ export async function deleteRules(
   const done: string[] = [];
   for (const chain of chains) {
     for (const rule of acceptRules(bridge)) {
-      const { ok, program } = await tool(["-w", "5", "-D", chain, ...rule]);
+      const { ok, program } = await tool(["-w", "2", "-D", chain, ...rule]);
       if (ok) done.push(`${program} -D ${chain} ${rule.join(" ")}`);
     }
   }
@@ -67,8 +69,8 @@ export interface Run {
 /** Runs a firewall's own tool with these arguments. */
 export type Tool = (args: readonly string[]) => Promise<Run>;
 
-/** iptables waits 5 s for its lock; what takes longer than this hangs. */
-const TIMEOUT_MS = 15_000;
+/** iptables waits 2 s for its lock; what takes longer than this hangs. Applies wait meanwhile. */
+const TIMEOUT_MS = 5_000;
 
 /** The first of `programs` that is installed. Throws feature-missing when none is. */
 export function toolOf(host: Host, programs: readonly string[]): Tool {

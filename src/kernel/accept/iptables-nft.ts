@@ -1,7 +1,7 @@
 // The accept in tables that iptables keeps in nf_tables (Docker's among them). Looked at over netlink, written by iptables:
 // rules another tool put into its tables it may refuse to show.
 import type { Host } from "../host.ts";
-import { listChains, listRuleBytes } from "../rtnetlink/nft-chain.ts";
+import { getChain, listRuleBytes } from "../rtnetlink/nft-chain.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 import { acceptRules, type Backend, deleteRules, insertRules, toolOf } from "./backend.ts";
 
@@ -17,9 +17,8 @@ export function iptablesNft(host: Host, netfilter: () => NetlinkSocket, family: 
   const rulesOf = (chain: string) => listRuleBytes(netfilter(), table, chain);
   /** Where the accept belongs; undefined where nothing is dropped. */
   const target = async (): Promise<string | undefined> => {
-    const chains = await listChains(netfilter(), table);
-    if (chains.find((chain) => chain.name === FORWARD)?.drops !== true) return undefined;
-    if (!chains.some((chain) => chain.name === DOCKER_USER)) return FORWARD;
+    if ((await getChain(netfilter(), table, FORWARD))?.drops !== true) return undefined;
+    if ((await getChain(netfilter(), table, DOCKER_USER)) === undefined) return FORWARD;
     const led = (await rulesOf(FORWARD)).some((rule) => rule.includes(`${DOCKER_USER}\0`));
     return led ? DOCKER_USER : FORWARD;
   };

@@ -22,6 +22,8 @@ const VERDICT_ACCEPT = -2;
 const TARGET_BYTES = 32;
 /** A table is read in one piece; larger ones are left to their owner. */
 const MAX_BYTES = 16 << 20;
+/** Up to this size, some thousand rules, the policy is looked at each time, which means to read all rules. */
+const MAX_OFTEN_BYTES = 256 << 10;
 
 /** Where things are in struct ipt_entry and ip6t_entry, on kernels with 64-bit counters aligned to 8. */
 const LAYOUT = {
@@ -52,29 +54,34 @@ export class LegacyReader {
     this.#family = family;
   }
 
-  /** What changes when rules come or go; undefined when there is no such table. */
+  /** What changes when rules come or go, or the policy changes; undefined when there is no such table. */
   fingerprint(): string | undefined {
-    return this.#info()?.toString("hex");
+    const info = this.#info();
+    if (info === undefined) return undefined;
+    const drops = readU32(info, 80) <= MAX_OFTEN_BYTES && this.#entries(info)?.drops;
+    return `${info.toString("hex")} ${drops}`;
   }
 
   /** Undefined when there is no such table, or it cannot be read. */
   read(): LegacyTable | undefined {
     const info = this.#info();
-    if (info === undefined) return undefined;
+    return info === undefined ? undefined : this.#entries(info);
+  }
+
+  close(): void {
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
+  }
+
+  #entries(info: Buffer): LegacyTable | undefined {
     const size = readU32(info, 80);
     if (size > MAX_BYTES) return undefined;
     // struct ipt_get_entries: name, size, and the entries at the next multiple of 8.
     const bytes = Buffer.alloc(NAME_BYTES + 8 + size);
     bytes.write("filter");
     writeU32(bytes, size, NAME_BYTES);
-    return this.#get(GET_ENTRIES, bytes)
-      ? parseTable(this.#family, info, bytes.subarray(NAME_BYTES + 8))
-      : undefined;
-  }
-
-  close(): void {
-    if (this.#fd >= 0) close(this.#fd);
-    this.#fd = -1;
+    if (!this.#get(GET_ENTRIES, bytes)) return undefined;
+    return parseTable(this.#family, info, bytes.subarray(NAME_BYTES + 8));
   }
 
   #info(): Buffer | undefined {

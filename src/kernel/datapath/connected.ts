@@ -31,7 +31,8 @@ export async function ensureConnected(
   for (const [dst, connected] of wanted) {
     if (held.has(dst)) continue;
     try {
-      await addRoute(socket, { dst, oif: bridge, onlink: false, connected });
+      // False where another route leads there: that one was put in its place on purpose.
+      if (!(await addRoute(socket, { dst, oif: bridge, onlink: false, connected }))) continue;
       report.changed(`route add ${dst}`);
       made.push(dst);
     } catch (error) {

@@ -22,7 +22,7 @@ import {
   UPLINK_ACCEPT_RA,
 } from "../sysctl.ts";
 import { ensureConnected } from "./connected.ts";
-import type { Left } from "./drift.ts";
+import type { Left, PortLeft } from "./drift.ts";
 import { announceMoves, carryOut, type Devices, observe, observeNeighbours } from "./entries.ts";
 import { datapathFaults, sysctlFault } from "./faults.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
@@ -40,6 +40,8 @@ interface Known {
   readonly forwarding: Set<4 | 6>;
   /** Whether LOOPBACK_PORTS is on; undefined when nobody looked. */
   loopbackPorts: boolean | undefined;
+  /** The routes of the bridge's addresses were looked at. */
+  connected: boolean;
 }
 
 export class Datapath {
@@ -53,7 +55,7 @@ export class Datapath {
   #known: Known | undefined;
   /** What was known before it was distrusted: what it has and the kernel has not, somebody else took away. */
   #former: Known | undefined;
-  readonly #portMtus = new Map<string, number>();
+  readonly #ports = new Map<number, PortLeft>();
   /** Where the address that packets to other hosts come from was seen last. */
   #underlay: { readonly address: string; readonly index: number; readonly name: string } | undefined;
   #tableDamaged = false;
@@ -88,7 +90,7 @@ export class Datapath {
   #left(): Left | undefined {
     const [known, state] = [this.#known, this.#applied];
     if (known === undefined || state === undefined) return undefined;
-    return { state, devices: known.devices, portMtus: this.#portMtus, underlay: this.#underlay };
+    return { state, devices: known.devices, ports: this.#ports, underlay: this.#underlay };
   }
 
   /** One at a time, in order of calling. */
@@ -154,7 +156,7 @@ export class Datapath {
     this.#known = undefined;
     if (this.#former?.settings !== settings) {
       this.#former = undefined;
-      this.#portMtus.clear();
+      this.#ports.clear();
     }
     const former = this.#former;
     try {
@@ -173,14 +175,14 @@ export class Datapath {
       const terms = {
         host: this.#host,
         bridge: { name: state.bridge.name, index },
-        mtus: this.#portMtus,
+        seen: this.#ports,
         repairing: former !== undefined,
       };
       await ensurePorts(this.#socket, terms, state.ports, report);
       await this.#findUnderlay(state.vxlan.local, report);
       const devices = { bridge: index, bridgeName: state.bridge.name, vxlan };
       const holding = await observe(this.#socket, devices);
-      this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined };
+      this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined, connected: false };
       return this.#known;
     } catch (error) {
       report.failed(`${state.bridge.name}, ${state.vxlan.name}`, error);
@@ -197,13 +199,14 @@ export class Datapath {
       if (wasHeld(step, known, known.devices)) report.repaired(name, [describe(step)]);
     }
     if (!whole) return;
-    if (former !== undefined) await this.#connected(state, known, report);
+    if (!known.connected) await this.#connected(state, known, report);
     announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, this.#told, report);
   }
 
   /** Once after each reading: the kernel makes these routes with the addresses. */
   async #connected(state: DatapathState, known: Known, report: Report): Promise<void> {
     const { bridge } = known.devices;
+    known.connected = true;
     const made = await ensureConnected(this.#socket, bridge, state.bridge.addresses, report);
     if (this.#former?.devices.bridge !== bridge) return;
     for (const dst of made) report.repaired(NAME.route(dst), [`route add ${dst}`]);
@@ -234,7 +237,7 @@ export class Datapath {
         if (family === 6) await this.#keepAdvertisedRoutes(report);
         const changes = this.#host.run(() => ensureSysctls([FORWARDING[family]]));
         report.changed(...changes);
-        if (this.#former?.forwarding.has(family) === true) report.repaired("", changes);
+        if (this.#former?.forwarding.has(family) === true) report.repairedSettings(changes);
         known.forwarding.add(family);
       } catch (error) {
         report.failed(`IPv${family} forwarding`, error);
@@ -246,9 +249,9 @@ export class Datapath {
   async #firewallAndLoopback(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
     try {
       if (!publishes(state)) this.#loopbackPorts(state, known, false, report);
-      const { changes, flows } = await this.#firewall.ensure(state.firewall, state.bridge.name);
+      const { changes, again, flows } = await this.#firewall.ensure(state.firewall, state.bridge.name);
       report.changed(...changes);
-      if (this.#tableDamaged) report.repaired(NAME.table(TABLE), changes);
+      if (this.#tableDamaged || again) report.repaired(NAME.table(TABLE), changes);
       this.#tableDamaged = false;
       if (flows !== undefined) report.lacking("conntrack", flows);
       if (publishes(state)) this.#loopbackPorts(state, known, true, report);
@@ -273,7 +276,8 @@ export class Datapath {
     try {
       const changes = this.#host.run(() => ensureSysctls([setting], state.bridge.name));
       report.changed(...changes);
-      if (this.#former?.loopbackPorts === on) report.repaired("", changes);
+      const former = this.#former?.devices.bridge === known.devices.bridge ? this.#former : undefined;
+      if (former?.loopbackPorts === on) report.repairedSettings(changes);
       known.loopbackPorts = on;
     } catch (error) {
       report.failed("ports on 127.0.0.1", error);

@@ -13,6 +13,7 @@ import { NOTICE } from "../rtnetlink/notifications.ts";
 import { decodeRoute } from "../rtnetlink/route.ts";
 import { decodeRule } from "../rtnetlink/rule.ts";
 import { AF_BRIDGE, AF_INET6 } from "../rtnetlink/wire.ts";
+import { ifbName } from "../shaping.ts";
 import { connectedRoutes } from "./connected.ts";
 import type { Devices } from "./entries.ts";
 import { NAME } from "./objects.ts";
@@ -23,10 +24,17 @@ import { TABLE } from "./routes.ts";
 export interface Left {
   readonly state: DatapathState;
   readonly devices: Devices;
-  /** MTU of each port, by name, as first seen: others than weave have no business changing it. Mutated. */
-  readonly portMtus: Map<string, number>;
+  /** Ports by index. Mutated: one is put in with the first message about it. */
+  readonly ports: Map<number, PortLeft>;
   /** Which interface has the address that packets to other hosts come from; undefined when none was seen. */
   readonly underlay: { readonly index: number; readonly name: string } | undefined;
+}
+
+/** A port as it was first seen. */
+export interface PortLeft {
+  readonly name: string;
+  /** Others than weave have no business changing it. */
+  readonly mtu: number;
 }
 
 /** The state by what notifications name. */
@@ -47,7 +55,6 @@ export class Drift {
   readonly #marks = new Map<string, string>();
   /** Devices of ours that are gone: what goes with them is not told one by one. */
   readonly #gone = new Set<number>();
-  #wanted: Wanted | undefined;
 
   constructor(left: Left) {
     this.#left = left;
@@ -57,31 +64,42 @@ export class Drift {
   notice(type: number, data: Buffer): void {
     switch (type) {
       case NOTICE.newLink:
-        return this.#link(data);
+        this.#link(data);
+        break;
       case NOTICE.delLink:
-        return this.#linkGone(data);
+        this.#linkGone(data);
+        break;
       case NOTICE.newAddress:
       case NOTICE.delAddress:
-        return this.#address(data, type === NOTICE.newAddress);
+        this.#address(data, type === NOTICE.newAddress);
+        break;
       case NOTICE.newNeighbour:
       case NOTICE.delNeighbour:
-        return this.#neighbour(data, type === NOTICE.newNeighbour);
+        this.#neighbour(data, type === NOTICE.newNeighbour);
+        break;
       case NOTICE.newRoute:
       case NOTICE.delRoute:
-        return this.#route(data, type === NOTICE.newRoute);
+        this.#route(data, type === NOTICE.newRoute);
+        break;
       case NOTICE.newRule:
       case NOTICE.delRule:
-        return this.#rule(data, type === NOTICE.newRule);
+        this.#rule(data, type === NOTICE.newRule);
+        break;
     }
   }
 
-  /** What is not as it was left. */
+  /**
+   * What is not as it was left, without what follows from that: a device takes along what is in it, an address the route
+   * to its subnet. Told apart, damage that is done again and again can be seen for what it is.
+   */
   objects(): readonly string[] {
-    const { bridge, vxlan } = this.#left.devices;
-    const { state } = this.#left;
-    if (this.#gone.has(bridge)) return [NAME.bridge(state.bridge.name)];
-    if (this.#gone.has(vxlan)) return [NAME.vxlan(state.vxlan.name)];
-    return [...new Set(this.#marks.values())];
+    const { devices, state } = this.#left;
+    if (this.#gone.has(devices.bridge) || this.#marks.has("bridge")) return [NAME.bridge(state.bridge.name)];
+    if (this.#gone.has(devices.vxlan) || this.#marks.has("vxlan")) return [NAME.vxlan(state.vxlan.name)];
+    const keys = [...this.#marks.keys()];
+    const lost = keys.some((key) => key.startsWith("address "));
+    const own = keys.filter((key) => !lost || !key.startsWith("connected "));
+    return [...new Set(own.map((key) => this.#marks.get(key) ?? key))];
   }
 
   #judge(key: string, object: string, fine: boolean): void {
@@ -92,30 +110,30 @@ export class Drift {
   #link(data: Buffer): void {
     const { bridge, vxlan } = this.#left.devices;
     const index = readS32(data, 4);
-    if (data.readUInt8(0) === AF_BRIDGE) return this.#portNotice(index, data);
-    if (index !== bridge && index !== vxlan && !namedLikePort(data)) return;
-    const link = decodeLink(data);
-    const { state } = this.#left;
-    if (index === bridge)
-      return this.#judge("bridge", NAME.bridge(state.bridge.name), isBridge(link, state.bridge));
-    if (index === vxlan) {
-      const fine = isVxlan(link, state, bridge);
-      return this.#judge("vxlan", NAME.vxlan(state.vxlan.name), fine);
-    }
-    this.#portLink(link);
+    if (data.readUInt8(0) === AF_BRIDGE) this.#portNotice(index, data);
+    else if (index === bridge || index === vxlan || isNamedLikePort(data)) this.#linkOf(decodeLink(data));
+  }
+
+  #linkOf(link: Link): void {
+    const { devices, state } = this.#left;
+    if (link.index === devices.bridge)
+      this.#judge("bridge", NAME.bridge(state.bridge.name), isBridge(link, state.bridge));
+    else if (link.index === devices.vxlan)
+      this.#judge("vxlan", NAME.vxlan(state.vxlan.name), isVxlan(link, state, devices.bridge));
+    else this.#portLink(link);
   }
 
   #portLink(link: Link): void {
     const hairpin = this.#wants().ports.get(link.name);
     if (hairpin === undefined) return;
-    const { portMtus, devices } = this.#left;
-    const mtu = portMtus.get(link.name) ?? link.mtu;
-    portMtus.set(link.name, mtu);
+    const { ports, devices } = this.#left;
+    const { mtu } = ports.get(link.index) ?? link;
+    ports.set(link.index, { name: link.name, mtu });
     const fine =
       link.master === devices.bridge &&
       link.up &&
       link.mtu === mtu &&
-      link.mac === hostEndMac(link.name) &&
+      (ifbName(link.name) === undefined || link.mac === hostEndMac(link.name)) &&
       (link.port === undefined || link.port.hairpin === hairpin);
     this.#judge(`port ${link.index}`, NAME.port(link.name), fine);
   }
@@ -124,7 +142,7 @@ export class Drift {
   #portNotice(index: number, data: Buffer): void {
     const port = decodePortNotice(data);
     if (port === undefined || index !== this.#left.devices.vxlan) return;
-    this.#judge("vxlan port", NAME.vxlan(this.#left.state.vxlan.name), isQuiet(port));
+    this.#judge("vxlan flags", NAME.vxlan(this.#left.state.vxlan.name), isQuiet(port));
   }
 
   #linkGone(data: Buffer): void {
@@ -134,6 +152,7 @@ export class Drift {
     if (index === bridge || index === vxlan) this.#gone.add(index);
     this.#marks.delete(`port ${index}`); // it went with its container
     this.#marks.delete(`ipv6 ${index}`);
+    this.#left.ports.delete(index);
   }
 
   #address(data: Buffer, there: boolean): void {
@@ -147,8 +166,9 @@ export class Drift {
       return;
     }
     // A port with an address of its own: somebody switched IPv6 on there.
-    if (index === devices.vxlan && there && data.readUInt8(0) === AF_INET6)
-      this.#judge(`ipv6 ${index}`, NAME.vxlan(state.vxlan.name), false);
+    const port = index === devices.vxlan ? state.vxlan : this.#left.ports.get(index);
+    if (port !== undefined && there && data.readUInt8(0) === AF_INET6)
+      this.#judge(`ipv6 ${index}`, NAME.sysctl(`ipv6/conf/${port.name}/disable_ipv6`), false);
     if (entry.address === canonical(state.vxlan.local) && there && underlay !== undefined)
       this.#judge("underlay", NAME.underlay(entry.address), index === underlay.index);
   }
@@ -156,9 +176,8 @@ export class Drift {
   #neighbour(data: Buffer, there: boolean): void {
     const { devices } = this.#left;
     const index = readS32(data, 4);
-    if (index === devices.vxlan) return this.#fdb(data, there);
-    if (index !== devices.bridge) return;
-    const entry = decodeNeighbour(data);
+    if (index === devices.vxlan) this.#fdb(data, there);
+    const entry = index === devices.bridge ? decodeNeighbour(data) : undefined;
     const mac = entry === undefined ? undefined : this.#wants().neighbours.get(entry.address);
     if (entry === undefined || mac === undefined) return;
     const fine = there && entry.permanent && entry.mac === mac;
@@ -198,20 +217,27 @@ export class Drift {
   #rule(data: Buffer, there: boolean): void {
     const { bridgeName } = this.#left.devices;
     for (const { family, iif, table } of decodeRule(data)) {
-      const used = [...this.#wants().routes].some((address) => address.includes(":") === (family === 6));
-      if (iif === bridgeName && table === TABLE && used)
-        this.#judge(`rule ${family}`, NAME.route(`rule of table ${TABLE}`), there);
+      if (iif !== bridgeName || table !== TABLE) continue;
+      // Without it they are as good as gone, and are made again with it.
+      for (const address of this.#wants().routes)
+        if (address.includes(":") === (family === 6))
+          this.#judge(`rule to ${address}`, NAME.route(address), there);
     }
   }
 
   #wants(): Wanted {
-    this.#wanted ??= wantedOf(this.#left.state);
-    return this.#wanted;
+    const { state } = this.#left;
+    const known = wantedOf.get(state) ?? byName(state);
+    wantedOf.set(state, known);
+    return known;
   }
 }
 
+/** Many readings look at one state. */
+const wantedOf = new WeakMap<DatapathState, Wanted>();
+
 /** The first attribute of a link's message is its name (rtnl_fill_ifinfo): those of others are not read further. */
-function namedLikePort(data: Buffer): boolean {
+function isNamedLikePort(data: Buffer): boolean {
   return data.length > 22 && data.readUInt8(20) === 0x76 && data.readUInt8(21) === 0x77; // "vw"
 }
 
@@ -231,7 +257,7 @@ function isVxlan(link: Link, { bridge, vxlan }: DatapathState, master: number): 
 
 const isQuiet = ({ learning, neighSuppress }: PortInfo): boolean => !learning && neighSuppress;
 
-function wantedOf(state: DatapathState): Wanted {
+function byName(state: DatapathState): Wanted {
   return {
     addresses: new Set(state.bridge.addresses.map(canonicalCidr)),
     flood: new Set(state.flood.map(canonical)),

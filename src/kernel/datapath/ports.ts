@@ -8,6 +8,7 @@ import { encodePort } from "../rtnetlink/link-info.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 import { hostEndOf, ifbName } from "../shaping.ts";
 import { ensureSysctls, PORT_SYSCTLS } from "../sysctl.ts";
+import type { PortLeft } from "./drift.ts";
 import { NAME } from "./objects.ts";
 import type { Report } from "./report.ts";
 
@@ -15,8 +16,8 @@ import type { Report } from "./report.ts";
 interface Terms {
   readonly host: Host;
   readonly bridge: { readonly name: string; readonly index: number };
-  /** The MTU each port was first seen with, by name; others have no business changing it. Mutated. */
-  readonly mtus: Map<string, number>;
+  /** The ports by index as they were first seen. Mutated. */
+  readonly seen: Map<number, PortLeft>;
   /** They were as they should be once: what is changed now is a repair. */
   readonly repairing: boolean;
 }
@@ -24,14 +25,15 @@ interface Terms {
 /** Enslave and raise those of `ports` that exist and are not where they belong, with their settings. */
 export async function ensurePorts(
   socket: NetlinkSocket,
-  { host, bridge, mtus, repairing }: Terms,
+  { host, bridge, seen, repairing }: Terms,
   ports: readonly PortState[],
   report: Report,
 ): Promise<void> {
   const wanted = new Map(ports.map((port) => [port.name, port.hairpin]));
   const links = await listLinks(socket);
   await deleteOrphans(socket, new Set(links.map((link) => link.name)), report);
-  for (const name of mtus.keys()) if (!wanted.has(name)) mtus.delete(name);
+  const indices = new Set(links.map((link) => link.index));
+  for (const index of seen.keys()) if (!indices.has(index)) seen.delete(index);
   for (const link of links) {
     const hairpin = wanted.get(link.name);
     if (hairpin === undefined) continue;
@@ -47,7 +49,7 @@ export async function ensurePorts(
         await changeLink(socket, link, { info: encodePort({ hairpin }) });
         report.changed(`link set ${link.name} type bridge_slave hairpin ${hairpin ? "on" : "off"}`);
       }
-      await ensureSettings(socket, host, link, mtus, report);
+      await ensureSettings(socket, host, link, seen, report);
     } catch (error) {
       report.failed(link.name, error);
     }
@@ -60,16 +62,16 @@ async function ensureSettings(
   socket: NetlinkSocket,
   host: Host,
   link: Link,
-  mtus: Map<string, number>,
+  seen: Map<number, PortLeft>,
   report: Report,
 ): Promise<void> {
   const mac = hostEndMac(link.name);
-  if (link.mac !== mac && hostEndOf(ifbName(link.name) ?? "") !== undefined) {
+  if (link.mac !== mac && ifbName(link.name) !== undefined) {
     await changeLink(socket, link, { mac });
     report.changed(`link set ${link.name} address ${mac}`);
   }
-  const mtu = mtus.get(link.name) ?? link.mtu;
-  mtus.set(link.name, mtu);
+  const { mtu } = seen.get(link.index) ?? link;
+  seen.set(link.index, { name: link.name, mtu });
   if (link.mtu !== mtu) {
     await changeLink(socket, link, { mtu });
     report.changed(`link set ${link.name} mtu ${mtu}`);

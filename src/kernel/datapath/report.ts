@@ -23,13 +23,22 @@ export class Report {
     return this.#changes.slice(count);
   }
 
-  /** These changes put `object` back; nothing when there were none. Settings of the kernel are objects of their own. */
+  /**
+   * These changes put `object` back; nothing when there were none. Settings of the kernel are objects of their own, except
+   * those of a device that was made anew.
+   */
   repaired(object: string, changes: readonly string[]): void {
-    const others = changes.filter((change) => !change.startsWith("sysctl "));
-    if (others.length > 0) this.#repairs.push({ object, message: others.join("; ") });
+    const madeAnew = changes.some((change) => change.startsWith("link add "));
+    const own = changes.filter((change) => madeAnew || !isSetting(change));
+    if (own.length > 0) this.#repairs.push({ object, message: own.join("; ") });
+    if (!madeAnew) this.repairedSettings(changes.filter(isSetting));
+  }
+
+  /** The same for changes that are sysctls, each an object of its own. */
+  repairedSettings(changes: readonly string[]): void {
     for (const change of changes) {
-      const [word, key] = change.split(" ");
-      if (word === "sysctl") this.#repairs.push({ object: `sysctl ${key}`, message: change });
+      const key = change.split(" ")[1] ?? "";
+      this.#repairs.push({ object: `sysctl ${key}`, message: change });
     }
   }
 
@@ -60,6 +69,8 @@ export class Report {
     return { changes: [...this.#changes], failures, ...(repairs.length === 0 ? {} : { repairs }) };
   }
 }
+
+const isSetting = (change: string): boolean => change.startsWith("sysctl ");
 
 /** Anything but a WeaveError is a bug, told with its stack; it stops nothing else either. */
 function messageOf(error: unknown): string {

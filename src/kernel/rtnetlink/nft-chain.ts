@@ -3,10 +3,10 @@
 import { attribute, parseAttributes, readText, text } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
 import { nfgenmsg } from "./nfnetlink.ts";
-import type { NetlinkSocket } from "./socket.ts";
+import type { NetlinkReply, NetlinkSocket } from "./socket.ts";
 
 const NFNL_SUBSYS_NFTABLES = 10;
-const NFT_MSG_NEWCHAIN = 3;
+const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_NEWRULE = 6;
 const NFT_MSG_GETRULE = 7;
@@ -29,7 +29,6 @@ export interface NftTable {
 
 /** A chain as far as it matters here. */
 export interface NftChain {
-  readonly name: string;
   /** A base chain whose policy is drop. */
   readonly drops: boolean;
 }
@@ -42,25 +41,26 @@ export function nftTableOf(type: number, data: Buffer): NftTable | undefined {
   return name === undefined ? undefined : { family: data.readUInt8(0), table: readText(name) };
 }
 
-/** Chains of a table; empty when there is no such table. */
-export async function listChains(
+/** Whether there is such a table. */
+export async function hasTable(socket: NetlinkSocket, { family, table }: NftTable): Promise<boolean> {
+  const payload = Buffer.concat([nfgenmsg(family, 0), attribute(TABLE_NAME, text(table))]);
+  const subject = { operation: "nft get", object: `table ${table}` };
+  return (await orNothing(socket.request(subject, type(NFT_MSG_GETTABLE), payload))).length > 0;
+}
+
+/** One chain of a table; undefined when there is none of that name. */
+export async function getChain(
   socket: NetlinkSocket,
   { family, table }: NftTable,
-): Promise<readonly NftChain[]> {
-  const subject = { operation: "nft list", object: `chains of ${table}` };
-  const parts = await socket.dump(subject, type(NFT_MSG_GETCHAIN), nfgenmsg(family, 0));
-  return parts.flatMap((part) => {
-    if ((part.type & 0xff) !== NFT_MSG_NEWCHAIN || part.data.readUInt8(0) !== family) return [];
-    const attributes = parseAttributes(part.data.subarray(4));
-    if (readText(attributes.get(NFTA_CHAIN_TABLE) ?? Buffer.alloc(0)) !== table) return [];
-    const policy = attributes.get(NFTA_CHAIN_POLICY);
-    return [
-      {
-        name: readText(attributes.get(NFTA_CHAIN_NAME) ?? Buffer.alloc(0)),
-        drops: policy?.length === 4 && policy.readUInt32BE(0) === NF_DROP,
-      },
-    ];
-  });
+  name: string,
+): Promise<NftChain | undefined> {
+  const names = [attribute(NFTA_CHAIN_TABLE, text(table)), attribute(NFTA_CHAIN_NAME, text(name))];
+  const payload = Buffer.concat([nfgenmsg(family, 0), ...names]);
+  const subject = { operation: "nft get", object: `chain ${table} ${name}` };
+  const [reply] = await orNothing(socket.request(subject, type(NFT_MSG_GETCHAIN), payload));
+  if (reply === undefined) return undefined;
+  const policy = parseAttributes(reply.data.subarray(4)).get(NFTA_CHAIN_POLICY);
+  return { drops: policy?.length === 4 && policy.readUInt32BE(0) === NF_DROP };
 }
 
 /** The rules of a table or of one chain, in order, as the kernel encodes them; empty when it does not exist. */
@@ -72,9 +72,14 @@ export async function listRuleBytes(
   const payload = [nfgenmsg(family, 0), attribute(NFTA_RULE_TABLE, text(table))];
   if (chain !== undefined) payload.push(attribute(NFTA_RULE_CHAIN, text(chain)));
   const subject = { operation: "nft list", object: `rules of ${table}` };
+  const parts = await orNothing(socket.dump(subject, type(NFT_MSG_GETRULE), Buffer.concat(payload)));
+  return parts.filter((part) => (part.type & 0xff) === NFT_MSG_NEWRULE).map((part) => part.data);
+}
+
+/** No table, no chain: nothing to tell. */
+async function orNothing(asked: Promise<readonly NetlinkReply[]>): Promise<readonly NetlinkReply[]> {
   try {
-    const parts = await socket.dump(subject, type(NFT_MSG_GETRULE), Buffer.concat(payload));
-    return parts.filter((part) => (part.type & 0xff) === NFT_MSG_NEWRULE).map((part) => part.data);
+    return await asked;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
