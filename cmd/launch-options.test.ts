@@ -29,7 +29,7 @@ test("nothing given: the defaults, and no field for what the daemon finds out", 
 
 test("everything given", () => {
   const line =
-    "--name a --nickname b --host 192.0.2.1 --port 7000 --ipalloc-range 10.2.0.0/16 --ipalloc-default-subnet 10.2.3.0/24 --ipalloc-init seed=a,b,a --mtu 1400 --log-level debug --data-dir /d --run-dir /r h1 h2:7 [2001:db8::1]:8";
+    "--name a --nickname b --host 192.0.2.1 --port 7000 --ipalloc-range 10.2.0.0/16 --ipalloc-default-subnet 10.2.3.0/24 --ipalloc-init seed=a,b --mtu 1400 --log-level debug --data-dir /d --run-dir /r h1 h2:7 [2001:db8::1]:8";
   expect(parse(line.split(" "))).toEqual({
     name: "a",
     nickname: "b",
@@ -69,6 +69,7 @@ test.each([
   ["--ipalloc-init consensus=-3", "consensus=-3: expected is a whole number"],
   ["--ipalloc-init consensus=1025", "consensus=1025: expected is a whole number from 1 to 1024"],
   ["--ipalloc-init consensus=3.5", "consensus=3.5: expected is a whole number"],
+  ["--ipalloc-init seed=a,b,a", "--ipalloc-init seed=a,b,a names a twice"],
   ["--ipalloc-init seed=a,,b", "--ipalloc-init seed=a,,b: up to 64 letters"],
   [
     "--log-level trace",
@@ -86,7 +87,7 @@ test.each([
   ["consensus=1024", { kind: "consensus", expected: 1024 }],
   ["observer", { kind: "observer" }],
   ["seed=a", { kind: "seed", names: ["a"] }],
-  ["seed=b, a,b", { kind: "seed", names: ["b", "a"] }],
+  ["seed=b, a", { kind: "seed", names: ["b", "a"] }],
 ])("--ipalloc-init %s", (mode, init) => {
   expect(parse(["--ipalloc-init", mode]).init).toEqual(init);
 });

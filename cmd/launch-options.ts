@@ -171,7 +171,12 @@ function readInit(mode: string): NonNullable<LaunchOptions["init"]> {
   if (kind === "consensus" && value === undefined) return { kind };
   if (kind === "consensus") return { kind, expected: readExpected(value ?? "", mode) };
   if (kind === "seed" && value) {
-    return { kind, names: [...new Set(value.split(",").map((name) => name.trim()))] };
+    const names = value.split(",").map((name) => name.trim());
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice === undefined) return { kind, names };
+    throw new WeaveError("bad-request", `--ipalloc-init ${mode} names ${twice} twice`, {
+      hint: "each founder has a name of its own: name each once, in the same list on all of them",
+    });
   }
   throw new WeaveError("bad-request", `--ipalloc-init ${mode} is not understood`, {
     hint: "write consensus, consensus=N, seed=NAME,NAME,... or observer",

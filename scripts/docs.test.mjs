@@ -2,8 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { bySeverity } from "../cmd/weave/status/problems.ts";
 import { CniCode, toCniError } from "../cni-plugin/errors.ts";
-import { problem } from "../src/api/status.ts";
+import { problem, status } from "../src/api/status.ts";
 import * as desk from "../src/core/endpoints/desk.ts";
 import { ERROR_CODES, WeaveError } from "../src/core/errors.ts";
 import { decodeBody, decodeFrame, MAX_ITEMS_PER_FRAME } from "../src/core/gossip/frames.ts";
@@ -66,8 +67,15 @@ describe("docs", () => {
     expect(told.sort()).toEqual(real.sort());
   });
 
-  it("list every problem code", () => {
-    expect(first("docs/status.md", "Problem codes").sort()).toEqual([...problem.shape.code.options].sort());
+  it("list every problem code, the most severe first", () => {
+    const problems = problem.shape.code.options.map((code) => ({ code }));
+    expect(first("docs/status.md", "Problem codes")).toEqual(bySeverity(problems).map(({ code }) => code));
+  });
+
+  it("name every part of a status", () => {
+    const listed = section("docs/status.md", "JSON").matchAll(/^ {4}(\w.*?)(?: {2}|$)/gm);
+    const names = [...listed].flatMap(([, part]) => part.split(", ").map((name) => /^\w+/.exec(name)?.[0]));
+    expect(names.sort()).toEqual(Object.keys(status.shape).sort());
   });
 
   it("show frames that parse, one of every kind at least", () => {

@@ -182,6 +182,23 @@ describe("--join", () => {
     expect(daemon.calls[1]).toBe(`POST /v1/join {"cluster":"d00d","force":false}`);
   });
 
+  test("tells how many hosts answer, and how many are to follow", async () => {
+    const [first, ...others] = healthy.peers;
+    const since = "2026-01-31T12:00:00.000Z";
+    const away = others.map((one, i) =>
+      i === 0 ? { ...one, reachable: false, unreachableSince: since } : one,
+    );
+    const before = { ...healthy, peers: [first, ...away] };
+    const statuses = [before, { ...before, cluster: "d00d" }];
+    const answers: Record<string, readonly [number, unknown]> = { "/v1/join": [200, { cluster: "d00d" }] };
+    Object.defineProperty(answers, "/v1/status", { get: () => [200, statuses.shift()], enumerable: true });
+    daemon = await standInDaemon(directory.path, answers);
+    const { stdout } = await weave(["reset", "--join", "d00d"]);
+    expect(stdout.replace(/\s+/g, " ")).toContain(
+      "all 3 hosts of this cluster give up c0ffee00 for d00d; 2 answer, 1 away: told when they are back",
+    );
+  });
+
   test("of a cluster nobody knows is refused", async () => {
     const refused = [404, { code: "unknown-cluster", message: "no neighbour belongs to d00d" }] as const;
     daemon = await standInDaemon(directory.path, { "/v1/status": [200, healthy], "/v1/join": refused });

@@ -59,6 +59,23 @@ describe("a state set aside", () => {
     });
   });
 
+  it("remembers the end of its cluster, besides those it had left before", () => {
+    const ends = (cluster: string, joins: string) => ({
+      configuration: { cluster, epoch: 2, voters: [["alice", "i1"]], joins },
+      joined: 1,
+    });
+    const moved = new Map<string, unknown>([
+      ["identity", { name: "alice" }],
+      ["configuration", ends("second", "third")],
+      ["left", ends("first", "second")],
+    ]);
+    const { left } = readState(applied(asideOps(moved, identity, "third"), moved));
+    expect(left.map(({ cluster, joins }) => [cluster, joins])).toEqual([
+      ["second", "third"],
+      ["first", "second"],
+    ]);
+  });
+
   it("expects no cluster unless one is named", () => {
     const records = applied(asideOps(new Map([["expect", "elsewhere"]]), identity));
     expect(anewOf(records)).toEqual({ base: "alice", newcomer: true });

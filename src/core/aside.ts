@@ -8,7 +8,7 @@
 import { z } from "zod";
 import { macForName } from "./address/mac.ts";
 import { MAX_NAME_CHARS } from "./crdt/origin-map.ts";
-import { identityOps } from "./records.ts";
+import { identityOps, movedOps } from "./records.ts";
 import type { StoreOp } from "./store-op.ts";
 
 /** Who the host is from now on. */
@@ -56,13 +56,12 @@ export function asideOps(
   const ops: StoreOp[] = [];
   for (const [key, value] of records) {
     const [kind = ""] = key.split("/");
-    if (key === "configuration" && joins.safeParse(value).success)
-      ops.push({ type: "put", key: "left", value });
     if (FORGOTTEN.has(kind) || (kind === "ranges" && otherRanges === true)) ops.push({ type: "del", key });
     else if (kind === "allocation") ops.push({ type: "put", key, value: former(value) });
     else if (kind === "exposed" && Array.isArray(value))
       ops.push({ type: "put", key, value: value.map(former) });
   }
+  ops.push(...movedOps(records));
   const before = identity.safeParse(records.get("identity")).data?.name;
   if (before !== undefined && !records.has("mac"))
     ops.push({ type: "put", key: "mac", value: macForName(before) });
@@ -74,9 +73,6 @@ export function asideOps(
 }
 
 const identity = z.object({ name: z.string() });
-
-/** A cluster that gave itself up: its hosts that were away are told so when they come by. */
-const joins = z.object({ configuration: z.object({ joins: z.string() }) });
 
 /** Reads what `asideOps` left for the next starts. */
 export function anewOf(records: ReadonlyMap<string, unknown>): Anew {

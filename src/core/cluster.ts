@@ -4,7 +4,13 @@ import type { NodeConfig } from "./config.ts";
 import type { Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type Effect, event, type Instant, persist, reply } from "./effects.ts";
 import { ENDPOINTS, parseEndpoint } from "./endpoints/endpoint.ts";
-import { encodeFrame, rangesFromWire, rangesToWire, type UnicastBody } from "./gossip/frames.ts";
+import {
+  encodeFrame,
+  rangesFromWire,
+  rangesToWire,
+  type UnicastBody,
+  universeToWire,
+} from "./gossip/frames.ts";
 import type { Gossip } from "./gossip/gossip.ts";
 import { ballotFromWire, ballotToWire } from "./ipam/ballot-wire.ts";
 import type { Configuration } from "./ipam/configuration.ts";
@@ -20,7 +26,15 @@ import type { Link, Mesh } from "./mesh/mesh.ts";
 import type { Neighbourhood } from "./mesh/neighbourhood.ts";
 import { PEERS, parsePeerRecord } from "./mesh/peer-record.ts";
 import type { Random } from "./random.ts";
-import { configurationOps, forgetOp, leftOp, noRingOp, type StoredState, unexpectOp } from "./records.ts";
+import {
+  configurationOps,
+  forgetOp,
+  leftOp,
+  noRingOp,
+  type StoredState,
+  unexpectOp,
+  withLeft,
+} from "./records.ts";
 import { type Reply, type Request, refusal } from "./requests.ts";
 
 /** A host with nothing in use gives way to another cluster when no member of its own answered for so long. */
@@ -66,8 +80,8 @@ export class Cluster {
   readonly #reclaim: Reclaim;
   /** The request to leave. */
   #leaveId = 0;
-  /** What this host began anew for: those who have not heard of it are told. */
-  #left: Configuration | undefined;
+  /** What this host began anew for, newest first: those who have not heard of it are told. */
+  #left: readonly Configuration[];
 
   constructor(parts: ClusterParts, stored: StoredState) {
     this.#parts = parts;
@@ -89,9 +103,9 @@ export class Cluster {
         isAbandoned: (now) => this.#isAbandoned(now),
         label: (peer) => neighbourhood.label(peer),
         send: (to, body, cluster, out) => parts.send(to, ballotToWire(body, cluster), out),
-        expelled: (configuration, joined, now, out) => {
-          this.#left = configuration;
-          out.push(persist([leftOp(configuration, joined)], true));
+        expelled: (configuration, now, out) => {
+          this.#left = withLeft(this.#left, configuration);
+          out.push(persist([leftOp(this.#left)], true));
           for (const link of mesh.links())
             if (this.membership.lacks(link, configuration)) this.tell(link, now, out);
         },
@@ -161,9 +175,9 @@ export class Cluster {
       pools,
       reachable: () => neighbourhood.reachable(),
       isStale: (range) => this.council.isStale(range),
-      ask: (owner, body, out) => {
+      ask: (owner, { universe, ...body }, out) => {
         const { era } = this.council;
-        if (era !== undefined) parts.send(owner, { ...body, ...era }, out);
+        if (era !== undefined) parts.send(owner, { ...body, ...universeToWire(universe), ...era }, out);
       },
       regained: (former, now, out) => parts.regained(former, now, out),
       lost: (former, by, out) => {
@@ -180,6 +194,18 @@ export class Cluster {
   /** What of a universe waits for the heir. */
   taking(universe: number): Taking | undefined {
     return this.#takeover.waiting(universe);
+  }
+
+  /** Something waits for the heir, and everybody it waits for can be reached. */
+  isTaking(): boolean {
+    const { remaining } = this.council.configuration ?? {};
+    if (remaining === undefined) return false;
+    const { config, neighbourhood, pools } = this.#parts;
+    const reachable = neighbourhood.reachable();
+    return (
+      remaining.names.every((name) => name === config.name || reachable.has(name)) &&
+      pools.some((pool) => pool.stale(false).length > 0)
+    );
   }
 
   lost(): readonly FormerLost[] {
@@ -338,15 +364,21 @@ export class Cluster {
     return this.#isKnownMember(name) && this.#parts.neighbourhood.records().get(name)?.joined !== undefined;
   }
 
-  /** Tell a neighbour what was decided last; one that has not heard why this host began anew, that. */
+  /**
+   * Tell a neighbour what was decided last; one that has not heard why this host began anew, that; and one that looks for a
+   * cluster, where those have gone that this host has left: it may be one of them.
+   */
   tell(link: Link, now: Instant, out: Effect[]): void {
-    const configuration = this.#isOfLeft(this.membership.saidBy(link))
-      ? this.#left
-      : this.council.configuration;
-    if (configuration === undefined) return;
+    const said = this.membership.saidBy(link);
+    const left = this.#leftBy(said);
+    const ours = this.council.configuration;
+    const moves = said === undefined && ours !== undefined ? this.#left.filter(({ joins }) => joins) : [];
     const yields = this.council.yields(now) ? { yields: true } : {};
-    const frame = { t: "config", configuration: configurationToWire(configuration), ...yields } as const;
-    out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
+    for (const configuration of [...moves.toReversed(), left ?? ours]) {
+      if (configuration === undefined) continue;
+      const frame = { t: "config", configuration: configurationToWire(configuration), ...yields } as const;
+      out.push({ type: "send", conn: link.conn, text: encodeFrame(frame), ack: false });
+    }
   }
 
   /** Whether a neighbour that says this of itself should hear a configuration from us. */
@@ -356,17 +388,16 @@ export class Cluster {
     decision?: number | undefined;
   }): boolean {
     const ours = this.council.gossipEra();
-    if (this.#isOfLeft(eraOf(theirs))) return true;
+    if (this.#leftBy(eraOf(theirs)) !== undefined) return true;
     if (ours === undefined) return false;
     if (theirs.cluster !== ours.cluster || theirs.epoch === undefined) return true;
     if (theirs.epoch !== ours.epoch) return theirs.epoch < ours.epoch;
     return theirs.decision !== undefined && theirs.decision !== ours.decision;
   }
 
-  #isOfLeft(theirs: Era | undefined): boolean {
-    return (
-      this.#left !== undefined && theirs?.cluster === this.#left.cluster && theirs.epoch < this.#left.epoch
-    );
+  /** Why this host left the cluster somebody is of, and has not heard of it. */
+  #leftBy(theirs: Era | undefined): Configuration | undefined {
+    return this.#left.find(({ cluster, epoch }) => theirs?.cluster === cluster && theirs.epoch < epoch);
   }
 
   introduceAs(): void {
@@ -429,7 +460,7 @@ export class Cluster {
       }
       case "answer":
         if (!this.council.isOurs(body)) break;
-        this.membership.answered(from, body, now, out);
+        this.membership.answered(body, now, out);
         this.#reclaim.answered(from, body.id, now, out);
         break;
       case "prepare":
@@ -486,8 +517,9 @@ export class Cluster {
         message: `the ranges have not been heard yet${away}`,
         hint: "look at: weave status connections",
       };
-    const { expect, init, foundCommand } = this.#parts.config;
-    if (expect !== undefined && !this.council.isStranded)
+    const { init, foundCommand } = this.#parts.config;
+    const { expect } = this.council;
+    if (expect !== undefined)
       return {
         message: `no peer of cluster ${expect} answers yet${away}`,
         hint: "look at: weave status connections",

@@ -31,6 +31,7 @@ import {
   JSON_CODEC,
   rangeFromWire,
   type UnicastBody,
+  universeToWire,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
 import { configurationFromWire } from "./ipam/configuration-wire.ts";
@@ -116,9 +117,10 @@ export class Node {
       ringChanged: (universe, fresh, now, out) =>
         this.#cluster.membership.ringChanged(universe, fresh, undefined, now, out),
       reachable: () => this.reachable(),
-      ask: (donor, body, out) => {
+      ask: (donor, { universe, ...body }, out) => {
         const { era } = this.#cluster.council;
-        return era !== undefined && this.#send(donor, { ...body, ...era }, out);
+        if (era === undefined) return false;
+        return this.#send(donor, { ...body, ...universeToWire(universe), ...era }, out);
       },
       label: (peer) => this.#neighbourhood.label(peer),
       whyNoRing: () => this.#cluster.whyNoRing(),
@@ -129,6 +131,7 @@ export class Node {
       ],
       formerGone: (universe, offset) => this.#cluster.formerGone(universe, offset),
       arrivingUntil: () => this.#arrivingUntil,
+      isTaking: () => this.#cluster.isTaking(),
       isLeaving: () => this.#cluster.isLeaving,
     });
     this.#cluster = new Cluster(
@@ -197,10 +200,11 @@ export class Node {
         this.#mesh.up(input, now, out);
         break;
       case "conn-frame":
-        this.#frame(input.conn, input.text, now, out);
+        if (this.#frame(input.conn, input.text, now, out) === "passing") return this.#inPassing(now, out);
         break;
       case "conn-sent":
         this.#gossip.sent(input.conn);
+        if (!this.#cluster.isLeaving) return this.#inPassing(now, out); // who leaves waits for all to be sent
         break;
       case "conn-down": {
         const theirs = this.#mesh.link(input.conn)?.peer?.cluster;
@@ -342,12 +346,13 @@ export class Node {
 
   // --- inputs ---
 
-  #frame(conn: number, text: string, now: Instant, out: Effect[]): void {
+  /** "passing": nothing but gossip can follow from it. */
+  #frame(conn: number, text: string, now: Instant, out: Effect[]): "passing" | "telling" {
     const link = this.#mesh.link(conn);
-    if (link === undefined) return; // closed by us a moment ago
+    if (link === undefined) return "passing"; // closed by us a moment ago
     this.#mesh.heard(link, now);
     const frame = this.#codec.decode(text);
-    if (frame === "unknown") return; // of a newer version
+    if (frame === "unknown") return "passing"; // of a newer version
     if ("refused" in frame) {
       out.push(
         event("frame-refused", "warn", {
@@ -361,11 +366,11 @@ export class Node {
           now,
           out,
         );
-      return;
+      return "telling";
     }
     if (frame.t === "hello") {
       this.#linkChanges(this.#mesh.hello(link, frame, now, out), now, out);
-      return;
+      return "telling";
     }
     if (link.peer === undefined) {
       this.#linkChanges(
@@ -373,15 +378,15 @@ export class Node {
         now,
         out,
       );
-      return;
+      return "telling";
     }
     switch (frame.t) {
       case "ping":
         this.#mesh.ping(link, frame.n, out);
-        break;
+        return "passing";
       case "pong":
         this.#mesh.pong(link, now);
-        break;
+        return "passing";
       case "sums":
         this.#cluster.membership.neighbourIs(link, eraOf(frame), now, out);
         this.#gossip.sums(conn, frame, now, out);
@@ -402,17 +407,19 @@ export class Node {
         break;
       case "have":
         this.#gossip.have(conn, frame, now);
-        break;
+        return "passing";
       case "want":
         this.#gossip.want(conn, frame, out);
-        break;
+        return "passing";
       case "push":
         this.#pushed(conn, frame, now, out);
         break;
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
-        this.#cluster.membership.heardRing(frame.universe, frame, ranges, conn, now, out);
-        if (frame.repair === true) this.#gossip.ringArrived(conn, frame.universe, frame.parts, now, out);
+        const { universe = 0 } = frame;
+        this.#gossip.ringTold(conn, universe, ranges, now);
+        this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
+        if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
         break;
       }
       case "prune":
@@ -424,6 +431,7 @@ export class Node {
         else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
         break;
     }
+    return "telling";
   }
 
   #pushed(conn: number, frame: FrameOf<"push">, now: Instant, out: Effect[]): void {
@@ -499,7 +507,13 @@ export class Node {
     out.push(persist([targetsOp(this.#mesh.targets().map((t) => t.address))], true), reply(id, { ok: true }));
   }
 
-  /** What follows every input: due work, waiting requests, and sending what gathered. */
+  /** What follows heartbeats and the like, of which there are very many: nothing but sending what gathered. */
+  #inPassing(now: Instant, out: Effect[]): readonly Effect[] {
+    this.#gossip.tick(now, out);
+    return out;
+  }
+
+  /** What follows every other input: due work, waiting requests, and sending what gathered. */
   #afterwards(now: Instant, lateMs: number, out: Effect[]): void {
     this.#linkChanges(this.#mesh.tick(now, lateMs, out), now, out);
     if (this.#neighbourhood.tick(now)) {

@@ -1,4 +1,4 @@
-// What is wrong, in order of importance, with the command that mends it. Pure; the daemon adds what only it knows.
+// What is wrong, each with the command that mends it. Pure; the daemon adds what only it knows.
 import type { Instant } from "./effects.ts";
 import type { Target } from "./mesh/mesh.ts";
 import type { Node, NodeFacts } from "./node.ts";
@@ -50,7 +50,7 @@ interface Scene {
   readonly label: (name: string) => string;
 }
 
-/** All of them, in the order of docs/status.md. Nothing is remembered: a problem ends when its cause does. */
+/** All of them; who shows them puts the most severe first. Nothing is remembered: a problem ends when its cause does. */
 export function problemsOf(node: Node, now: Instant): readonly Problem[] {
   const facts = node.facts();
   const settlingIn = now - facts.startedAt < STARTUP_GRACE_MS;

@@ -12,6 +12,7 @@ import {
   exposedOp,
   freedOp,
   identityOps,
+  leftOp,
   rangesOp,
   readState,
   releaseOp,
@@ -19,6 +20,7 @@ import {
   ringOp,
   targetsOp,
   voteOp,
+  withLeft,
 } from "./records.ts";
 import type { StoreOp } from "./store-op.ts";
 
@@ -83,6 +85,29 @@ const failure = (records: ReadonlyMap<string, unknown>): WeaveError => {
   throw new Error("it was read");
 };
 
+describe("what a host left", () => {
+  const voters = [{ name: "alice", incarnation: "i1" }];
+  const ended = (cluster: string, epoch = 2) => ({ cluster, epoch, voters, joins: "c9" });
+
+  it("is a few clusters, newest first, each once", () => {
+    const all = ["c1", "c2", "c3", "c2", "c4", "c5"].map((cluster, i) => ended(cluster, i + 2));
+    const left = all.reduce<ReturnType<typeof withLeft>>((before, one) => withLeft(before, one), []);
+    expect(left.map(({ cluster, epoch }) => [cluster, epoch])).toEqual([
+      ["c5", 7],
+      ["c4", 6],
+      ["c2", 5],
+      ["c3", 4],
+    ]);
+    const op = leftOp(left);
+    expect(readState(new Map([[op.key, op.type === "put" ? op.value : undefined]])).left).toEqual(left);
+  });
+
+  it("was one configuration at first", () => {
+    const value = { configuration: { ...ended("c1"), voters: [["alice", "i1"]] }, joined: 1 };
+    expect(readState(new Map([["left", value]])).left).toMatchObject([{ cluster: "c1", joins: "c9" }]);
+  });
+});
+
 describe("readState", () => {
   it("an empty disk is a host that never was", () => {
     expect(readState(new Map())).toEqual({
@@ -94,7 +119,7 @@ describe("readState", () => {
       ranges: undefined,
       configuration: undefined,
       vote: undefined,
-      left: undefined,
+      left: [],
       doubtful: [],
       rings: new Map(),
       exposed: [],
@@ -131,7 +156,7 @@ describe("readState", () => {
       ranges: ["10.32.0.0/24", "fd00::/80"],
       configuration: { configuration, joined: 2 },
       vote,
-      left: undefined,
+      left: [],
       doubtful: ["10.32.0.77"],
       targets: ["192.0.2.2:6783", "bob"],
       rings: new Map([[0, { universe: "10.32.0.0/24", ranges: ring.ranges }]]),

@@ -7,7 +7,8 @@
 //   targets                              [ "host:port", ... ]
 //   ranges                               [ CIDR, ... ]: what the ranges are, even before there is a ring
 //   configuration                        { configuration, joined }: what was decided last, fsynced
-//   left                                 the configuration this host began anew for: without it, or the last of a cluster it was of
+//   left                                 the last configurations this host began anew for, newest first: without it, or the end
+//                                        of a cluster it was of
 //   base, expect, newcomer               of a host that began anew: see aside.ts, which writes and reads them
 //   vote                                 what this directory promised and accepted for the next epoch, fsynced before it is said
 //   ring/<universe index>                ranges, fsynced before any message that depends on it
@@ -46,6 +47,9 @@ const ringRecord = z.object({
 
 const round = z.tuple([z.int(), z.string()]);
 const configurationRecord = z.object({ configuration: configurationSchema, joined: z.int().min(1) });
+const leftRecord = z.object({ configuration: configurationSchema });
+/** At first there was one. */
+const leftRecords = z.union([z.array(leftRecord).max(64), leftRecord.transform((one) => [one])]);
 const voteRecord = z.object({
   epoch: z.int().min(1),
   round: z.int().min(0),
@@ -120,8 +124,11 @@ export interface StoredState {
   /** What was decided last, and the epoch this peer came in with. */
   readonly configuration: { readonly configuration: Configuration; readonly joined: number } | undefined;
   readonly vote: Vote | undefined;
-  /** The configuration this host began anew for: the one that removed it, or the last of a cluster that gave itself up. */
-  readonly left: Configuration | undefined;
+  /**
+   * The configurations this host began anew for, newest first: those that removed it, or the last of a cluster that gave
+   * itself up.
+   */
+  readonly left: readonly Configuration[];
   readonly rings: ReadonlyMap<number, { readonly universe: string; readonly ranges: readonly OwnedRange[] }>;
   readonly exposed: readonly Exposure[];
   readonly allocations: readonly AllocationRecord[];
@@ -194,7 +201,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
   );
   const decided = one("configuration", configurationRecord);
   const vote = one("vote", voteRecord);
-  const left = one("left", configurationRecord);
+  const left = one("left", leftRecords) ?? [];
   const configuration =
     decided === undefined
       ? former && { configuration: former, joined: 1 }
@@ -208,7 +215,7 @@ export function readState(records: ReadonlyMap<string, unknown>): StoredState {
     bridgeMac: one("mac", z.string()),
     ranges: one("ranges", z.array(z.string()).min(1).max(8)) ?? rangesIn(rings),
     configuration,
-    left: left && configurationFromWire(left.configuration),
+    left: left.map(({ configuration }) => configurationFromWire(configuration)),
     vote: vote && {
       epoch: vote.epoch,
       round: vote.round,
@@ -266,12 +273,28 @@ export const configurationOps = (configuration: Configuration, joined: number): 
   { type: "del", key: "vote" },
 ];
 
-/** Kept while this host begins anew: it may be the only one that knows. `joined`: the epoch it had come in with. */
-export const leftOp = (configuration: Configuration, joined: number): StoreOp => ({
+/** Clusters a host remembers to have left: a host that was away for so many moves of its own is told by some neighbour. */
+const MAX_LEFT = 4;
+
+/** With one more: it takes the place of what was known of its cluster. */
+export const withLeft = (left: readonly Configuration[], newest: Configuration): readonly Configuration[] =>
+  [newest, ...left.filter(({ cluster }) => cluster !== newest.cluster)].slice(0, MAX_LEFT);
+
+/** Kept while this host begins anew: it may be the only one that knows. */
+export const leftOp = (left: readonly Configuration[]): StoreOp => ({
   type: "put",
   key: "left",
-  value: { configuration: configurationToWire(configuration), joined },
+  value: left.map((configuration) => ({ configuration: configurationToWire(configuration) })),
 });
+
+/** A cluster that gave itself up: its hosts that were away are told so when they come by. */
+export function movedOps(records: ReadonlyMap<string, unknown>): readonly StoreOp[] {
+  const last = leftRecord.safeParse(records.get("configuration")).data?.configuration;
+  if (last?.joins === undefined) return [];
+  const before = leftRecords.safeParse(records.get("left")).data ?? [];
+  const left = before.map(({ configuration }) => configurationFromWire(configuration));
+  return [leftOp(withLeft(left, configurationFromWire(last)))];
+}
 
 /** The cluster this host was to join is joined (`expect` is written by aside.ts). */
 export const unexpectOp: StoreOp = { type: "del", key: "expect" };

@@ -35,8 +35,7 @@ async function spread(peers: number, count: number): Promise<object> {
   }
   const [, donor] = world.hosts;
   const taker = world.hosts.at(-1);
-  const gift = donor && taker && (await costOf(world, ...claim(donor, taker, "one", ["to"])));
-  const asked = donor && taker && (await costOf(world, ...claim(donor, taker, "other", [])));
+  const gift = donor && taker && (await costOf(world, ...claim(donor, taker, "one")));
   return {
     peers,
     slowest: Math.max(...costs.map(({ ms }) => ms)),
@@ -44,7 +43,6 @@ async function spread(peers: number, count: number): Promise<object> {
     perLink: Math.max(...costs.map(({ perLink }) => perLink)),
     repairs,
     gift: gift?.mostOnOneLink,
-    giftAndQuestion: asked?.mostOnOneLink,
     flooding: {
       slowest: Math.max(...floods.map(({ ms }) => ms)),
       perPeer: mean(floods.map(({ perPeer }) => perPeer)),

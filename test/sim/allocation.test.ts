@@ -20,6 +20,65 @@ async function started(w: World): Promise<World> {
   return w;
 }
 
+/** Containers on a host until it is refused one. */
+async function fill(w: World, name: string): Promise<void> {
+  for (let i = 0; i < 20; i++) if ((await w.answer(w.host(name).add(`${name}-${i}`))) !== undefined) return;
+  throw new Error(`${name} never ran out of addresses`);
+}
+
+describe("an ADD when nobody has a free address", () => {
+  it("gets what the only other owner frees a moment later, though that one has just denied", async () => {
+    const w = await started(pair("10.32.0.0/29"));
+    for (const name of ["alice", "bob"]) await fill(w, name);
+    const added = w.host("bob").add("late");
+    await w.run(1_500);
+    await w.answer(w.host("alice").remove("alice-0"));
+    expect(await w.answer(added)).toBeUndefined();
+    await w.settle();
+    await w.checkQuiet();
+  });
+
+  it("asks anew, though a donor denied somebody else a moment ago", async () => {
+    const w = await started(pair("10.32.0.0/29"));
+    for (const name of ["alice", "bob"]) await fill(w, name);
+    await w.answer(w.host("alice").remove("alice-0"));
+    expect(await w.answer(w.host("bob").add("next"))).toBeUndefined();
+  });
+
+  it("is refused within seconds, not at the end of all patience", async () => {
+    const w = await started(pair("10.32.0.0/29"));
+    for (const name of ["alice", "bob"]) await fill(w, name);
+    const before = w.schedule.now();
+    expect(await w.answer(w.host("bob").add("one-too-many"))).toBe("range-exhausted");
+    expect(w.schedule.now() - before).toBeGreaterThanOrEqual(2_500);
+    expect(w.schedule.now() - before).toBeLessThan(3_000);
+  });
+
+  it("is refused at once when nobody else can be asked", async () => {
+    const w = await started(pair("10.32.0.0/29"));
+    for (const name of ["alice", "bob"]) await fill(w, name);
+    w.host("alice").kill();
+    await w.run(20_000);
+    const before = w.schedule.now();
+    expect(await w.answer(w.host("bob").add("one-too-many"))).toBe("range-exhausted");
+    expect(w.schedule.now() - before).toBeLessThan(100);
+  });
+
+  it("right behind a removal waits until the heir has taken the ranges, on any host", async () => {
+    const hosts = ["alice", "bob", "carol"].map((name) => ({ name, targets: [A ?? "", addressOf(1)] }));
+    const w = await started(new World({ seed: 3, universe: "10.32.0.0/28", peers: hosts }));
+    const bob = w.host("bob");
+    bob.loseDisk("bob", []);
+    await w.run(20_000);
+    for (const name of ["alice", "carol"]) await fill(w, name);
+    const remove = { kind: "remove", peers: ["bob"] } as const;
+    const removed = w.host("alice").runner?.request(remove) ?? Promise.reject(new Error("away"));
+    expect(await w.answer(removed)).toMatchObject({ ok: true });
+    const added = ["alice", "carol"].map((name) => w.host(name).add("behind"));
+    for (const one of added) expect(await w.answer(one)).toBeUndefined();
+  });
+});
+
 describe("allocation", () => {
   it("uses every address of a range two peers share, then refuses, then serves again", async () => {
     const w = await started(pair("10.32.0.0/28"));

@@ -83,14 +83,14 @@ export function addition(host: Host, container: string): Change {
   ];
 }
 
-/** An address that one host owns and another has a container claim: a gift. The container is another change. */
-export function claim(donor: Host, taker: Host, container: string, uncounted: readonly string[]): Change {
+/** An address that one host owns and another has a container claim: question, answer and gift. The container is another change. */
+export function claim(donor: Host, taker: Host, container: string): Change {
   const pool = donor.node?.facts().pools[0];
   const offset = (pool?.owned[0]?.end ?? 2) - 2;
   const address = pool?.universe.addressAt(offset) ?? "";
   return [
     () => void taker.add(container, { addresses: [address] }),
     ({ node }) => node?.facts().pools[0]?.ring?.ownerOf(offset) === taker.peerName,
-    ["push", "have", "want", ...uncounted],
+    ["push", "have", "want"],
   ];
 }

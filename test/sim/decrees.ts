@@ -150,7 +150,7 @@ export class Decrees implements Decisions {
   }
 }
 
-/** By number, then by name: as rounds are ordered. */
+/** By number, then by incarnation: as rounds are ordered. */
 const precedes = (a: Round, b: Round): boolean => (a[0] === b[0] ? a[1] < b[1] : a[0] < b[0]);
 
 const texts = new WeakMap<Decree, string>();

@@ -90,7 +90,7 @@ export class Eyes {
     if (!looked) return;
     const frame = this.#world.reader.decode(text);
     if (frame === "unknown" || "refused" in frame) return;
-    if (frame.t === "ring") this.#told(frame.universe, frame.cluster, frame.ranges);
+    if (frame.t === "ring") this.#told(frame.universe ?? 0, frame.cluster, frame.ranges);
     if (frame.t === "config") this.#toldConfiguration(frame.configuration);
     if (frame.t !== "to" || frame.from !== this.#host.peerName) return;
     const body = decodeBody(frame.body);
@@ -102,7 +102,10 @@ export class Eyes {
     const { peerName, disk } = this.#host;
     switch (body.k) {
       case "answer":
-        if (body.gift !== undefined) this.#told(body.universe, body.cluster, [body.gift]);
+        if (body.gift !== undefined) {
+          const [start, end, version, made] = body.gift;
+          this.#told(body.universe ?? 0, body.cluster, [[start, end, version, to, made]]);
+        }
         break;
       case "promise":
       case "accepted": {
@@ -127,7 +130,9 @@ export class Eyes {
 
   #toldConfiguration(said: Decree): void {
     const { disk, peerName } = this.#host;
-    const written = ["configuration", "left"].map((key) => decreeOf(disk.record(key))?.decree);
+    const left = disk.record("left");
+    const records = [disk.record("configuration"), ...(Array.isArray(left) ? left : [left])];
+    const written = records.map((record) => decreeOf(record)?.decree);
     this.#world.decrees.configurationTold(peerName, said, written);
   }
 

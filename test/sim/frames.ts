@@ -13,12 +13,19 @@ type WireEntry = FrameOf<"push">["entries"][number];
 
 /** Characters of texts remembered per generation; what was not asked for during one whole generation is forgotten. */
 const GENERATION_CHARS = 24 * 2 ** 20;
+/** The same, as far as it goes: what few peers say has been read by all of them a moment later. */
+const CHARS_PER_PEER = 48 * 2 ** 10;
 
 /** A map of bounded size: the newest generation, and the one before it. */
 class Remembered<Value> {
+  readonly #generationChars: number;
   #young = new Map<string, Value>();
   #old = new Map<string, Value>();
   #chars = 0;
+
+  constructor(generationChars: number) {
+    this.#generationChars = generationChars;
+  }
 
   has(key: string): boolean {
     return this.#young.has(key);
@@ -33,7 +40,7 @@ class Remembered<Value> {
   }
 
   set(key: string, value: Value): void {
-    if (this.#chars > GENERATION_CHARS) {
+    if (this.#chars > this.#generationChars) {
       this.#old = this.#young;
       this.#young = new Map();
       this.#chars = 0;
@@ -48,10 +55,17 @@ class Remembered<Value> {
  * what they are given.
  */
 export class FrameReader implements Codec {
-  readonly #frames = new Remembered<Decoded>();
-  readonly #entries = new Remembered<WireEntry>();
+  readonly #frames: Remembered<Decoded>;
+  readonly #entries: Remembered<WireEntry>;
   /** Of entries that were checked. */
   readonly #texts = new WeakMap<WireEntry, string>();
+
+  /** `peers`: how many will read what one says. */
+  constructor(peers: number) {
+    const chars = Math.min(GENERATION_CHARS, peers * CHARS_PER_PEER);
+    this.#frames = new Remembered(chars);
+    this.#entries = new Remembered(chars);
+  }
 
   /** The text encodeFrame() makes. A push is put together from the texts of its entries. */
   readonly encode = (frame: Frame): string => {

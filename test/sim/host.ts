@@ -42,6 +42,8 @@ export interface Surroundings extends Onlookers {
   /** A disk like those of the others, without records. */
   freshDisk(): MemoryDisk;
   note(text: string): void;
+  /** Virtual time stands still until this is over. */
+  atOnce(what: Promise<void>): Promise<void>;
   /** Something that must not be was seen where it would be swallowed. */
   broken(error: unknown): void;
   /** Every frame that leaves a host, for a trace. */
@@ -164,7 +166,7 @@ export class Host implements Seen {
       onEvent: (event) => note(`${this.id} ${event.kind} ${JSON.stringify(event.data)}`),
       onRejoin: (order) => {
         this.runner = undefined;
-        this.#beginAnew(process, order, store).catch(this.#world.broken);
+        void this.#world.atOnce(this.#beginAnew(process, order, store));
       },
       onFatal: (error) => this.#world.broken(error),
     });

@@ -29,11 +29,15 @@ const PER_MINUTE = {
   crash: 1,
   partition: 1,
   clockskew: 1,
-  /** However many there are: each is told to everybody. */
+  /**
+   * Of ten peers or more, however many: each is told to everybody. Of fewer, each is struck as often as one of ten: were it
+   * more often than a voter's ten minutes of patience, hardly any epoch would have a quorum, and nearly all be forced.
+   */
   removal: 0.7,
   leaving: 0.3,
   diskloss: 0.7,
 } as const;
+const FEW_PEERS = 10;
 /** Each connection that breaks is told to all: of more peers than these, as many are cut off as of so many. */
 const MANY = 100;
 const MINUTE_MS = 60_000;
@@ -107,11 +111,13 @@ export class Life {
 
   async #live(forMs: number): Promise<void> {
     const { world } = this;
-    const { operations, faults, peers } = this.#options;
+    const { operations, faults, peers, say = () => {} } = this.#options;
     const end = world.schedule.now() + forMs;
     const pause = forMs / operations;
+    const tens = Math.min(1, peers / FEW_PEERS);
     const hundreds = Math.max(1, Math.sqrt(peers / MANY));
     let done = 0;
+    let minute = 1;
     /** Moments of faults come at random, as often as their rate says. */
     const due = (perMinute: number, stepMs: number): boolean =>
       world.random.next() < (perMinute * stepMs) / MINUTE_MS;
@@ -124,20 +130,24 @@ export class Life {
       if (faults.has("clockskew") && due(PER_MINUTE.clockskew * hundreds, stepMs))
         world.pick(world.hosts).clock?.jump(world.random.below(MINUTE_MS));
       if (faults.has("removal")) {
-        if (due(PER_MINUTE.removal, stepMs)) this.#operators.remove();
-        if (due(PER_MINUTE.leaving, stepMs)) this.#operators.leave();
+        if (due(PER_MINUTE.removal * tens, stepMs)) this.#operators.remove();
+        if (due(PER_MINUTE.leaving * tens, stepMs)) this.#operators.leave();
       }
-      if (faults.has("diskloss") && due(PER_MINUTE.diskloss, stepMs)) this.#operators.burn();
+      if (faults.has("diskloss") && due(PER_MINUTE.diskloss * tens, stepMs)) this.#operators.burn();
       this.#operators.act();
       await this.#launch(stepMs);
       await world.run(stepMs);
+      if (world.schedule.now() < end - forMs + minute * MINUTE_MS) continue;
+      say(`lived for ${minute} of ${forMs / MINUTE_MS} minutes`);
+      minute++;
     }
   }
 
   /** An ADD or a DEL somewhere, so that hosts have about as many containers as they should. */
   #operate(): void {
     const { world } = this;
-    const host = world.pick(world.hosts);
+    let host = world.pick(world.hosts);
+    for (let tries = 0; !host.isUp && tries < 10; tries++) host = world.pick(world.hosts);
     if (!host.isUp) return;
     const have = host.containerCount;
     if (world.random.below(2 * CONTAINERS) >= have) world.add(host);
@@ -167,7 +177,7 @@ export class Life {
       this.#partitionEnds = now + (5 + world.random.below(60)) * SECOND_MS;
       const few = Math.min(0.3, (1 + world.random.below(10)) / 100);
       const half = world.random.below(5) === 0 && this.#options.peers <= MANY;
-      world.partition(half ? 0.5 : few * Math.min(1, (2 * MANY) / this.#options.peers));
+      world.partition(half ? 0.5 : few * Math.min(1, MANY / this.#options.peers));
     }
   }
 

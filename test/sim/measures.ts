@@ -22,7 +22,8 @@ interface Watch {
 /** What a run counts. */
 export class Measures {
   adds = 0;
-  refused = 0;
+  /** Of the ADDs, by code; "daemon away" and "host away": nobody could answer. */
+  readonly refusals = new Map<string, number>();
   removes = 0;
   crashes = 0;
   powerLosses = 0;
@@ -46,6 +47,14 @@ export class Measures {
 
   /** Kinds left out of `links`. */
   uncounted: ReadonlySet<string> = new Set();
+
+  get refused(): number {
+    return [...this.refusals.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  refusedFor(code: string): void {
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+  }
 
   sent(text: string, from: string, conn: number): void {
     const kind = kindOf(text);

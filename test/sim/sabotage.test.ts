@@ -33,11 +33,11 @@ const live = (seed: number, bug?: Bug): Promise<string> =>
   );
 
 /** Five hosts; two of them are cut off, and one gives the other an address before the three others decide that it is gone. */
-async function giftBeyondPartition(bug?: Bug): Promise<void> {
+async function giftBeyondPartition(bug?: Bug, seed = 3): Promise<void> {
   const names = ["alice", "bob", "carol", "dave", "erin"];
   const targets = names.map((_, i) => addressOf(i));
   const w = new World({
-    seed: 3,
+    seed,
     peers: names.map((name) => ({ name, targets })),
     universe: "10.32.0.0/24",
     ...(bug === undefined ? {} : { bug: { bug } }),
@@ -96,7 +96,10 @@ describe("a seeded bug is caught:", () => {
   });
 
   it("takes-unasked", async () => {
-    expect(await violationOf(() => giftBeyondPartition("takes-unasked"))).toContain(BUGS["takes-unasked"]);
+    const said: string[] = [];
+    // Where gossip brings what was not asked for in time, nothing is wrong.
+    for (const seed of SEEDS) said.push(await violationOf(() => giftBeyondPartition("takes-unasked", seed)));
+    expect(said.join("\n")).toContain(BUGS["takes-unasked"]);
   });
 
   it("does-not-reclaim", async () => {

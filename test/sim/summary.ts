@@ -10,6 +10,8 @@ export interface Figures {
   readonly events: number;
   readonly operations: number;
   readonly refused: number;
+  /** By error code; "daemon away" and "host away": it died before it could answer. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly faults: Readonly<Record<string, number>>;
   /** Addresses held twice: none, or the run was ended at the first. */
   readonly duplicates: number;
@@ -50,6 +52,7 @@ export function summaryOf(
     events: measures.events,
     operations: measures.adds + measures.removes,
     refused: measures.refused,
+    refusals: Object.fromEntries([...measures.refusals].sort(([, a], [, b]) => b - a)),
     faults: {
       crashes: measures.crashes,
       powerLosses: measures.powerLosses,
@@ -80,16 +83,20 @@ export function summaryOf(
   return { figures, text: textOf(figures, measures.frames) };
 }
 
-function textOf(f: Figures, frames: ReadonlyMap<string, { count: number; chars: number }>): string {
-  const faults = Object.entries(f.faults)
+const counted = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([name, count]) => `${count} ${name}`)
     .join(", ");
+
+function textOf(f: Figures, frames: ReadonlyMap<string, { count: number; chars: number }>): string {
+  const faults = counted(f.faults);
   const rows: [string, string][] = [
     ["peers, seed", `${f.peers}, ${f.seed}`],
     ["simulated, real time", `${f.simulatedMinutes} min, ${f.realSeconds} s`],
     ["events", `${f.events}`],
-    ["operations", `${f.operations}, ${f.refused} refused; ${f.containers} containers at the end`],
+    ["operations", `${f.operations}; ${f.containers} containers at the end`],
+    ["refused", `${f.refused}${f.refused > 0 ? `: ${counted(f.refusals)}` : ""}`],
     ["faults", faults || "none"],
     [
       "duplicates",

@@ -38,6 +38,8 @@ export interface WorldOptions {
 /** Events of one instant beyond which somebody answers himself for ever. */
 const MAX_AT_ONCE = 50_000;
 const HOUR_MS = 3_600_000;
+/** Of promises, until something is over that takes no time. */
+const MAX_TURNS = 1_000;
 
 export class World implements Surroundings {
   readonly schedule = new Schedule();
@@ -45,7 +47,7 @@ export class World implements Surroundings {
   readonly network: MemoryNetwork;
   readonly random: Random;
   readonly measures = new Measures();
-  readonly reader = new FrameReader();
+  readonly reader: FrameReader;
   readonly witness: Witness;
   readonly decrees = new Decrees((what) => this.fail(what));
   readonly lineFaults: LineFaults;
@@ -67,6 +69,7 @@ export class World implements Surroundings {
       },
     });
     const { peers, universe } = options;
+    this.reader = new FrameReader(typeof peers === "number" ? peers : peers.length);
     const chosen = typeof peers === "number" ? this.#chain(peers) : peers;
     const names = chosen.map(({ name }) => name);
     const clones = new Set(names.filter((name, i) => names.indexOf(name) !== i));
@@ -164,6 +167,7 @@ export class World implements Surroundings {
       if (atOnce > MAX_AT_ONCE * Math.max(1, this.hosts.length / 10))
         this.fail("time stands still: something is due again and again");
       await Promise.resolve(); // answers of requests arrive between events
+      for (let turns = 0; this.#busy > 0 && turns < MAX_TURNS; turns++) await Promise.resolve();
       if (this.#error !== undefined) this.throwPending();
     }
   }
@@ -180,7 +184,7 @@ export class World implements Surroundings {
   add(host: Host): void {
     this.measures.adds++;
     void host.add(`c${this.#containers++}`).then((refusal) => {
-      if (refusal !== undefined) this.measures.refused++;
+      if (refusal !== undefined) this.measures.refusedFor(refusal);
     }, this.broken);
   }
 
@@ -188,6 +192,19 @@ export class World implements Surroundings {
     this.measures.removes++;
     host.remove(container).catch(this.broken);
   }
+
+  /** Something goes on that takes no time, however many promises it is made of. */
+  async atOnce(what: Promise<void>): Promise<void> {
+    this.#busy++;
+    try {
+      await what;
+    } catch (error) {
+      this.broken(error);
+    } finally {
+      this.#busy--;
+    }
+  }
+  #busy = 0;
 
   /** The first violation: it may be seen inside a promise or a port, where the core would swallow it. */
   #error: unknown;

@@ -20,6 +20,7 @@ export async function joinOther(
 ): Promise<void> {
   const before = await client.status();
   const hosts = before.peers.length;
+  const away = before.peers.filter(({ reachable }) => !reachable).length;
   const answer = await withProgress(client.join(cluster, force), context, () => "asking the voters ...");
   const after = await withProgress(
     arrived(() => client.status(), answer.cluster),
@@ -33,7 +34,8 @@ export async function joinOther(
     return;
   }
   const who = force || hosts <= 1 ? "this host alone gives" : `all ${hosts} hosts of this cluster give`;
-  const lines = [`${who} up ${plain(before.cluster ?? "no cluster")} for ${plain(answer.cluster)}`];
+  const later = force || away === 0 ? "" : `; ${hosts - away} answer, ${away} away: told when they are back`;
+  const lines = [`${who} up ${plain(before.cluster ?? "no cluster")} for ${plain(answer.cluster)}${later}`];
   if (after === undefined) {
     lines.push(`this host is not there yet; look at: weave status connections`);
   } else {

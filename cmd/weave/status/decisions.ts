@@ -11,7 +11,7 @@ type Configuration = NonNullable<Status["configuration"]>;
 type Range = Status["ipam"][number];
 type Taking = NonNullable<Status["ipam"][number]["taking"]>;
 
-/** "epoch 3, 2 of 3 voters answer, 2 must". */
+/** "epoch 3, 2 of 3 voters reachable, 2 needed". */
 export function quorumLine({ epoch, voters, quorum }: Configuration): string {
   const answering = voters.filter(({ reachable }) => reachable).length;
   const lacking = answering < quorum ? ": nothing can be decided" : "";

@@ -15,14 +15,14 @@ const RANK: Readonly<Record<Problem["code"], number>> = {
   clone: 3,
   split: 4,
   "range-exhausted": 5,
-  founding: 7,
-  "waiting-for-peers": 8,
-  "foreign-cluster": 9,
-  "no-quorum": 10,
-  taking: 11,
-  refused: 12,
-  "peer-unreachable": 13,
-  "target-unreachable": 14,
+  founding: 6,
+  "waiting-for-peers": 7,
+  "foreign-cluster": 8,
+  "no-quorum": 9,
+  taking: 10,
+  refused: 11,
+  "peer-unreachable": 12,
+  "target-unreachable": 13,
 };
 
 /** The most severe first, otherwise in their order. */

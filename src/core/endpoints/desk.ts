@@ -48,6 +48,12 @@ export const RING_PATIENCE_MS = 4_000;
 /** And this long for donors, each of which has ASK_TIMEOUT_MS. Below the 10 s the CNI forwarder gives an ADD. */
 export const ASK_PATIENCE_MS = 8_000;
 
+/**
+ * When nobody has a free address: so long donors are asked again, each once a DENIAL_MS, for what is released meanwhile. Short
+ * enough that a full range is told soon.
+ */
+export const FULL_PATIENCE_MS = 2_500;
+
 /** A refusal for want of space is told in `status` this long: others may have freed addresses without our knowing. */
 export const FULL_SHOWN_MS = 300_000;
 
@@ -57,6 +63,8 @@ export interface DeskHost extends HoldersHost, AnnouncerHost, ReservationHost {
   whyNoRing(): { message: string; hint: string };
   /** Just started: until then an owner that is not reachable may only not be connected yet. Undefined afterwards. */
   arrivingUntil(): Instant | undefined;
+  /** A removal is decided, and all who are to answer about it can be reached: its ranges are free in a moment. */
+  isTaking(): boolean;
   /** This host goes: it gives out nothing any more, and asks for nothing. */
   isLeaving(): boolean;
   /** A container is gone; the right to its address may have been asked for. */
@@ -83,6 +91,8 @@ export class Desk {
   readonly #doubtful: Set<string>;
   /** Allocations were refused for want of any free address: since when, and when the last was. */
   #full: { readonly since: Instant; readonly last: Instant } | undefined;
+  /** When the line was last looked at. */
+  #servedAt: Instant = 0;
   #line: { readonly id: number; readonly request: AddressRequest; readonly since: Instant }[] = [];
 
   constructor(
@@ -177,8 +187,9 @@ export class Desk {
 
   /** Try everybody in line again, in order. Called after every input: any of them may have changed the answer. */
   serve(now: Instant, out: Effect[]): void {
+    this.#servedAt = now;
     this.#line = this.#line.filter(({ id, request, since }) => {
-      const answer = this.#attempt(request, now - since >= this.#patience(), now, out);
+      const answer = this.#attempt(request, since, now, out);
       if (answer !== undefined) out.push(reply(id, answer));
       return answer === undefined;
     });
@@ -186,8 +197,15 @@ export class Desk {
 
   nextDeadline(): Instant | undefined {
     if (this.#line.length === 0) return undefined;
-    const expiry = Math.min(...this.#line.map((w) => w.since)) + this.#patience();
-    return Math.min(expiry, this.#host.arrivingUntil() ?? expiry);
+    const since = this.#line.map((waiting) => waiting.since);
+    const expiry = Math.min(...since) + this.#patience();
+    const fullAt = since.map((at) => at + FULL_PATIENCE_MS).filter((at) => at > this.#servedAt);
+    return Math.min(
+      expiry,
+      this.#host.arrivingUntil() ?? expiry,
+      ...this.#retries(this.#servedAt),
+      ...fullAt,
+    );
   }
 
   /**
@@ -286,7 +304,8 @@ export class Desk {
   // --- allocate and expose ---
 
   /** The answer, or undefined while there is still hope. */
-  #attempt(request: AddressRequest, expired: boolean, now: Instant, out: Effect[]): Reply | undefined {
+  #attempt(request: AddressRequest, since: Instant, now: Instant, out: Effect[]): Reply | undefined {
+    const expired = now - since >= this.#patience();
     if (this.#host.isLeaving())
       return refusal(
         "no-ring",
@@ -318,7 +337,7 @@ export class Desk {
     }
     const reservation = new Reservation(this.#parts, request, now, out);
     let outcome = manual.length > 0 ? reservation.claim(manual, false) : reservation.takeAny(there);
-    if (isForWantOfPeers(outcome) && this.#host.arrivingUntil() !== undefined) outcome = "wait";
+    if (isForWantOfPeers(outcome) && !expired && this.#mayChange(outcome, since, now)) outcome = "wait";
     else if (reservation.ranOut) this.#full = { since: this.#full?.since ?? now, last: now };
     else if (manual.length === 0 && reservation.addresses.length > 0) this.#full = undefined;
     const gateways = request.kind === "allocate" ? this.#bridge.lacking(request.terms.gateways ?? []) : [];
@@ -345,6 +364,17 @@ export class Desk {
     out.push(persist([...reused, allocationOp(record)], false));
     out.push(event("allocated", "debug", { holder: holderOf(record), addresses: cidrs.join() }));
     return { ok: true, attachment: toAttachment(record) };
+  }
+
+  /** Whether what is in the way may be gone in a moment. */
+  #mayChange({ code }: Refused, since: Instant, now: Instant): boolean {
+    if (this.#host.arrivingUntil() !== undefined || this.#host.isTaking()) return true;
+    return code === "range-exhausted" && now - since < FULL_PATIENCE_MS && this.#retries(now).length > 0;
+  }
+
+  /** When donors that had nothing may be asked again. */
+  #retries(now: Instant): readonly Instant[] {
+    return this.#places.pools.flatMap((pool) => pool.retryAt(this.#host.reachable(), now) ?? []);
   }
 
   // --- commit, release, exposure ---
@@ -426,8 +456,10 @@ export class Desk {
   }
 }
 
+type Refused = Extract<Reply, { ok: false }>;
+
 /** Refused for what another owner might give. */
-const isForWantOfPeers = (outcome: Outcome): boolean =>
+const isForWantOfPeers = (outcome: Outcome): outcome is Refused =>
   typeof outcome === "object" &&
   !outcome.ok &&
   (outcome.code === "range-exhausted" || outcome.code === "address-elsewhere");

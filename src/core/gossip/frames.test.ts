@@ -147,7 +147,7 @@ describe("refused", () => {
     ["an ask without an end", { ...where, k: "ask", universe: 0, start: 0, id: 1 }],
     ["an ask below the range", { ...where, k: "ask", universe: 0, start: -1, end: 1, id: 1 }],
     ["an answer without cluster", { k: "answer", epoch: 1, universe: 0, id: 1 }],
-    ["a gift without an owner", { ...Object(golden["to: answer with a gift"]?.["body"]), gift: [0, 1, 1] }],
+    ["a gift without its epoch", { ...Object(golden["to: answer with a gift"]?.["body"]), gift: [0, 1, 1] }],
     ["no object", "ask"],
   ])("a body that is %s", (_, body) => {
     expect(decodeBody(body)).toBeUndefined();

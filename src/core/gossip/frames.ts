@@ -34,6 +34,8 @@ const entry = z.tuple([name, z.string().max(MAX_NAME_CHARS), z.int().min(1), jso
 /** [start, end, version, owner, made] */
 const ownedRange = z.tuple([count, count, z.int().min(1), name, z.int().min(1)]);
 const universe = z.int().min(0).max(7);
+/** Mostly there is one: absent, it is the first. */
+const firstUniverse = universe.optional();
 const epoch = z.int().min(1);
 const incarnation = z.string().min(1).max(64);
 
@@ -115,7 +117,7 @@ const frame = z.discriminatedUnion("t", [
    */
   z.looseObject({
     t: z.literal("ring"),
-    universe,
+    universe: firstUniverse,
     cluster: name,
     epoch,
     ranges: z.array(ownedRange).max(MAX_ITEMS_PER_FRAME),
@@ -169,7 +171,7 @@ const unicastBody = z.discriminatedUnion("k", [
   z.looseObject({
     k: z.literal("ask"),
     ...era,
-    universe,
+    universe: firstUniverse,
     start: count,
     end: count,
     id: count,
@@ -179,7 +181,14 @@ const unicastBody = z.discriminatedUnion("k", [
     held: z.boolean().optional(),
   }),
   /** The answer. The gift itself also spreads as a ring frame; no gift means none to spare. */
-  z.looseObject({ k: z.literal("answer"), ...era, universe, id: count, gift: ownedRange.optional() }),
+  z.looseObject({
+    k: z.literal("answer"),
+    ...era,
+    universe: firstUniverse,
+    id: count,
+    /** [start, end, version, made]; its owner is the addressee. */
+    gift: z.tuple([count, count, z.int().min(1), z.int().min(1)]).optional(),
+  }),
   /** Paxos (ballot.ts). `expected`: how many hosts the sender expects at the founding. */
   z.looseObject({ k: z.literal("prepare"), ...ballot, expected: count.optional() }),
   z.looseObject({
@@ -281,6 +290,9 @@ export function entryFromWire(wire: WireEntry): Entry {
   }
   return held;
 }
+
+export const universeToWire = (index: number): { readonly universe?: number } =>
+  index === 0 ? {} : { universe: index };
 
 /** The wire form of each range: a ring is written whole again and again, and is mostly as before. */
 const wireRanges = new WeakMap<OwnedRange, z.infer<typeof ownedRange>>();

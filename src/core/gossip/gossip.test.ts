@@ -1,160 +1,19 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { type ConnId, MAX_FRAME_CHARS } from "../connection.ts";
-import { BUCKETS, type Entry, type Json, MAX_VALUE_CHARS, OriginMap } from "../crdt/origin-map.ts";
-import type { Effect, Instant } from "../effects.ts";
+import type { ConnId } from "../connection.ts";
+import { BUCKETS, type Entry, type Json, MAX_VALUE_CHARS } from "../crdt/origin-map.ts";
 import { type OwnedRange, Ring } from "../ipam/ring.ts";
 import { seededRandom } from "../random.ts";
-import { decodeFrame, type Frame, type FrameOf, MAX_ITEMS_PER_FRAME, rangeFromWire } from "./frames.ts";
+import { type Frame, type FrameOf, MAX_ITEMS_PER_FRAME } from "./frames.ts";
 import {
-  Gossip,
   LAZY_DELAY_MS,
   MISMATCH_PATIENCE_MS,
   MISSED_PATIENCE_MS,
   PUSH_PAUSE_MS,
   SUMS_INTERVAL_MS,
 } from "./gossip.ts";
+import { CHANNEL, era, Net, Peer } from "./testing/gossip-net.ts";
 
-const CHANNEL = "endpoints";
-const era = { cluster: "c1", epoch: 1, decision: 7 };
 const founders = ["alice"];
-
-/** Gossip and its data, with what Node does around them. */
-class Peer {
-  readonly name: string;
-  readonly channels = new Map<string, OriginMap>();
-  ring: Ring | undefined;
-  era = era;
-  readonly gossip: Gossip;
-  readonly #out: Effect[] = [];
-
-  constructor(name: string, ring?: Ring) {
-    this.name = name;
-    this.channels.set(CHANNEL, new OriginMap(name));
-    this.ring = ring;
-    this.gossip = new Gossip({
-      self: name,
-      channels: this.channels,
-      rings: () => [this.ring],
-      era: () => this.era,
-    });
-  }
-
-  map(channel = CHANNEL): OriginMap {
-    const map = this.gossip.channel(channel);
-    if (map === undefined) throw new Error(`${this.name} has no room for ${channel}`);
-    return map;
-  }
-
-  say(key: string, value: Exclude<Json, null>, now: Instant, channel = CHANNEL): void {
-    const entry = this.map(channel).put(key, value);
-    if (entry !== undefined) this.gossip.changed(channel, [entry], undefined, now);
-  }
-
-  hear(conn: ConnId, frame: Frame, now: Instant): void {
-    const { gossip } = this;
-    switch (frame.t) {
-      case "sums":
-        gossip.sums(conn, frame, now, this.#out);
-        break;
-      case "digest":
-        gossip.digest(conn, frame, now, this.#out);
-        break;
-      case "buckets":
-        gossip.buckets(conn, frame, this.#out);
-        break;
-      case "have":
-        gossip.have(conn, frame, now);
-        break;
-      case "want":
-        gossip.want(conn, frame, this.#out);
-        break;
-      case "push": {
-        const { fresh } = this.map(frame.channel).merge(gossip.push(conn, frame));
-        gossip.changed(frame.channel, fresh, conn, now);
-        break;
-      }
-      case "ring": {
-        this.ring ??= new Ring(1 << 20);
-        const fresh = this.ring.merge(frame.ranges.map(rangeFromWire));
-        gossip.ringChanged(frame.universe, fresh, conn, now);
-        if (frame.repair === true) gossip.ringArrived(conn, frame.universe, frame.parts, now, this.#out);
-        break;
-      }
-      default:
-        throw new Error(`${frame.t} is not gossip`);
-    }
-  }
-
-  /** What it sends now, by connection. Every frame is one the other side takes. */
-  sends(now: Instant): { conn: ConnId; frame: Frame; ack: boolean }[] {
-    this.gossip.tick(now, this.#out);
-    return this.#out.splice(0).flatMap((effect) => {
-      if (effect.type !== "send") throw new Error(effect.type);
-      expect(effect.text.length).toBeLessThanOrEqual(MAX_FRAME_CHARS);
-      const frame = decodeFrame(effect.text);
-      if (frame === "unknown" || "refused" in frame) throw new Error(JSON.stringify(frame));
-      return [{ conn: effect.conn, frame, ack: effect.ack }];
-    });
-  }
-}
-
-/** Peers joined by numbered connections; frames arrive at once, in virtual time, unless they are lost. */
-class Net {
-  readonly log: string[] = [];
-  readonly #ends: (readonly [Peer, Peer])[] = [];
-  now: Instant = 0;
-  loses: (frame: Frame, from: Peer) => boolean = () => false;
-
-  /** The connection's number, the same on both sides. */
-  join(a: Peer, b: Peer): ConnId {
-    const conn = this.#ends.push([a, b]) - 1;
-    a.gossip.linkUp(conn, false, this.now, true);
-    b.gossip.linkUp(conn, false, this.now, false);
-    return conn;
-  }
-
-  cut(conn: ConnId): void {
-    for (const peer of this.#ends[conn] ?? []) peer.gossip.linkDown(conn, this.now);
-  }
-
-  run(forMs: number): void {
-    const until = this.now + forMs;
-    for (;;) {
-      this.#exchange();
-      const due = this.#peers().flatMap((peer) => peer.gossip.nextDeadline() ?? []);
-      const next = Math.min(...due);
-      if (next > until) break;
-      this.now = Math.max(next, this.now);
-    }
-    this.now = until;
-  }
-
-  /** Kinds of frames that went over since the last look. */
-  took(): string[] {
-    return this.log.splice(0).sort();
-  }
-
-  #peers(): Peer[] {
-    return [...new Set(this.#ends.flat())];
-  }
-
-  #exchange(): void {
-    for (let quiet = false; !quiet; ) {
-      quiet = true;
-      for (const peer of this.#peers()) {
-        for (const { conn, frame, ack } of peer.sends(this.now)) {
-          quiet = false;
-          const other = this.#ends[conn]?.find((end) => end !== peer);
-          const items = frame.t === "push" ? ` ${frame.entries.length}` : "";
-          const repair = "repair" in frame && frame.repair === true ? " repair" : "";
-          this.log.push(`${peer.name}: ${frame.t}${repair}${items}`);
-          if (!this.loses(frame, peer)) other?.hear(conn, frame, this.now);
-          if (ack) peer.gossip.sent(conn);
-        }
-      }
-    }
-  }
-}
 
 const same = (...peers: Peer[]): void => {
   for (const peer of peers) {
@@ -337,6 +196,73 @@ describe("changes that come close together", () => {
   });
 });
 
+describe("a gift", () => {
+  let fresh: readonly OwnedRange[];
+  let toBob: ConnId;
+  let toCarol: ConnId;
+  beforeEach(() => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    carol.ring = Ring.found(256, founders);
+    [toBob, toCarol] = [net.join(alice, bob), net.join(alice, carol)];
+    net.run(1_000);
+    net.took();
+    fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "bob", 1);
+    alice.gossip.ringGiven(0, fresh, net.now);
+  });
+
+  it("is told by its taker, and the donor passes that on", () => {
+    expect(alice.sends(net.now + LAZY_DELAY_MS - 1)).toEqual([]);
+    bob.ring?.merge(fresh);
+    bob.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(1);
+    expect(net.took()).toEqual(["alice: ring", "bob: ring"]);
+    expect(carol.ring?.ranges).toEqual(alice.ring?.ranges);
+    net.run(LAZY_DELAY_MS);
+    expect(net.took()).toEqual([]);
+  });
+
+  it("is told together with what the taker made of it", () => {
+    const joined = [{ start: 0, end: 32, version: 2, owner: "bob", made: 1 }];
+    bob.ring?.merge(joined);
+    bob.gossip.ringChanged(0, joined, undefined, net.now);
+    net.run(1);
+    expect(net.took()).toEqual(["alice: ring", "bob: ring"]);
+    expect(carol.ring?.ranges).toEqual(bob.ring?.ranges);
+  });
+
+  it("is told by the donor a little later, when the taker did not get the answer", () => {
+    expect(alice.gossip.isFlushed()).toBe(false);
+    expect(alice.gossip.nextDeadline()).toBe(net.now + LAZY_DELAY_MS);
+    const sends = alice.sends(net.now + LAZY_DELAY_MS);
+    expect(sends.map(({ conn, frame }) => [conn, frame.t])).toEqual([
+      [toBob, "ring"],
+      [toCarol, "ring"],
+    ]);
+  });
+
+  it("of several, each is told by its own taker", () => {
+    const other = alice.ring?.give({ start: 16, end: 32 }, "alice", "carol", 1) ?? [];
+    alice.gossip.ringGiven(0, other, net.now + 10);
+    bob.ring?.merge(fresh);
+    bob.gossip.ringChanged(0, fresh, undefined, net.now);
+    net.run(1);
+    expect(carol.ring?.ownerOf(0)).toBe("bob");
+    expect(bob.ring?.ownerOf(16)).toBe("alice");
+    net.run(LAZY_DELAY_MS);
+    expect(bob.ring?.ranges).toEqual(alice.ring?.ranges);
+  });
+
+  it("is found by comparing, when the epoch changed meanwhile", () => {
+    for (const peer of [alice, bob, carol]) {
+      peer.era = { ...era, epoch: 2 };
+      peer.gossip.eraChanged(net.now);
+    }
+    expect(kinds(alice.sends(net.now + LAZY_DELAY_MS))).toEqual(["sums", "sums"]);
+    expect(alice.gossip.isFlushed()).toBe(true);
+  });
+});
+
 describe("a lazy link", () => {
   const lazy = (conn: ConnId): void => {
     for (const peer of [alice, bob]) peer.gossip.setEager(conn, false);
@@ -398,6 +324,43 @@ describe("a lazy link", () => {
     net.run(LAZY_DELAY_MS);
     expect(net.took()).toContain("alice: ring");
     expect(bob.ring?.ranges).toEqual(alice.ring.ranges);
+  });
+
+  it("carries a change that both sides have from elsewhere once, though it takes its time", () => {
+    alice.ring = Ring.found(1 << 20, ["alice"]);
+    bob.ring = Ring.found(1 << 20, ["alice"]);
+    const conn = inStep();
+    lazy(conn);
+    const fresh = alice.ring.give({ start: 0, end: 16 }, "alice", "carol", 1);
+    bob.ring.merge(fresh);
+    const entry: Entry = { origin: "carol", key: "0", version: 1, value: 1 };
+    const sends: string[] = [];
+    for (const peer of [alice, bob]) {
+      peer.gossip.ringChanged(0, fresh, undefined, net.now);
+      peer.map().merge([entry]);
+      peer.gossip.changed(CHANNEL, [entry], undefined, net.now);
+    }
+    const ours = alice.sends(net.now + LAZY_DELAY_MS);
+    sends.push(...kinds(ours), ...kinds(bob.sends(net.now + LAZY_DELAY_MS + 100)));
+    for (const { frame } of ours) bob.hear(conn, frame, net.now + LAZY_DELAY_MS + 150);
+    sends.push(...kinds(bob.sends(net.now + 3 * LAZY_DELAY_MS)));
+    expect(sends.sort()).toEqual(["have", "ring"]);
+  });
+
+  it("carries what only the other side has, a little later", () => {
+    bob.ring = Ring.found(1 << 20, ["alice", "bob"]);
+    alice.ring = Ring.found(1 << 20, ["alice", "bob"]);
+    const conn = inStep();
+    lazy(conn);
+    const give = (peer: Peer, start: number): void => {
+      const fresh = peer.ring?.give({ start, end: start + 16 }, peer.name, "carol", 1) ?? [];
+      peer.gossip.ringChanged(0, fresh, undefined, net.now);
+    };
+    give(bob, (1 << 20) - 16);
+    give(alice, 0);
+    net.run(2 * LAZY_DELAY_MS);
+    expect(bob.ring.ranges).toEqual(alice.ring.ranges);
+    expect(net.took().filter((line) => line.includes("ring"))).toEqual(["alice: ring", "bob: ring"]);
   });
 
   it("of several that announce one version, one is asked, and the next when that one does not answer", () => {

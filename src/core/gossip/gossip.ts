@@ -18,12 +18,13 @@ import {
   type FrameOf,
   MAX_ITEMS_PER_FRAME,
   rangeToWire,
+  universeToWire,
 } from "./frames.ts";
 import { partSums, withinParts } from "./ring-parts.ts";
 
 /** Every link compares fingerprints at least this often: what finds a lost change when nothing else happens. */
 export const SUMS_INTERVAL_MS = 10_000;
-/** A lazy link is told of a version this much later, once for all changes of that time. */
+/** A lazy link is told of a version this much later, once for all changes of that time; from one side, then the other. */
 export const LAZY_DELAY_MS = 400;
 /** A version that a lazy link told this long ago, and that has not come since, is asked for. */
 export const MISSED_PATIENCE_MS = 400;
@@ -55,7 +56,7 @@ interface LinkState {
   /** "channel\0origin" -> a version they have and we had not when they told. */
   readonly missing: Map<string, { channel: string; origin: string; version: number }>;
   missingSince: Instant | undefined;
-  /** Of two sides that both see a difference this one asks first, so that not everything goes twice. */
+  /** Of two sides that have news, or see a difference, this one tells or asks first, so that not everything goes twice. */
   readonly asksFirst: boolean;
   sumsDue: Instant;
   theirs: ReadonlyMap<string, number>;
@@ -95,6 +96,8 @@ export class Gossip {
   readonly #links = new Map<ConnId, LinkState>();
   /** "channel\0origin" -> when somebody was asked for what we miss of it. */
   readonly #asked = new Map<string, Instant>();
+  /** Universe -> ranges given away that nobody has told yet, and until when that is left to their takers. */
+  readonly #given = new Map<number, { readonly ranges: readonly OwnedRange[]; readonly due: Instant }>();
   /** Channel or ring -> when our fingerprint of it became another. */
   readonly #changedAt = new Map<string, Instant>();
 
@@ -138,6 +141,7 @@ export class Gossip {
 
   /** This host has come to another epoch: all are told, and rings compared anew. */
   eraChanged(now: Instant): void {
+    this.#given.clear();
     for (const link of this.#links.values()) {
       link.dirtyRanges.clear();
       link.newsRanges.clear();
@@ -174,6 +178,7 @@ export class Gossip {
 
   /** Whether nothing waits to be sent, nor is on its way out. */
   isFlushed(): boolean {
+    if (this.#given.size > 0) return false;
     for (const link of this.#links.values())
       if (link.busy || link.dirty.size > 0 || link.dirtyRanges.size > 0) return false;
     return true;
@@ -200,7 +205,7 @@ export class Gossip {
         const origins = link.news.get(channel) ?? new Set<string>();
         link.news.set(channel, origins);
         for (const { origin } of news) origins.add(origin);
-        link.newsDue ??= now + LAZY_DELAY_MS;
+        link.newsDue ??= now + lazyDelay(link);
         continue;
       }
       const keys = link.dirty.get(channel) ?? new Map<string, { origin: string; key: string }>();
@@ -216,7 +221,32 @@ export class Gossip {
       if (link.suspended || link.conn === from) continue;
       const waiting = link.eager ? link.dirtyRanges : link.newsRanges;
       waiting.set(universe, combine(waiting.get(universe) ?? [], ranges).merged);
-      if (!link.eager) link.newsDue ??= now + LAZY_DELAY_MS;
+      if (!link.eager) link.newsDue ??= now + lazyDelay(link);
+    }
+  }
+
+  /**
+   * This host gave ranges away. The answer tells the taker, and the taker everybody, with what it makes of them: if both did,
+   * each link would carry it twice. When nothing is heard of it, the donor does.
+   */
+  ringGiven(universe: number, ranges: readonly OwnedRange[], now: Instant): void {
+    if (ranges.length === 0) return;
+    this.#changedAt.set(ringChannel(universe), now);
+    const before = this.#given.get(universe);
+    const all = combine(before?.ranges ?? [], ranges).merged;
+    this.#given.set(universe, { ranges: all, due: before?.due ?? now + LAZY_DELAY_MS });
+  }
+
+  /** They said so of a ring: what waits for them and is no newer, they have. */
+  ringTold(conn: ConnId, universe: number, ranges: readonly OwnedRange[], now: Instant): void {
+    this.#pass(universe, ranges, conn, now);
+    const link = this.#links.get(conn);
+    for (const waiting of link === undefined ? [] : [link.dirtyRanges, link.newsRanges]) {
+      const before = waiting.get(universe);
+      if (before === undefined) continue;
+      const { fresh } = combine(ranges, before);
+      if (fresh.length === 0) waiting.delete(universe);
+      else waiting.set(universe, fresh);
     }
   }
 
@@ -380,6 +410,11 @@ export class Gossip {
   }
 
   tick(now: Instant, out: Effect[]): void {
+    for (const [universe, { ranges, due }] of this.#given) {
+      if (now < due) continue;
+      this.#given.delete(universe);
+      this.ringChanged(universe, ranges, undefined, now);
+    }
     for (const link of this.#links.values()) {
       if (link.missingSince !== undefined && now - link.missingSince >= MISSED_PATIENCE_MS)
         this.#ask(link, now, out);
@@ -396,6 +431,7 @@ export class Gossip {
 
   nextDeadline(): Instant | undefined {
     let next: Instant | undefined;
+    for (const { due } of this.#given.values()) next = Math.min(next ?? due, due);
     for (const link of this.#links.values()) {
       const waits = !link.busy && !link.suspended && (link.dirty.size > 0 || link.dirtyRanges.size > 0);
       const due = Math.min(
@@ -467,6 +503,16 @@ export class Gossip {
       }
     }
     link.news.clear();
+  }
+
+  /** Of what was given: the part that `ranges` say nothing newer of stays, the rest is passed on. */
+  #pass(universe: number, ranges: readonly OwnedRange[], from: ConnId, now: Instant): void {
+    const given = this.#given.get(universe);
+    if (given === undefined) return;
+    const { fresh: untold } = combine(ranges, given.ranges);
+    if (untold.length === 0) this.#given.delete(universe);
+    else this.#given.set(universe, { ...given, ranges: untold });
+    this.ringChanged(universe, combine(untold, given.ranges).fresh, from, now);
   }
 
   /** Ask for what we heard of and did not get. */
@@ -598,7 +644,7 @@ export class Gossip {
           : { repair: true, ...(last && as.parts !== undefined ? { parts: as.parts } : {}) };
       this.#send(
         link,
-        { t: "ring", universe, cluster, epoch, ranges: wire, ...repair },
+        { t: "ring", ...universeToWire(universe), cluster, epoch, ranges: wire, ...repair },
         last && as === "change",
         out,
       );
@@ -628,6 +674,9 @@ export class Gossip {
     out.push({ type: "send", conn: link.conn, text: this.#encode(frame), ack });
   }
 }
+
+/** A side that is not to tell first waits to be told. */
+const lazyDelay = (link: LinkState): number => LAZY_DELAY_MS * (link.asksFirst ? 1 : 2);
 
 /** A side that is not to ask first waits to be asked. */
 const patience = (link: LinkState): number => MISMATCH_PATIENCE_MS * (link.asksFirst ? 1 : 2);

@@ -45,7 +45,7 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   /** A message of a ballot; `cluster` is undefined as long as there is none. May be lost. */
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
   /** A configuration is without this host, which may be the only one that knows: keep it for the others, and tell them. */
-  expelled(configuration: Configuration, joined: number, now: Instant, out: Effect[]): void;
+  expelled(configuration: Configuration, now: Instant, out: Effect[]): void;
   /** A configuration was taken over: write it down (and the votes off), then let everything follow. */
   entered(change: Entered, now: Instant, out: Effect[]): void;
 }
@@ -75,8 +75,10 @@ export class Council {
   readonly roster: Roster;
   #configuration: Configuration | undefined;
   #joined = 0;
-  /** The configuration that this host began anew for: nothing older of that cluster is believed. */
-  readonly #left: Configuration | undefined;
+  /** The configurations that this host began anew for: nothing older of these clusters is believed. */
+  readonly #left: readonly Configuration[];
+  /** The cluster it is to join, as far as it has heard where that has gone. */
+  #expect: string | undefined;
   #ballot: Ballot | undefined;
   /** How many hosts were expected when the ballot was made; it is made again when that changes before a founding. */
   #expected: number | undefined;
@@ -97,6 +99,7 @@ export class Council {
     this.#configuration = stored.configuration?.configuration;
     this.#joined = stored.configuration?.joined ?? 0;
     this.#left = stored.left;
+    this.#expect = host.expect;
     this.#vote = stored.vote;
     this.#founding = new Founding(host);
     this.roster = new Roster(host, () => this.#configuration);
@@ -203,9 +206,11 @@ export class Council {
   ): "same" | "older" | "newer" | "foreign" {
     const ours = this.#configuration;
     if (ours === undefined) {
-      // A cluster that gives itself up is nobody's to join.
+      // A cluster that gives itself up is nobody's to join; who was to join it, follows it.
+      if (theirs.joins !== undefined && theirs.cluster === this.#expect) this.#expect = theirs.joins;
       if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
-      if (this.#left?.cluster === theirs.cluster && theirs.epoch < this.#left.epoch) return "older";
+      if (this.#left.some(({ cluster, epoch }) => cluster === theirs.cluster && theirs.epoch < epoch))
+        return "older";
       this.#adopt(theirs, now, out);
       return "newer";
     }
@@ -233,6 +238,11 @@ export class Council {
     return this.isWelcome(cluster) || lineage.some((former) => this.isWelcome(former.cluster));
   }
 
+  /** The cluster to join; undefined when any will do. */
+  get expect(): string | undefined {
+    return this.isStranded ? undefined : this.#expect;
+  }
+
   /** The cluster this host was to join was not found in time: it may join any other, or found one. */
   get isStranded(): boolean {
     return this.#founding.isStranded;
@@ -240,8 +250,7 @@ export class Council {
 
   /** Whether a cluster may be joined. */
   isWelcome(cluster: string): boolean {
-    const { expect } = this.#host;
-    return expect === undefined || expect === cluster || this.isStranded;
+    return this.#expect === undefined || this.#expect === cluster || this.isStranded;
   }
 
   /** A message of a ballot. Returns false when its sender is behind and should have our configuration. */
@@ -311,7 +320,7 @@ export class Council {
   /** What is due. Called after every input. */
   tick(now: Instant, out: Effect[]): void {
     if (this.#configuration === undefined && this.#founding.strand(now))
-      out.push(event("stranded", "warn", { expected: this.#host.expect ?? "" }));
+      out.push(event("stranded", "warn", { expected: this.#expect ?? "" }));
     // One of the targets has turned out to be this host itself.
     if (this.#configuration === undefined && this.#founding.expected() !== this.#expected) {
       this.#newBallot(now);
@@ -360,7 +369,7 @@ export class Council {
     // A founder that hears of its founding late has ranges, and keeps them or loses them like everybody.
     const wasHere = before !== undefined || this.#hasFounded(c);
     if (wasHere && !isMember(c, name, this.#joined) && !this.#leaving) {
-      this.#host.expelled(c, this.#joined, now, out);
+      this.#host.expelled(c, now, out);
       this.rejoin("removed", out);
       return;
     }

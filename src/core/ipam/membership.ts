@@ -3,7 +3,7 @@
 // (council.ts). The rules of allocation are Pool's; here they meet disk, links and gossip.
 import type { ConnId } from "../connection.ts";
 import { type Effect, event, type Instant, persist } from "../effects.ts";
-import { rangeFromWire, rangeToWire, type UnicastBody } from "../gossip/frames.ts";
+import { type UnicastBody, universeToWire } from "../gossip/frames.ts";
 import type { Gossip } from "../gossip/gossip.ts";
 import type { Link, Mesh } from "../mesh/mesh.ts";
 import { ringOp } from "../records.ts";
@@ -125,25 +125,28 @@ export class Membership {
 
   /** A peer asks for space. Returns the answer to send, behind the gift's way to disk. */
   asked(from: string, ask: Ask, now: Instant, out: Effect[]): Answer | undefined {
-    const pool = this.#pools[ask.universe];
+    const { universe = 0, start, end, id } = ask;
+    const pool = this.#pools[universe];
     const { era } = this.#council;
     if (pool?.ring === undefined || era === undefined || !this.#council.isOurs(ask)) return undefined;
-    const { universe, start, end, id } = ask;
     const fresh = pool.give({ start, end }, from, now, ask.young === true || ask.held === true);
-    // A neighbour learns of it by the answer.
-    this.ringChanged(universe, fresh, this.#mesh.linkTo(from)?.conn, now, out);
+    if (fresh.length > 0) out.push(persist(this.ringRecords(universe), true));
+    this.#gossip.ringGiven(universe, fresh, now);
     // It may have asked before, in an epoch that is over: then the answer was lost on it, and the gift was made.
     const [gift] = fresh.length > 0 ? fresh : pool.allOf({ start, end }, from);
     if (ask.held === true && gift === undefined) this.#contest(pool, start, from, now, out);
     if (fresh.length > 0) out.push(event("gave", "info", { to: from, addresses: sizeOf(fresh) }));
-    return { k: "answer", ...era, universe, id, ...(gift === undefined ? {} : { gift: rangeToWire(gift) }) };
+    const answer: Answer = { k: "answer", ...era, ...universeToWire(universe), id };
+    return gift === undefined ? answer : { ...answer, gift: [gift.start, gift.end, gift.version, gift.made] };
   }
 
-  answered(from: string, { universe, id, cluster, epoch, gift }: Answer, now: Instant, out: Effect[]): void {
+  answered({ universe = 0, id, cluster, epoch, gift }: Answer, now: Instant, out: Effect[]): void {
     if (!this.#council.isOurs({ cluster, epoch })) return;
-    const conn = this.#mesh.linkTo(from)?.conn; // the donor knows what it gave
-    if (gift !== undefined)
-      this.heardRing(universe, { cluster, epoch }, [rangeFromWire(gift)], conn, now, out);
+    if (gift !== undefined) {
+      const [start, end, version, made] = gift;
+      const range = { start, end, version, owner: this.#self, made };
+      this.heardRing(universe, { cluster, epoch }, [range], undefined, now, out); // the donor, too, waits to be told
+    }
     this.#pools[universe]?.answered(id, gift !== undefined, now);
   }
 

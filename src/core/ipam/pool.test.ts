@@ -94,6 +94,35 @@ describe("doubtful addresses", () => {
   });
 });
 
+describe("donors", () => {
+  const all3 = new Set(["b", "c", "d"]);
+  /** Asks, and says whom. */
+  const asked = (pool: Pool, now: number): { donor: string; id: number } => {
+    const next = pool.nextDonor(all, false, all3, now);
+    if (typeof next === "string") throw new Error(next);
+    return next;
+  };
+  /** Whom it asks at each timeout. */
+  const silences = (pool: Pool, from: number, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => {
+      const { donor } = asked(pool, from + i * ASK_TIMEOUT_MS);
+      pool.tick(all3, from + (i + 1) * ASK_TIMEOUT_MS);
+      return donor;
+    });
+
+  it("are asked in the order of what they own, but those that did not answer after all others", () => {
+    expect(silences(poolOf("a", "b120 c80 d56"), 0, 5)).toEqual(["b", "c", "d", "b", "c"]);
+  });
+
+  it("that answer again are as good as any", () => {
+    const pool = poolOf("a", "b120 c80 d56");
+    expect(silences(pool, 0, 3)).toEqual(["b", "c", "d"]);
+    const now = 3 * ASK_TIMEOUT_MS;
+    pool.answered(asked(pool, now).id, true, now); // b
+    expect(asked(pool, now).donor).toBe("b");
+  });
+});
+
 describe("what we own", () => {
   it("is the same array while nothing of ours changes, so that the allocator keeps its order", () => {
     const pool = poolOf("a", "a10 b10 a10");

@@ -36,6 +36,8 @@ export class Pool {
   #nextAsk = 1;
   /** "donor start-end young" -> until when: a denial says nothing about other parts of the range. */
   readonly #denied = new Map<string, Instant>();
+  /** Donors that did not answer when they were last asked, and when that was. */
+  readonly #silent = new Map<string, Instant>();
   /** The ask for a fragment that is outstanding, and when the next may be made. */
   #tidying: { readonly id: number; readonly what: string } | undefined;
   #tidyAt: Instant = 0;
@@ -61,6 +63,7 @@ export class Pool {
     this.#ask = undefined;
     this.#tidying = undefined;
     this.#denied.clear();
+    this.#silent.clear();
     this.#ownedChanged();
   }
 
@@ -177,7 +180,9 @@ export class Pool {
   }
 
   /**
-   * Whom to ask for space in the subnet: the reachable owner of the largest part that has not just denied it.
+   * Whom to ask for space in the subnet: the reachable owner of the largest part that has not just denied it. Those that
+   * did not answer come last, the longest silent first: cut off, they count as reachable for a while yet, and two of
+   * them asked in turn would keep a third from being asked at all.
    * "asking" while an answer is outstanding; "nobody" when all have been asked. `evenIfYoung` asks for resting addresses,
    * too: another question, which those who denied the first may answer.
    */
@@ -194,7 +199,11 @@ export class Pool {
         shares.set(r.owner, (shares.get(r.owner) ?? 0) + r.end - r.start);
       }
     }
-    const [donor] = [...shares].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))[0] ?? [];
+    const silence = (name: string): Instant => this.#silent.get(name) ?? Number.NEGATIVE_INFINITY;
+    const [[donor] = []] = [...shares].sort(
+      ([a, x], [b, y]) =>
+        (silence(a) === silence(b) ? 0 : silence(a) - silence(b)) || y - x || (a < b ? -1 : 1),
+    );
     if (donor === undefined) return "nobody";
     this.#ask = {
       id: this.#nextAsk++,
@@ -236,6 +245,7 @@ export class Pool {
       this.#tidying = undefined;
     }
     if (this.#ask?.id !== id) return;
+    this.#silent.delete(this.#ask.donor);
     for (const [what, until] of this.#denied) if (now >= until) this.#denied.delete(what);
     if (!given) this.#denied.set(this.#ask.what, now + DENIAL_MS);
     this.#ask = undefined;
@@ -246,7 +256,19 @@ export class Pool {
     const ask = this.#ask;
     if (ask === undefined) return;
     if (!reachable.has(ask.donor)) this.#ask = undefined;
-    else if (now >= ask.deadline) this.answered(ask.id, false, now);
+    else if (now >= ask.deadline) {
+      this.answered(ask.id, false, now);
+      this.#silent.set(ask.donor, now);
+    }
+  }
+
+  /** When the first of the reachable donors that had nothing may be asked again. */
+  retryAt(reachable: ReadonlySet<string>, now: Instant): Instant | undefined {
+    let first: Instant | undefined;
+    for (const [what, until] of this.#denied)
+      if (until > now && reachable.has(what.slice(0, what.indexOf(" "))))
+        first = Math.min(first ?? until, until);
+    return first;
   }
 
   nextDeadline(): Instant | undefined {
@@ -305,4 +327,5 @@ export class Pool {
 
 const asked = (donor: string, { range }: Subnet, evenIfYoung: boolean): string =>
   `${donor} ${range.start}-${range.end} ${evenIfYoung}`;
-const fragmentOf = ({ owner, start, end }: Run): string => `fragment ${owner} ${start}-${end}`;
+/** No name of a donor is before the first space. */
+const fragmentOf = ({ owner, start, end }: Run): string => ` fragment ${owner} ${start}-${end}`;

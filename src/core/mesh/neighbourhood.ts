@@ -4,7 +4,7 @@ import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
 import type { EstablishedLink, Mesh } from "./mesh.ts";
 import { PEER_KEY, type PeerRecord, parsePeerRecord } from "./peer-record.ts";
-import { nextHops, reachableFrom, treeNeighbours } from "./topology.ts";
+import { nextHops, nextTo, reachableFrom, treeFrom } from "./topology.ts";
 
 /** After the first change: where one connection came or went, its other end says so in the same moment. */
 const SETTLE_MS = 200;
@@ -23,12 +23,15 @@ export class Neighbourhood {
   /** Others have said something since it was worked out. */
   #stale = false;
   #tree: ReadonlySet<string> | undefined;
+  /** Where the last one began. */
+  #root: string;
   #lookDue: Instant | undefined;
   #looked: Instant = Number.NEGATIVE_INFINITY;
   readonly #unreachable = new Map<string, Instant>();
 
   constructor(self: string, channel: OriginMap, mesh: Mesh) {
     this.#self = self;
+    this.#root = self;
     this.#channel = channel;
     this.#mesh = mesh;
   }
@@ -40,12 +43,7 @@ export class Neighbourhood {
 
   /** Peers with a path, as of the last look, or of the last change of our own links. */
   reachable(): ReadonlySet<string> {
-    if (this.#reachable === undefined) {
-      this.#reachable = reachableFrom(this.#self, this.#neighbours(), this.#records);
-      this.#hops = undefined;
-      this.#stale = false;
-    }
-    return this.#reachable;
+    return this.#reachable ?? this.#found(reachableFrom(this.#self, this.#neighbours(), this.#records));
   }
 
   /** The link that leads to a peer, by the newest there is to know if need be; undefined when there is no way. */
@@ -127,6 +125,7 @@ export class Neighbourhood {
     this.#lookDue = undefined;
     this.#looked = now;
     if (this.#stale) this.#reachable = undefined;
+    const tree = this.#growTree();
     const reachable = this.reachable();
     for (const name of this.#unreachable.keys()) {
       if (reachable.has(name) || !this.#records.has(name)) this.#unreachable.delete(name);
@@ -135,8 +134,39 @@ export class Neighbourhood {
       const gone = name !== this.#self && !reachable.has(name);
       if (gone && !this.#unreachable.has(name)) this.#unreachable.set(name, now);
     }
-    this.#tree = treeNeighbours(this.#self, reachable, this.#records);
+    this.#tree = nextTo(this.#self, tree);
     return true;
+  }
+
+  /** The tree from the least name of those reachable. */
+  #growTree(): ReadonlyMap<string, string | undefined> {
+    const tree = treeFrom(this.#root, this.#records);
+    if (this.#isOfAll(tree)) {
+      // Who is on it is who can be reached: no need to look at all connections once more.
+      if (this.#reachable === undefined) {
+        const reachable = new Set(tree.keys());
+        reachable.delete(this.#self);
+        this.#found(reachable);
+      }
+      return tree;
+    }
+    this.#root = this.#self;
+    for (const name of this.reachable()) if (name < this.#root) this.#root = name;
+    return treeFrom(this.#root, this.#records);
+  }
+
+  /** Whether a tree begins with the least name and has us and all our neighbours on it. */
+  #isOfAll(tree: ReadonlyMap<string, string | undefined>): boolean {
+    if (!tree.has(this.#self) || !this.#neighbours().every((name) => tree.has(name))) return false;
+    for (const name of tree.keys()) if (name < this.#root) return false;
+    return true;
+  }
+
+  #found(reachable: ReadonlySet<string>): ReadonlySet<string> {
+    this.#reachable = reachable;
+    this.#hops = undefined;
+    this.#stale = false;
+    return reachable;
   }
 
   #neighbours(): readonly string[] {

@@ -33,25 +33,21 @@ export function nextHops(
 }
 
 /**
- * Our neighbours on the tree along which changes are passed on: breadth first from the peer with the least name of those
- * reachable. Whoever knows the same connections comes to the same tree.
+ * The tree along which changes are passed on, breadth first from `root`: each peer with a path from there, with the peer before
+ * it. Whoever knows the same connections comes to the same tree.
  */
-export function treeNeighbours(
-  self: string,
-  reachable: ReadonlySet<string>,
-  connections: Connections,
-): ReadonlySet<string> {
-  let root = self;
-  for (const name of reachable) if (name < root) root = name;
+export function treeFrom(root: string, connections: Connections): ReadonlyMap<string, string | undefined> {
   const parents = new Map<string, string | undefined>([[root, undefined]]);
-  const grow = (order: readonly string[], fanout: number): void => {
-    const queue = [...order];
-    for (let at = 0; at < queue.length; at++) {
-      const peer = queue[at] ?? "";
+  let isComplete = true;
+  const grow = (queue: string[], fanout: number): void => {
+    for (const peer of queue) {
       let children = 0;
       for (const name of connections.get(peer)?.links ?? []) {
         if (parents.has(name) || !vouches(connections, name, peer)) continue;
-        if (++children > fanout) break;
+        if (++children > fanout) {
+          isComplete = false;
+          break;
+        }
         parents.set(name, peer);
         queue.push(name);
       }
@@ -59,11 +55,16 @@ export function treeNeighbours(
   };
   grow([root], TREE_FANOUT);
   // Whoever can only be reached through peers that have enough.
-  if (parents.size <= reachable.size) grow([...parents.keys()], Number.POSITIVE_INFINITY);
+  if (!isComplete) grow([...parents.keys()], Number.POSITIVE_INFINITY);
+  return parents;
+}
+
+/** Those next to a peer on a tree. */
+export function nextTo(self: string, tree: ReadonlyMap<string, string | undefined>): ReadonlySet<string> {
   const near = new Set<string>();
-  const parent = parents.get(self);
+  const parent = tree.get(self);
   if (parent !== undefined) near.add(parent);
-  for (const [name, through] of parents) if (through === self) near.add(name);
+  for (const [name, through] of tree) if (through === self) near.add(name);
   return near;
 }
 
