@@ -246,9 +246,14 @@ describe("the follower", () => {
     await vi.advanceTimersByTimeAsync(500);
     expect(observe).toHaveBeenCalledTimes(20);
     expect(follower.repairs()[0]?.notBefore).toBeGreaterThan(Date.now());
+    expect(follower.failures()).toMatchObject([
+      { object: "bridge weave", message: expect.stringContaining("again and again") },
+    ]);
+    expect(follower.isSettled()).toBe(false);
     drifted("bridge weave", "route 10.32.0.0/12");
     await vi.advanceTimersByTimeAsync(TICK_MS);
     expect(observe).toHaveBeenCalledTimes(21);
+    expect(follower.failures()).toEqual([]);
     drifted("bridge weave");
     await vi.advanceTimersByTimeAsync(1_000);
     expect(observe).toHaveBeenCalledTimes(22);

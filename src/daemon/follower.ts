@@ -40,6 +40,7 @@ export class DatapathFollower {
   readonly #repairs = new Repairs();
   /** Waits with what is damaged again and again. */
   #delayed: NodeJS.Timeout | undefined;
+  #waitingFor: readonly Failure[] = [];
   #repairing: NodeJS.Immediate | undefined;
   #stopped = false;
 
@@ -81,11 +82,11 @@ export class DatapathFollower {
   }
 
   isSettled(): boolean {
-    return this.#working === undefined && this.#failures.length === 0;
+    return this.#working === undefined && this.failures().length === 0;
   }
 
   failures(): readonly Failure[] {
-    return this.#failures;
+    return [...this.#failures, ...this.#waitingFor];
   }
 
   /** What others damaged and was put back, of the last hour, the newest first. */
@@ -105,16 +106,21 @@ export class DatapathFollower {
   /** At once, unless somebody takes away again and again what is put back. */
   #drifted(objects: readonly string[]): void {
     if (this.#stopped) return;
-    const wait = this.#repairs.pauseFor(objects, Date.now());
-    if (wait === 0) {
-      clearTimeout(this.#delayed);
-      this.#delayed = undefined;
-      this.repair();
-    } else this.#delayed ??= setTimeout(() => this.#afterPause(), wait);
+    const now = Date.now();
+    const wait = this.#repairs.pauseFor(objects, now);
+    if (wait === 0) this.#endPause();
+    else if (this.#delayed === undefined) {
+      this.#delayed = setTimeout(() => this.#endPause(), wait);
+      const until = new Date(now + wait).toISOString();
+      const message = `others take it away again and again; put back at ${until}`;
+      this.#waitingFor = objects.map((object) => ({ object, message, since: now }));
+    }
   }
 
-  #afterPause(): void {
+  #endPause(): void {
+    clearTimeout(this.#delayed);
     this.#delayed = undefined;
+    this.#waitingFor = [];
     this.repair();
   }
 

@@ -75,19 +75,24 @@ export function wasHeld(
 
 /** Names as they are told: many of a kind as one, "neighbour (many)". */
 export function gather(names: Iterable<string>): readonly string[] {
-  return gatherRepairs([...new Set(names)].map((object) => ({ object, message: "" }))).map(
+  return gatherRepairs([...names].map((object) => ({ object, message: "" }))).map(
     ({ object }) => object,
   );
 }
 
-/** Repairs as they are told. */
+/** Repairs as they are told: of each object one. */
 export function gatherRepairs(repairs: readonly Repair[]): readonly Repair[] {
+  const byName = new Map<string, string>();
+  for (const { object, message } of repairs) {
+    const former = byName.get(object);
+    byName.set(object, former === undefined || former === message ? message : `${former}; ${message}`);
+  }
   const kinds = new Map<string, Repair[]>();
-  for (const repair of repairs) {
-    const kind = repair.object.slice(0, repair.object.lastIndexOf(" ") + 1);
+  for (const [object, message] of byName) {
+    const kind = object.slice(0, object.lastIndexOf(" ") + 1);
     const list = kinds.get(kind) ?? [];
     kinds.set(kind, list);
-    list.push(repair);
+    list.push({ object, message });
   }
   return [...kinds].flatMap(([kind, list]) =>
     list.length <= MAX_OF_A_KIND

@@ -1,6 +1,6 @@
 // Chains of other programs' nf_tables tables, read: whether one drops what is not accepted, and its rules as bytes
 // (linux/netfilter/nf_tables.h). And which table a notification is about.
-import { attribute, parseAttributes, readText, text } from "./attributes.ts";
+import { attribute, parseAttributes, readText, readU16, text } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
 import { nfgenmsg } from "./nfnetlink.ts";
 import type { NetlinkReply, NetlinkSocket } from "./socket.ts";
@@ -33,12 +33,15 @@ export interface NftChain {
   readonly drops: boolean;
 }
 
-/** The table a notification is about; undefined for those that end a transaction. */
+/**
+ * The table a notification is about; undefined for those that end a transaction. The name is the first attribute of every
+ * object (nf_tables_fill_*): a ruleset that is loaded anew is tens of thousands of messages, read no further.
+ */
 export function nftTableOf(type: number, data: Buffer): NftTable | undefined {
-  if (type >> 8 !== NFNL_SUBSYS_NFTABLES || (type & 0xff) === NFT_MSG_NEWGEN || data.length < 8)
-    return undefined;
-  const name = parseAttributes(data.subarray(4)).get(TABLE_NAME);
-  return name === undefined ? undefined : { family: data.readUInt8(0), table: readText(name) };
+  if (type >> 8 !== NFNL_SUBSYS_NFTABLES || (type & 0xff) === NFT_MSG_NEWGEN || data.length < 9) return undefined;
+  const length = readU16(data, 4);
+  if (readU16(data, 6) !== TABLE_NAME || length < 5 || 4 + length > data.length) return undefined;
+  return { family: data.readUInt8(0), table: readText(data.subarray(8, 4 + length)) };
 }
 
 /** Whether there is such a table. */
