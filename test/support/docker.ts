@@ -33,7 +33,7 @@ export function dockerPrograms(): { readonly dir: string } | { readonly lacking:
     renameSync(join(work, "root"), kept);
     return { dir };
   } catch (error) {
-    return { lacking: `docker.io cannot be had: ${String(error).split("\n")[0]}` };
+    return { lacking: `no Docker: docker.io cannot be had from Debian: ${String(error).split("\n")[0]}` };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
