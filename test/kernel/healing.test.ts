@@ -211,7 +211,13 @@ describe.skipIf(whyNot() !== undefined)("healing", () => {
     const undo = Array.from({ length: 500 }, (_, i) => `link set docker${i} group 77`);
     try {
       const flood = batch(alice.netns, lines);
-      await heals(() => alice.netns.run("bridge fdb del 00:00:00:00:00:00 dev vxlan-6784 dst 10.99.0.2 self"), "flood entry 10.99.0.2");
+      const before = repaired("flood entry 10.99.0.2")?.count ?? 0;
+      await alice.netns.run("bridge fdb del 00:00:00:00:00:00 dev vxlan-6784 dst 10.99.0.2 self");
+      await eventually(
+        "the flood entry is back",
+        () => repaired("flood entry 10.99.0.2")?.count === before + 1,
+        DEADLINE_MS,
+      );
       await flood;
       await quiet();
       expect(observe.mock.calls.length).toBeLessThanOrEqual(3);

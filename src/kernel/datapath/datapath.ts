@@ -127,8 +127,9 @@ export class Datapath {
       report.retry();
       await this.#pass(state, report);
     }
-    if (report.clean) this.#former = undefined;
-    else this.observe();
+    if (!report.clean) this.observe();
+    // Unless it was distrusted meanwhile: then the next apply compares with what was known.
+    else if (this.#known !== undefined) this.#former = undefined;
     return report.finish();
   }
 
