@@ -20,7 +20,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE } from "./rtnetlink/socket.ts";
 const TICK_MS = 100;
 /** Settings and the tables of iptables-legacy are looked at each so many ticks: some ten files, 0.2 ms. */
 const POLL_TICKS = 5;
-/** After messages were lost everything is read, which costs milliseconds: no more often than this. */
+/** Where nobody knows what drifted everything is read, which costs milliseconds: no more often than this. */
 const LOST_PAUSE_MS = 1_000;
 
 interface Parts {
@@ -38,6 +38,7 @@ export class Monitor {
   readonly #timer: NodeJS.Timeout;
   #ticks = 0;
   #lostAt = Number.NEGATIVE_INFINITY;
+  /** Something may have drifted, and nobody knows what: messages were lost, or the last apply failed. */
   #lost = false;
   #filterTouched = false;
   #looking: Promise<unknown> | undefined;
@@ -79,12 +80,14 @@ export class Monitor {
     if (this.#routes.drain((type, data) => drift?.notice(type, data))) this.#lost = true;
     const tableTouched = this.#drainTables();
     if (left === undefined || drift === undefined) {
-      this.#lost = false; // the kernel is read anyway
+      this.#lost = false; // the first apply reads the kernel anyway
       return [];
     }
-    const found = [...drift.objects()];
+    const found = left.whole ? [...drift.objects()] : [];
+    // An apply that fails may itself leave things as they should not be: that must not make it run again and again.
+    if (!left.whole && drift.objects().length > 0) this.#lost = true;
     if (tableTouched && (await this.#parts.firewall.isDamaged())) found.push(NAME.table(TABLE));
-    if (poll) found.push(...this.#host.run(() => driftedSettings(left.state)));
+    if (poll && left.whole) found.push(...this.#host.run(() => driftedSettings(left.state)));
     if (poll) found.push(...(await this.#missingAccepts(left.state.bridge.name)));
     if (this.#lost && performance.now() - this.#lostAt > LOST_PAUSE_MS) {
       this.#lost = false;

@@ -79,7 +79,7 @@ export class Datapath {
 
   /**
    * Between two applies: what is not as the last one left it, found by `look`. It is told undefined when nobody knows what
-   * was left, and an apply that reads the kernel is to come anyway.
+   * was left.
    */
   drift(look: (left: Left | undefined) => Promise<readonly string[]>): Promise<readonly string[]> {
     const done = this.#tail.then(() => look(this.#left()));
@@ -88,9 +88,10 @@ export class Datapath {
   }
 
   #left(): Left | undefined {
-    const [known, state] = [this.#known, this.#applied];
+    const [known, state] = [this.#known ?? this.#former, this.#applied];
     if (known === undefined || state === undefined) return undefined;
-    return { state, devices: known.devices, ports: this.#ports, underlay: this.#underlay };
+    const { devices } = known;
+    return { state, devices, whole: known === this.#known, ports: this.#ports, underlay: this.#underlay };
   }
 
   /** One at a time, in order of calling. */

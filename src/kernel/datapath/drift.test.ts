@@ -37,6 +37,7 @@ let drift: Drift;
 beforeEach(() => {
   left = {
     state,
+    whole: true,
     devices: { bridge: BRIDGE, bridgeName: "weave", vxlan: VXLAN },
     ports: new Map([[PORT, { name: PORT_NAME, mtu: 1450 }]]),
     underlay: { index: UPLINK, name: "eth0" },
