@@ -80,7 +80,7 @@ export class Monitor {
     if (this.#routes.drain((type, data) => drift?.notice(type, data))) this.#lost = true;
     const tableTouched = this.#drainTables();
     if (left === undefined || drift === undefined) {
-      this.#lost = false; // the first apply reads the kernel anyway
+      this.#lost = false; // the next apply reads the kernel anyway
       return [];
     }
     const found = left.whole ? [...drift.objects()] : [];

@@ -59,6 +59,8 @@ export class Datapath {
   /** Where the address that packets to other hosts come from was seen last. */
   #underlay: { readonly address: string; readonly index: number; readonly name: string } | undefined;
   #tableDamaged = false;
+  /** The last apply could not reach everything. */
+  #failing = false;
   /** What the last apply brought the kernel to, or tried to. */
   #applied: DatapathState | undefined;
   #tail: Promise<unknown> = Promise.resolve();
@@ -79,7 +81,7 @@ export class Datapath {
 
   /**
    * Between two applies: what is not as the last one left it, found by `look`. It is told undefined when nobody knows what
-   * was left.
+   * was left, and an apply that reads the kernel is to come anyway.
    */
   drift(look: (left: Left | undefined) => Promise<readonly string[]>): Promise<readonly string[]> {
     const done = this.#tail.then(() => look(this.#left()));
@@ -88,7 +90,8 @@ export class Datapath {
   }
 
   #left(): Left | undefined {
-    const [known, state] = [this.#known ?? this.#former, this.#applied];
+    const known = this.#known ?? (this.#failing ? this.#former : undefined);
+    const state = this.#applied;
     if (known === undefined || state === undefined) return undefined;
     const { devices } = known;
     return { state, devices, whole: known === this.#known, ports: this.#ports, underlay: this.#underlay };
@@ -128,7 +131,8 @@ export class Datapath {
       report.retry();
       await this.#pass(state, report);
     }
-    if (!report.clean) this.observe();
+    this.#failing = !report.clean;
+    if (this.#failing) this.observe();
     // Unless it was distrusted meanwhile: then the next apply compares with what was known.
     else if (this.#known !== undefined) this.#former = undefined;
     return report.finish();

@@ -24,7 +24,7 @@ import { TABLE } from "./routes.ts";
 export interface Left {
   readonly state: DatapathState;
   readonly devices: Devices;
-  /** False when the last apply could not reach everything, or one that reads the kernel is to come. */
+  /** False when the last apply could not reach everything. */
   readonly whole: boolean;
   /** Ports by index. Mutated: one is put in with the first message about it. */
   readonly ports: Map<number, PortLeft>;
