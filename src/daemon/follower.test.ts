@@ -231,7 +231,9 @@ describe("the follower", () => {
     await vi.advanceTimersByTimeAsync(TICK_MS);
     expect([asked, observe.mock.calls.length]).toEqual([["one"], 1]);
     await answer({ ...fine, repairs: [{ object: "bridge weave", message: "link add weave" }] });
-    expect(follower.repairs()).toMatchObject([{ object: "bridge weave", count: 1, message: "link add weave" }]);
+    expect(follower.repairs()).toMatchObject([
+      { object: "bridge weave", count: 1, message: "link add weave" },
+    ]);
   });
 
   it("waits with what is taken away again and again, not with the rest", async () => {

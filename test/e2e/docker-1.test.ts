@@ -42,7 +42,9 @@ describe("beside Docker", () => {
         async () => {
           const repairs = (await alice.status()).repairs ?? [];
           const rules = await alice.namespace.run("iptables -S DOCKER-USER");
-          return rules.includes("-i weave -j ACCEPT") && repairs.some((r) => r.object.startsWith("accept in"));
+          return (
+            rules.includes("-i weave -j ACCEPT") && repairs.some((r) => r.object.startsWith("accept in"))
+          );
         },
         DEADLINE_MS,
       );

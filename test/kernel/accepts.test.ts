@@ -59,7 +59,7 @@ describe.skipIf(whyNot("iptables-nft", "iptables-legacy") !== undefined)("anothe
     await alice.netns.succeeds("nft delete table inet firewalld");
   });
 
-  const reaches = (): Promise<boolean> => container.netns.succeeds(`ping -c 1 -W 1 ${OUTSIDE}`);
+  const reaches = (): Promise<boolean> => container.netns.succeeds(`ping -c 1 -W 0.2 ${OUTSIDE}`);
   const rules = async (netns: TestNamespace, tool: string, chain: string): Promise<string[]> =>
     (await netns.run(`${tool} -S ${chain}`)).split("\n").filter((line) => line.includes("weave"));
 
@@ -69,7 +69,8 @@ describe.skipIf(whyNot("iptables-nft", "iptables-legacy") !== undefined)("anothe
   const accepted = (tool: string, chain: string): Promise<unknown> =>
     eventually(
       `${chain} of ${tool} accepts`,
-      async () => (await rules(alice.netns, tool, chain)).join() === [IN, OUT].map((r) => `-A ${chain} ${r}`).join(),
+      async () =>
+        (await rules(alice.netns, tool, chain)).join() === [IN, OUT].map((r) => `-A ${chain} ${r}`).join(),
       DEADLINE_MS,
     );
 
@@ -92,7 +93,12 @@ describe.skipIf(whyNot("iptables-nft", "iptables-legacy") !== undefined)("anothe
     ["iptables-nft", "iptables (nf_tables)"],
     ["iptables-legacy", "iptables-legacy"],
   ])("Docker's chain for rules of others, %s", async (tool, where) => {
-    for (const words of ["-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-I FORWARD -j DOCKER-USER", "-P FORWARD DROP"])
+    for (const words of [
+      "-N DOCKER-USER",
+      "-A DOCKER-USER -j RETURN",
+      "-I FORWARD -j DOCKER-USER",
+      "-P FORWARD DROP",
+    ])
       await alice.netns.run(`${tool} ${words}`);
     await accepted(tool, "DOCKER-USER");
     await eventually("containers reach the outside", reaches, DEADLINE_MS);
@@ -173,7 +179,9 @@ esac
       process.env["PATH"] = "/nonexistent";
       const { failures } = await alice.kernel.apply({ ...state, firewall: { ...state.firewall } });
       expect(failures.map(({ object }) => object)).toContain("accept in iptables (nf_tables)");
-      expect(failures.map(({ message }) => message).join()).toMatch(/iptables-nft, iptables: command not found/);
+      expect(failures.map(({ message }) => message).join()).toMatch(
+        /iptables-nft, iptables: command not found/,
+      );
     } finally {
       process.env["PATH"] = path;
     }

@@ -154,7 +154,7 @@ describe.skipIf(whyNot() !== undefined)("healing", () => {
     const from = world.underlay;
     const before = repaired("underlay 10.99.0.1")?.count ?? 0;
     const remake = async (name: string): Promise<void> => {
-      await alice.netns.run("ip link del " + (name === "eth1" ? "eth0" : "eth1"));
+      await alice.netns.run(`ip link del ${name === "eth1" ? "eth0" : "eth1"}`);
       await from.run(`ip link add ${hostEnd} type veth peer name ${name} netns ${alice.netns.name}`);
       await from.run(`ip link set ${hostEnd} master ul0 up`);
       await alice.netns.run(`ip addr add 10.99.0.1/24 dev ${name}`);

@@ -1,7 +1,18 @@
 // Docker's daemon on a host of a test, with everything it keeps below one directory: for what it does to the host's
 // firewall. No container is started by it. Debian's package, from the machine or fetched once into the tests' cache.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";

@@ -93,6 +93,8 @@ export class Accepts {
       const outcome = await this.#ensureIn(backend, bridge);
       if (outcome.changes.length > 0 || outcome.failure !== undefined) outcomes.push(outcome);
     }
+    // Or a table that is as it was before we changed it would not be seen to have changed.
+    if (outcomes.length > 0) this.legacyChanged();
     return outcomes;
   }
 

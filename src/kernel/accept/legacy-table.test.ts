@@ -39,7 +39,13 @@ function table(forward: readonly Rule[], policy: number, ...chains: readonly Rul
   const info = Buffer.alloc(84);
   info.writeUInt32LE(offset(input), 36 + 8);
   info.writeUInt32LE(offset([...input, ...rules]), 56 + 8);
-  const entries = [...input, ...rules, entry({ verdict: policy }), ...chains.map(entry), entry({ chain: "ERROR" })];
+  const entries = [
+    ...input,
+    ...rules,
+    entry({ verdict: policy }),
+    ...chains.map(entry),
+    entry({ chain: "ERROR" }),
+  ];
   return parseTable(2, info, Buffer.concat(entries));
 }
 
@@ -70,6 +76,10 @@ describe("the filter table of iptables-legacy", () => {
   });
 
   test("bytes that make no sense end the reading", () => {
-    expect(parseTable(2, Buffer.alloc(84), Buffer.alloc(500))).toEqual({ drops: false, chains: [], accepts: [] });
+    expect(parseTable(2, Buffer.alloc(84), Buffer.alloc(500))).toEqual({
+      drops: false,
+      chains: [],
+      accepts: [],
+    });
   });
 });

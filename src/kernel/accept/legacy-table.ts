@@ -37,7 +37,7 @@ export interface LegacyTable {
   readonly drops: boolean;
   /** Names of chains of its own, such as DOCKER-USER. */
   readonly chains: readonly string[];
-  /** Rules that accept by an interface's name alone or with more, by chain. */
+  /** Rules that accept, of FORWARD and of chains of its own. */
   readonly accepts: readonly {
     readonly chain: string;
     readonly iniface: string;
@@ -130,7 +130,7 @@ export function parseTable(family: 2 | 10, info: Buffer, entries: Buffer): Legac
     } else if (kind === "") {
       const verdict = readS32(entries, verdictAt);
       if (at === forwardEnd) drops = verdict === VERDICT_DROP;
-      else if (verdict === VERDICT_ACCEPT)
+      else if (verdict === VERDICT_ACCEPT && chain !== "")
         accepts.push({
           chain,
           iniface: readText(entries.subarray(at + iniface, at + iniface + 16)),

@@ -81,6 +81,10 @@ const port = (change: Parameters<typeof encodeLink>[1] = {}): Message => [
 ];
 const fdbMaster = (payload: Buffer): Buffer => Buffer.concat([payload, attribute(NDA_MASTER, u32(BRIDGE))]);
 const address = (index: number, cidr: string): Buffer => encodeAddress(index, wireAddress(cidr));
+const multicast = (oif: number): Message => [
+  newRoute,
+  encodeRoute({ dst: "ff00::/8", oif, onlink: false, table: 255 }),
+];
 const gone = (index: number): Message => [delLink, encodeLink(index, {})];
 
 const DRIFTS: readonly (readonly [string, readonly Message[], readonly string[]])[] = [
@@ -91,18 +95,42 @@ const DRIFTS: readonly (readonly [string, readonly Message[], readonly string[]]
   ["STP", [bridge({ info: encodeBridge({ ...quiet, stp: true }) })], ["bridge weave"]],
   ["a VXLAN device that left the bridge", [vxlan({ master: 0 })], ["VXLAN device vxlan-6784"]],
   ["one that learns", [vxlan({ info: vxlanInfo({ learning: true }) })], ["VXLAN device vxlan-6784"]],
-  ["one that floods ARP", [vxlan({ info: vxlanInfo({ neighSuppress: false }) })], ["VXLAN device vxlan-6784"]],
+  [
+    "one that floods ARP",
+    [vxlan({ info: vxlanInfo({ neighSuppress: false }) })],
+    ["VXLAN device vxlan-6784"],
+  ],
   ["one that is gone", [gone(VXLAN)], ["VXLAN device vxlan-6784"]],
   ["a port that left the bridge", [port({ master: 0 })], [`port ${PORT_NAME}`]],
   ["another MAC of a port", [port({ mac: "02:00:00:00:00:01" })], [`port ${PORT_NAME}`]],
   ["another MTU of a port", [port({ mtu: 1400 })], [`port ${PORT_NAME}`]],
   ["a port without hairpin", [port({ info: encodePort({ hairpin: false }) })], [`port ${PORT_NAME}`]],
   ["a flood entry", [[delNeighbour, encodeFlood(VXLAN, "192.0.2.2")]], ["flood entry 192.0.2.2"]],
-  ["an FDB entry of the device", [[delNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.2")]], [`FDB entry ${REMOTE_MAC}`]],
-  ["one of the bridge", [[delNeighbour, fdbMaster(encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.2"))]], [`FDB entry ${REMOTE_MAC}`]],
-  ["one led elsewhere", [[newNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.9")]], [`FDB entry ${REMOTE_MAC}`]],
-  ["a neighbour entry", [[delNeighbour, encodeNeighbour(BRIDGE, "10.32.0.5", REMOTE_MAC)]], ["neighbour 10.32.0.5"]],
-  ["one with another MAC", [[newNeighbour, encodeNeighbour(BRIDGE, "10.32.0.5", BRIDGE_MAC)]], ["neighbour 10.32.0.5"]],
+  [
+    "an FDB entry of the device",
+    [[delNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.2")]],
+    [`FDB entry ${REMOTE_MAC}`],
+  ],
+  [
+    "one of the bridge",
+    [[delNeighbour, fdbMaster(encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.2"))]],
+    [`FDB entry ${REMOTE_MAC}`],
+  ],
+  [
+    "one led elsewhere",
+    [[newNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.9")]],
+    [`FDB entry ${REMOTE_MAC}`],
+  ],
+  [
+    "a neighbour entry",
+    [[delNeighbour, encodeNeighbour(BRIDGE, "10.32.0.5", REMOTE_MAC)]],
+    ["neighbour 10.32.0.5"],
+  ],
+  [
+    "one with another MAC",
+    [[newNeighbour, encodeNeighbour(BRIDGE, "10.32.0.5", BRIDGE_MAC)]],
+    ["neighbour 10.32.0.5"],
+  ],
   ["an address of the bridge", [[delAddress, address(BRIDGE, "10.32.0.1/12")]], ["address 10.32.0.1/12"]],
   [
     "a route for containers",
@@ -119,8 +147,8 @@ const DRIFTS: readonly (readonly [string, readonly Message[], readonly string[]]
     [[NOTICE.delRule, encodeRule({ family: 4, iif: "weave", table: 6784, priority: 6784 })]],
     ["route 172.31.0.7"],
   ],
-  ["IPv6 on the VXLAN device", [[newAddress, address(VXLAN, "fe80::1/64")]], ["sysctl net.ipv6.conf.vxlan-6784.disable_ipv6"]],
-  ["IPv6 on a port", [[newAddress, address(PORT, "fe80::2/64")]], [`sysctl net.ipv6.conf.${PORT_NAME}.disable_ipv6`]],
+  ["IPv6 on the VXLAN device", [multicast(VXLAN)], ["sysctl net.ipv6.conf.vxlan-6784.disable_ipv6"]],
+  ["IPv6 on a port", [multicast(PORT)], [`sysctl net.ipv6.conf.${PORT_NAME}.disable_ipv6`]],
   [
     "an address, and not the route that goes with it",
     [
@@ -134,7 +162,11 @@ const DRIFTS: readonly (readonly [string, readonly Message[], readonly string[]]
     [bridge({ up: false }), [delNeighbour, encodeNeighbour(BRIDGE, "10.32.0.5", REMOTE_MAC)]],
     ["bridge weave"],
   ],
-  ["the underlay on another interface", [[newAddress, address(OTHER, "192.0.2.1/24")]], ["underlay 192.0.2.1"]],
+  [
+    "the underlay on another interface",
+    [[newAddress, address(OTHER, "192.0.2.1/24")]],
+    ["underlay 192.0.2.1"],
+  ],
   [
     "a bridge that is gone, as one thing",
     [
@@ -148,19 +180,41 @@ const DRIFTS: readonly (readonly [string, readonly Message[], readonly string[]]
 
 const NO_DRIFT: readonly (readonly [string, readonly Message[]])[] = [
   ["devices as they were left", [bridge(), vxlan(), port()]],
-  ["what was taken away and is back", [[delAddress, address(BRIDGE, "10.32.0.1/12")], [newAddress, address(BRIDGE, "10.32.0.1/12")]]],
+  [
+    "what was taken away and is back",
+    [
+      [delAddress, address(BRIDGE, "10.32.0.1/12")],
+      [newAddress, address(BRIDGE, "10.32.0.1/12")],
+    ],
+  ],
   ["a setting on its way to what is wanted", [bridge({ mtu: 1400 }), bridge()]],
   ["a port that goes with its container", [port({ master: 0 }), gone(PORT)]],
   ["a port nobody asked for", [[newLink, encodeLink(OTHER, { name: "vw0000000000ff", mtu: 9000 })]]],
   ["links of others", [[newLink, encodeLink(OTHER, { name: "docker0", mtu: 9000 })], gone(OTHER)]],
-  ["our own FDB entry moving", [[delNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.9")], [newNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.2")]]],
+  [
+    "our own FDB entry moving",
+    [
+      [delNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.9")],
+      [newNeighbour, encodeFdb(VXLAN, REMOTE_MAC, "192.0.2.2")],
+    ],
+  ],
   ["an FDB entry nobody wants", [[delNeighbour, encodeFdb(VXLAN, "02:a0:0a:20:00:99", "192.0.2.2")]]],
   ["a flood entry nobody wants", [[delNeighbour, encodeFlood(VXLAN, "192.0.2.9")]]],
-  ["neighbours the host resolved itself", [[delNeighbour, encodeNeighbour(BRIDGE, "10.32.0.77", REMOTE_MAC)]]],
+  [
+    "neighbours the host resolved itself",
+    [[delNeighbour, encodeNeighbour(BRIDGE, "10.32.0.77", REMOTE_MAC)]],
+  ],
   ["neighbours of other interfaces", [[delNeighbour, encodeNeighbour(OTHER, "10.32.0.5", REMOTE_MAC)]]],
-  ["addresses of other tools", [[delAddress, address(BRIDGE, "192.168.0.1/24")], [delAddress, address(OTHER, "10.32.0.1/12")]]],
+  [
+    "addresses of other tools",
+    [
+      [delAddress, address(BRIDGE, "192.168.0.1/24")],
+      [delAddress, address(OTHER, "10.32.0.1/12")],
+    ],
+  ],
   ["routes of others", [[delRoute, encodeRoute({ dst: "10.32.0.0/12", oif: OTHER, onlink: false })]]],
   ["a route that came", [[newRoute, encodeRoute({ dst: "10.32.0.0/12", oif: BRIDGE, onlink: false })]]],
+  ["IPv6 on interfaces of others", [multicast(OTHER), multicast(BRIDGE)]],
   ["the underlay where it was", [[newAddress, address(UPLINK, "192.0.2.1/24")]]],
 ];
 

@@ -10,7 +10,7 @@ import { decodeLink, decodePortNotice, type Link } from "../rtnetlink/link.ts";
 import type { PortInfo } from "../rtnetlink/link-info.ts";
 import { decodeNeighbour } from "../rtnetlink/neighbour.ts";
 import { NOTICE } from "../rtnetlink/notifications.ts";
-import { decodeRoute } from "../rtnetlink/route.ts";
+import { decodeRoute, RT_TABLE_LOCAL } from "../rtnetlink/route.ts";
 import { decodeRule } from "../rtnetlink/rule.ts";
 import { AF_BRIDGE, AF_INET6 } from "../rtnetlink/wire.ts";
 import { ifbName } from "../shaping.ts";
@@ -167,10 +167,6 @@ export class Drift {
       if (this.#wants().addresses.has(cidr)) this.#judge(`address ${cidr}`, NAME.address(cidr), there);
       return;
     }
-    // A port with an address of its own: somebody switched IPv6 on there.
-    const port = index === devices.vxlan ? state.vxlan : this.#left.ports.get(index);
-    if (port !== undefined && there && data.readUInt8(0) === AF_INET6)
-      this.#judge(`ipv6 ${index}`, NAME.sysctl(`ipv6/conf/${port.name}/disable_ipv6`), false);
     if (entry.address === canonical(state.vxlan.local) && there && underlay !== undefined)
       this.#judge("underlay", NAME.underlay(entry.address), index === underlay.index);
   }
@@ -211,9 +207,19 @@ export class Drift {
       if (this.#wants().routes.has(address)) this.#judge(`route ${address}`, NAME.route(address), there);
       return;
     }
+    if (there) this.#multicastRoute(data);
     const main = ours === undefined ? decodeRoute(data) : undefined;
     if (main?.oif !== bridge || !this.#wants().connected.has(main.dst)) return;
     this.#judge(`connected ${main.dst}`, NAME.route(main.dst), there);
+  }
+
+  /** An interface with IPv6 gets one at once, and an address a second later: on ports somebody switched it on. */
+  #multicastRoute(data: Buffer): void {
+    const { devices, state, ports } = this.#left;
+    const index = data.readUInt8(0) === AF_INET6 ? decodeRoute(data, RT_TABLE_LOCAL)?.oif : undefined;
+    const port = index === devices.vxlan ? state.vxlan : ports.get(index ?? 0);
+    if (port !== undefined)
+      this.#judge(`ipv6 ${index}`, NAME.sysctl(`ipv6/conf/${port.name}/disable_ipv6`), false);
   }
 
   #rule(data: Buffer, there: boolean): void {

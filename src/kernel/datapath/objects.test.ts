@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { gather, gatherRepairs, NAME } from "./objects.ts";
 
-const flood = (count: number): string[] => Array.from({ length: count }, (_, i) => NAME.flood(`192.0.2.${i}`));
+const flood = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => NAME.flood(`192.0.2.${i}`));
 
 describe("names of what is damaged", () => {
   test("are told one by one, each once", () => {

@@ -75,9 +75,7 @@ export function wasHeld(
 
 /** Names as they are told: many of a kind as one, "neighbour (many)". */
 export function gather(names: Iterable<string>): readonly string[] {
-  return gatherRepairs([...names].map((object) => ({ object, message: "" }))).map(
-    ({ object }) => object,
-  );
+  return gatherRepairs([...names].map((object) => ({ object, message: "" }))).map(({ object }) => object);
 }
 
 /** Repairs as they are told: of each object one. */

@@ -38,7 +38,8 @@ export interface NftChain {
  * object (nf_tables_fill_*): a ruleset that is loaded anew is tens of thousands of messages, read no further.
  */
 export function nftTableOf(type: number, data: Buffer): NftTable | undefined {
-  if (type >> 8 !== NFNL_SUBSYS_NFTABLES || (type & 0xff) === NFT_MSG_NEWGEN || data.length < 9) return undefined;
+  if (type >> 8 !== NFNL_SUBSYS_NFTABLES || (type & 0xff) === NFT_MSG_NEWGEN || data.length < 9)
+    return undefined;
   const length = readU16(data, 4);
   if (readU16(data, 6) !== TABLE_NAME || length < 5 || 4 + length > data.length) return undefined;
   return { family: data.readUInt8(0), table: readText(data.subarray(8, 4 + length)) };

@@ -16,6 +16,8 @@ const RTA_TABLE = 15;
 /** The attribute tells; the header has room for 255 only. */
 const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
+/** What the kernel makes for each interface: its own addresses, broadcast, multicast. */
+export const RT_TABLE_LOCAL = 255;
 /** Who made the route: RTPROT_KERNEL the kernel for an address, RTPROT_BOOT is what `ip route add` says; RTPROT_RA marks router advertisements. */
 const RTPROT_KERNEL = 2;
 const RTPROT_BOOT = 3;
