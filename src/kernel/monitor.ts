@@ -2,7 +2,7 @@
 // less often, the few settings the kernel tells nobody about. Decides nothing and mends nothing; says what drifted.
 //
 // It looks at fixed times instead of waking up with each message: a thousand links that another engine makes cost one
-// reading each tenth of a second, and many messages about one thing are one.
+// reading each fifth of a second, and many messages about one thing are one.
 import type { Accepts } from "./accept/accepts.ts";
 import type { Datapath } from "./datapath/datapath.ts";
 import { Drift, type Left } from "./datapath/drift.ts";
@@ -16,10 +16,10 @@ import { nftTableOf } from "./rtnetlink/nft-chain.ts";
 import { NFTABLES_GROUPS, NotificationSocket, ROUTE_GROUPS } from "./rtnetlink/notifications.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from "./rtnetlink/socket.ts";
 
-/** With a reading of the kernel and an apply behind it, all is over well within a second. Ten look-ups that find nothing cost 1 ms. */
-const TICK_MS = 100;
-/** Settings and the tables of iptables-legacy are looked at each so many ticks: some ten files, 0.2 ms. */
-const POLL_TICKS = 5;
+/** With a reading of the kernel and an apply behind it, all is over well within a second; idle it must cost next to nothing. */
+const TICK_MS = 200;
+/** Settings and the tables of iptables-legacy are looked at each so many ticks: some ten files. */
+const POLL_TICKS = 2;
 /** Where nobody knows what drifted everything is read, which costs milliseconds: no more often than this. */
 const LOST_PAUSE_MS = 1_000;
 

@@ -1,7 +1,7 @@
 // The filter table of iptables-legacy, read as iptables itself reads it: getsockopt with struct ipt_getinfo and
 // ipt_get_entries (linux/netfilter_ipv4/ip_tables.h, ip6_tables.h). It knows no notifications, so it is read often, and
 // only where the kernel has such a table: asking for it would make one, and slow down every packet.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { close, getsockoptFor, socket } from "../libc.ts";
 import { readS32, readText, readU16, readU32, writeU32 } from "../rtnetlink/attributes.ts";
 
@@ -92,12 +92,9 @@ export class LegacyReader {
   }
 
   #exists(): boolean {
-    try {
-      const names = readFileSync(`/proc/thread-self/net/${LAYOUT[this.#family].names}`, "utf8");
-      return names.split("\n").includes("filter");
-    } catch {
-      return false; // the kernel has no iptables-legacy
-    }
+    const path = `/proc/thread-self/net/${LAYOUT[this.#family].names}`;
+    if (!existsSync(path)) return false; // the kernel has no iptables-legacy
+    return readFileSync(path, "utf8").split("\n").includes("filter");
   }
 
   #get(what: number, value: Buffer): boolean {
