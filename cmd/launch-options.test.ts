@@ -46,6 +46,24 @@ test("everything given", () => {
   });
 });
 
+test("listeners, and an empty address for none", () => {
+  expect(parse(["--http-addr", "127.0.0.1:6784", "--status-addr", "[::]:9"])).toMatchObject({
+    httpAddr: "127.0.0.1:6784",
+    statusAddr: "[::]:9",
+  });
+  expect(parse(["--status-addr="])).toMatchObject({ statusAddr: "" });
+});
+
+test.each([
+  ["--http-addr 0.0.0.0:6784", "--http-addr 0.0.0.0:6784 is not a loopback address: whoever reaches"],
+  ["--http-addr [2001:db8::1]:6784", "is not a loopback address"],
+  ["--http-addr 127.0.0.1", "--http-addr 127.0.0.1 is not ADDRESS:PORT"],
+  ["--http-addr localhost:6784", "is not ADDRESS:PORT"],
+  ["--status-addr 127.0.0.1:0", "--status-addr 127.0.0.1:0 is not ADDRESS:PORT"],
+  ["--status-addr ::1:6782", "is not ADDRESS:PORT"],
+  ["--resume host1", "--resume dials the stored hosts, and host1 was named"],
+])("%s is refused", (line, why) => expect(() => parse(line.split(" "))).toThrow(why));
+
 test.each([
   ["--port 0", "--port 0: must be at least 1"],
   ["--port 65536", "--port 65536: must be at most 65535"],

@@ -12,10 +12,13 @@ import {
   DEFAULT_PORT,
   DEFAULT_RANGE,
   DEFAULT_RUN_DIR,
+  DEFAULT_STATUS_ADDR,
+  isLoopback,
   type LaunchOptions,
   LOG_LEVELS,
   launchOptions,
   MAX_EXPECTED,
+  parseListenAddress,
   SOCKET_FILE,
 } from "../src/daemon/options.ts";
 
@@ -34,6 +37,9 @@ const given = directories.extend({
   ipallocInit: text,
   mtu: text,
   logLevel: text,
+  httpAddr: text,
+  statusAddr: text,
+  resume: z.boolean().optional(),
 });
 
 /** What the user wrote for each field of LaunchOptions. */
@@ -47,6 +53,8 @@ const OPTION_OF: Readonly<Record<keyof LaunchOptions, string>> = {
   init: "--ipalloc-init",
   mtu: "--mtu",
   logLevel: "--log-level",
+  httpAddr: "--http-addr",
+  statusAddr: "--status-addr",
   peers: "PEER",
   dataDir: "--data-dir",
   runDir: "--run-dir",
@@ -106,6 +114,19 @@ export function addLaunchOptions(command: Command): Command {
       "who founds the cluster: consensus (more than half of this host and its PEERs), consensus=N (of N hosts), seed=NAME,... (those, the same list on all), observer (others)",
     )
     .option("--mtu <BYTES>", "MTU of containers; else what the underlay leaves")
+    .option("--resume", "dial the hosts of the last launch and of weave connect; no PEER may be named then")
+    .addOption(
+      new Option(
+        "--http-addr <ADDR:PORT>",
+        "serve the control API there, too; loopback only, for every user of this host",
+      ).env("WEAVE_HTTP_ADDR"),
+    )
+    .addOption(
+      new Option(
+        "--status-addr <ADDR:PORT>",
+        `serve /status, /report and /metrics there, read-only; empty: nowhere (else ${DEFAULT_STATUS_ADDR})`,
+      ).env("WEAVE_STATUS_ADDR"),
+    )
     .addOption(new Option("--log-level <LEVEL>", "how much to log").choices(LOG_LEVELS).default("info"))
     .addOption(runDirOption())
     .addOption(dataDirOption());
@@ -113,7 +134,13 @@ export function addLaunchOptions(command: Command): Command {
 
 /** From commander's `opts()` and the PEER arguments. Throws bad-request and bad-address, naming the option. */
 export function readLaunchOptions(options: unknown, peers: readonly string[]): LaunchOptions {
-  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, ...rest } = given.parse(options);
+  const { ipallocRange, ipallocDefaultSubnet, ipallocInit, port, mtu, resume, ...rest } =
+    given.parse(options);
+  if (resume === true && peers.length > 0)
+    throw new WeaveError("bad-request", `--resume dials the stored hosts, and ${peers.join(" ")} was named`, {
+      hint: "leave out one of the two; hosts given without --resume replace the stored ones",
+    });
+  checkListeners(rest.httpAddr, rest.statusAddr);
   if (rest.host !== undefined && parseAddress(rest.host) === undefined) {
     throw new WeaveError("bad-address", `--host ${rest.host} is not an IP address`, {
       hint: "give an address of this host",
@@ -157,7 +184,7 @@ export function relaunchWords(options: LaunchOptions): { readonly stop: string; 
   const defaults = launchOptions.parse({});
   const words = entries(OPTION_OF)
     .filter(([field]) => field in plain && options[field] !== undefined && options[field] !== defaults[field])
-    .map(([field, option]) => ({ option, word: `${option} ${options[field]}` }));
+    .map(([field, option]) => ({ option, word: `${option} ${options[field] || "''"}` }));
   const stop = words.filter(({ option }) => option === OPTION_OF.runDir);
   return {
     stop: ["weave stop", ...stop.map(({ word }) => word)].join(" "),
@@ -210,6 +237,26 @@ function checkCidrs(option: string, value: string | undefined): void {
   const bad = value?.split(",").find((one) => !one.includes("/") || parseCidr(one) === undefined);
   if (bad === undefined) return;
   throw new WeaveError("bad-address", `${option} ${bad} is not a CIDR like ${DEFAULT_RANGE}`);
+}
+
+/** Who may come in is decided by where it listens: there is no password. */
+function checkListeners(httpAddr: string | undefined, statusAddr: string | undefined): void {
+  for (const [option, text] of [
+    ["--http-addr", httpAddr],
+    ["--status-addr", statusAddr],
+  ] as const) {
+    if (text === undefined || text === "" || parseListenAddress(text) !== undefined) continue;
+    throw new WeaveError("bad-address", `${option} ${text} is not ADDRESS:PORT`, {
+      hint: "for example 127.0.0.1:6784 or [::1]:6784",
+    });
+  }
+  const control = httpAddr === undefined ? undefined : parseListenAddress(httpAddr);
+  if (control === undefined || isLoopback(control.host)) return;
+  const why =
+    "whoever reaches the control API rules the network of this host, and nobody is asked for a password";
+  throw new WeaveError("bad-address", `--http-addr ${httpAddr} is not a loopback address: ${why}`, {
+    hint: "use 127.0.0.1:6784; what others may see is on --status-addr",
+  });
 }
 
 function wholeNumber(option: string, value: string | undefined): number | undefined {

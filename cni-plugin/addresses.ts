@@ -20,12 +20,12 @@ type Reserve = (wish: AddressWish, more?: Pick<AttachmentTerms, "gateways">) => 
 
 /** The gateway is the bridge's address there, which is exposed first when a route or a port of the host needs it. */
 export async function ownAddresses(
-  { deps, signal }: Call,
+  { request, deps, signal }: Call,
   config: NetworkConfig,
   wishes: Wishes,
   reserve: Reserve,
 ): Promise<Addresses> {
-  const wish = addressWish(config.ipam, wishes);
+  const wish = request.manual === undefined ? addressWish(config.ipam, wishes) : { chosen: request.manual };
   const { subnet } = config.ipam;
   const bridgeAddresses =
     needsBridgeGateway(config) || wishes.ports.length > 0

@@ -4,6 +4,7 @@ import { isBefore } from "../src/core/boot-moment.ts";
 import { WeaveError } from "../src/core/errors.ts";
 import type { AttachmentKey, BootMoment } from "../src/ports/attachments.ts";
 import { addAddress, addToNetwork } from "./add.ts";
+import { type ByHand, createByHand } from "./by-hand.ts";
 import type { Call } from "./call.ts";
 import { check, status } from "./check.ts";
 import { del, gc, remove } from "./del.ts";
@@ -23,7 +24,7 @@ export interface CniAnswer {
   readonly stderr: string;
 }
 
-export interface CniPlugin {
+export interface CniPlugin extends ByHand {
   /** `signal` fires when the caller is gone: an ADD under way is then undone. `body` is not trusted. */
   handle(body: unknown, signal: AbortSignal): Promise<CniAnswer>;
   /** A DEL that the executable journalled at `began` because nobody was here. */
@@ -33,7 +34,11 @@ export interface CniPlugin {
 }
 
 /** One per daemon: it remembers which attachments have a call under way. `added` is told of every ADD that succeeded. */
-export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): CniPlugin {
+export function createCniPlugin(
+  deps: CniDeps,
+  added: () => void = () => {},
+  defaultSubnets: () => readonly string[] = () => [],
+): CniPlugin {
   const turns = new AttachmentTurns();
   const departures = new Departures();
   const startedAt = deps.boot.moment();
@@ -68,7 +73,17 @@ export function createCniPlugin(deps: CniDeps, added: () => void = () => {}): Cn
     }
   };
 
+  const byHand = createByHand(
+    deps,
+    (request, signal) => {
+      const warn = (line: string): void => deps.log?.warn("by hand", { ...keyOf(request), warning: line });
+      return dispatch({ request, deps, signal, warn });
+    },
+    defaultSubnets,
+  );
+
   return {
+    ...byHand,
     async handle(body, signal) {
       let request: CniRequest | undefined;
       const warnings: string[] = [];

@@ -54,6 +54,8 @@ export interface CniRequest {
   readonly config: Readonly<Record<string, unknown>>;
   /** The same, byte for byte. */
   readonly stdin: string;
+  /** Of an operator (by-hand.ts), never of a runtime: exactly these addresses, in or outside the range. */
+  readonly manual?: readonly string[];
 }
 
 /** The rule for container ids and network names. */

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { bySeverity } from "../cmd/weave/status/problems.ts";
 import { CniCode, toCniError } from "../cni-plugin/errors.ts";
+import { createMetrics } from "../src/adapters/metrics/metrics.ts";
 import { problem, status } from "../src/api/status.ts";
 import * as desk from "../src/core/endpoints/desk.ts";
 import { ERROR_CODES, WeaveError } from "../src/core/errors.ts";
@@ -123,6 +124,17 @@ describe("docs", () => {
     const firewall = { overlay: ["10.32.0.0/12"], masquerade: ["10.32.0.0/12"], exempt: [], portMaps: [] };
     const loaded = renderTable(firewall, "weave").split("\n").slice(2).join("\n");
     expect(read("docs/sysctls.md")).toContain(`\`\`\`\n${loaded}\`\`\``);
+  });
+
+  it("list every verb and every metric", async () => {
+    const verbs = first("docs/commands.md", "Commands").join(" ");
+    const registered = read("cmd/weave/program.ts").matchAll(/^import \{ add(\w+) \}/gm);
+    for (const [, verb] of registered) expect(verbs).toContain(`weave ${verb.toLowerCase()}`);
+    const figures = { connections: [], peers: [], ipam: [], endpoints: [], problems: [], version: "1" };
+    const { text } = await createMetrics().scrape({ ...figures, datapath: { mtu: 1, settled: true } });
+    const real = [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
+    const listed = first("docs/metrics.md", "Metrics").flatMap((cell) => cell.split(", "));
+    expect(listed.sort()).toEqual(real.sort());
   });
 
   it("link to files that exist", () => {

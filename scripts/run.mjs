@@ -25,7 +25,7 @@ export function localProgram(name) {
  * error; a program that fails is not.
  * @param {string} program
  * @param {string[]} args
- * @param {{ capture?: boolean, cwd?: string, env?: Record<string, string>, input?: string, timeoutMs?: number }} [options]
+ * @param {{ capture?: boolean | "stdout", cwd?: string, env?: Record<string, string>, input?: string, timeoutMs?: number }} [options]
  * @returns {Promise<{ code: number, output: string, timedOut: boolean }>}
  */
 export function run(
@@ -39,8 +39,8 @@ export function run(
       env: { ...process.env, ...env },
       stdio: [
         input === undefined ? "ignore" : "pipe",
-        capture ? "pipe" : "inherit",
-        capture ? "pipe" : "inherit",
+        capture === false ? "inherit" : "pipe",
+        capture === true ? "pipe" : "inherit",
       ],
       // A group of its own, so that a run past its time is ended with everything it started.
       detached: timeoutMs !== undefined,

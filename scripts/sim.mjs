@@ -13,7 +13,7 @@ const HEAP_MIB = 1_700;
  * Bundles one TypeScript program of the repository and runs it with Node.
  * @param {string} entry
  * @param {string[]} args
- * @param {{ nodeOptions?: string[], capture?: boolean }} [options]
+ * @param {{ nodeOptions?: string[], capture?: boolean | "stdout" }} [options]
  * @returns {Promise<{ code: number, output: string }>}
  */
 export async function runProgram(entry, args, { nodeOptions = [], capture = false } = {}) {

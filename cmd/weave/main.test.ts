@@ -1,6 +1,16 @@
 // The bundled program as a process of its own, with a stand-in for weaver beside it.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -120,6 +130,28 @@ describe("launch", () => {
     const { kind: _, ...rest } = ready;
     expect(JSON.parse(weave([...words, "--json"]).stdout)).toEqual(rest);
     process.kill(Number(readFileSync(pidFile, "utf8")));
+  });
+
+  test("under systemd weaver speaks into the journal, and there is no log file", () => {
+    const journal = join(directory.path, "journal");
+    const fd = openSync(journal, "a");
+    const { dev, ino } = fstatSync(fd);
+    weaver(`console.error("spoken"); process.send(${JSON.stringify(ready)}, () => process.exit(0));`);
+    const fresh = [
+      "launch",
+      "--run-dir",
+      join(directory.path, "rj"),
+      "--data-dir",
+      join(directory.path, "d"),
+    ];
+    const { status } = spawnSync(program, fresh, {
+      env: { ...ENV, JOURNAL_STREAM: `${dev}:${ino}` },
+      stdio: ["ignore", "pipe", fd],
+    });
+    closeSync(fd);
+    expect(status).toBe(0);
+    expect(readFileSync(journal, "utf8")).toContain("spoken\n");
+    expect(existsSync(join(directory.path, "rj/weaver.log"))).toBe(false);
   });
 
   test("a failure has message, hint and exit code of its own", () => {

@@ -5,7 +5,10 @@ import { empty, healthy, problem } from "./testing/statuses.ts";
 
 const runDir = ownRunDir();
 
-const VERBS = ["setup", "launch", "connect", "expose", "status", "version", "rmpeer", "reset", "stop"];
+const VERBS = [
+  ...["setup", "launch", "connect", "prime", "expose", "hide", "attach", "detach", "ps", "status"],
+  ...["completion", "report", "version", "rmpeer", "reset", "stop"],
+];
 
 describe("help", () => {
   test.each(VERBS)("%s: what it is, its options, examples, in 100 columns", async (verb) => {
@@ -117,8 +120,8 @@ describe("with a daemon", () => {
     expect(await weave(["expose"])).toEqual({ stdout: "10.32.0.1/12\n10.32.5.1/24\n", stderr: "", code: 0 });
     await weave(["expose", "10.32.0.1/12", "--without-masquerade"]);
     expect(runDir.calls).toEqual([
-      'POST /v1/expose {"addresses":[],"masquerade":true}',
-      'POST /v1/expose {"addresses":["10.32.0.1/12"],"masquerade":false}',
+      'POST /v1/expose {"addresses":[],"subnets":["default"],"masquerade":true}',
+      'POST /v1/expose {"addresses":["10.32.0.1/12"],"subnets":[],"masquerade":false}',
     ]);
   });
 

@@ -1,11 +1,18 @@
 // The command `weave` as a whole: its verbs, and how a wrong command line is answered.
 import { Command } from "commander";
 import { EXIT } from "../exit-code.ts";
+import { addAttach } from "./attach.ts";
+import { addCompletion } from "./completion.ts";
 import { addConnect } from "./connect.ts";
 import { type Context, MAX_COLUMNS } from "./context.ts";
+import { addDetach } from "./detach.ts";
 import { addExpose } from "./expose.ts";
 import { reportFailure } from "./failure.ts";
+import { addHide } from "./hide.ts";
 import { addLaunch } from "./launch.ts";
+import { addPrime } from "./prime.ts";
+import { addPs } from "./ps.ts";
+import { addReport } from "./report.ts";
 import { addReset } from "./reset.ts";
 import { addRmpeer } from "./rmpeer.ts";
 import { addSetup } from "./setup.ts";
@@ -29,6 +36,14 @@ Every verb has --help with examples. The variables WEAVE_RUN_DIR and WEAVE_DATA_
 options --run-dir and --data-dir.
 Exit codes: 0 done; 1 failed, or status found a problem; 2 the command line is wrong.
 WEAVE_DEBUG=1 shows the stack of an error.`;
+
+/** The verbs in the order of the help. */
+const GROUPS: readonly (readonly [string, readonly ((program: Command, context: Context) => Command)[]])[] = [
+  ["This host:", [addSetup, addLaunch, addPrime, addConnect, addReset, addStop]],
+  ["Addresses and containers:", [addExpose, addHide, addAttach, addDetach, addPs]],
+  ["The network as a whole:", [addStatus, addReport, addRmpeer]],
+  ["This program:", [addCompletion, addVersion]],
+];
 
 /** Runs one command line (without node and script). Never throws. */
 export async function run(words: readonly string[], context: Context, debug: boolean): Promise<void> {
@@ -61,19 +76,11 @@ function createProgram(context: Context): Command {
       outputError: (text, write) =>
         write(wrap(text.replace(/^error: /, "weave: ").replace(/\n(?=.)/g, "\n  "), MAX_COLUMNS, "  ")),
     });
-  for (const add of [
-    addSetup,
-    addLaunch,
-    addConnect,
-    addExpose,
-    addStatus,
-    addVersion,
-    addRmpeer,
-    addReset,
-    addStop,
-  ]) {
-    const verb = add(program, context);
-    verb.showHelpAfterError(`  see: weave ${verb.name()} --help`);
+  for (const [group, verbs] of GROUPS) {
+    for (const add of verbs) {
+      const verb = add(program, context).helpGroup(group);
+      verb.showHelpAfterError(`  see: weave ${verb.name()} --help`);
+    }
   }
   return program.showHelpAfterError("  see: weave --help");
 }

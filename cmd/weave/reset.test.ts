@@ -51,14 +51,25 @@ function weaverThatTells(report: object): string {
   return directory.path;
 }
 
-const left = { name: "alice", heir: "bob", addresses: 524288, voter: "replaced", pid: NOBODY };
+const left = {
+  name: "alice",
+  heir: "bob",
+  nickname: "host2",
+  given: [
+    { range: "10.32.0.0/12", addresses: 524288 },
+    { range: "fd00:77::/80", addresses: 1 },
+  ],
+  voter: "replaced",
+  pid: NOBODY,
+};
+const HANDED_OVER =
+  "524288 addresses of 10.32.0.0/12 and 1 address of fd00:77::/80 handed over to host2 (bob)\n";
 
 describe("with a daemon", () => {
   test("tells who has the addresses, when the daemon is gone", async () => {
     await serve(200, { ...left, dataDir });
     expect(await weave(["reset"])).toEqual({
-      stdout: `524288 addresses handed over to bob
-everything of weave was removed from this host, but for the CNI plugin (weave setup --uninstall)
+      stdout: `${HANDED_OVER}everything of weave was removed from this host, but for the CNI plugin (weave setup --uninstall)
 `,
       stderr: "",
       code: 0,
@@ -68,7 +79,7 @@ everything of weave was removed from this host, but for the CNI plugin (weave se
 
   test.each([
     [{ voter: "still-counted" }, "this host still counts as one until it is replaced or removed"],
-    [{ heir: undefined, addresses: 0 }, "there were no ranges to hand over, or no other host"],
+    [{ heir: undefined, given: [] }, "there were no ranges to hand over, or no other host"],
     [
       { heir: undefined, abandoned: "no peer is reachable" },
       "nobody took the ranges of this host: no peer is",
@@ -87,7 +98,8 @@ everything of weave was removed from this host, but for the CNI plugin (weave se
     expect(JSON.parse(stdout)).toEqual({
       name: "alice",
       heir: "bob",
-      addresses: 524288,
+      nickname: "host2",
+      given: left.given,
       voter: "replaced",
     });
   });
@@ -108,7 +120,7 @@ everything of weave was removed from this host, but for the CNI plugin (weave se
     state("leaving");
     await serve(200, { ...left, dataDir });
     const programs = weaverThatTells({ kind: "erased", removed: ["link del weave"] });
-    expect((await weave(["reset"], programs)).stdout).toContain("524288 addresses handed over to bob\n");
+    expect((await weave(["reset"], programs)).stdout).toContain(HANDED_OVER);
   });
 });
 

@@ -115,7 +115,7 @@ function checkErasable(dataDir: string, force: boolean, { socket }: Daemon): voi
   );
 }
 
-function handedOver({ name, heir, addresses, voter, abandoned }: Departure): string[] {
+function handedOver({ name, heir, nickname, given, voter, abandoned }: Departure): string[] {
   const lines: string[] = [];
   if (abandoned !== undefined)
     lines.push(
@@ -123,7 +123,11 @@ function handedOver({ name, heir, addresses, voter, abandoned }: Departure): str
       `they stay with ${name} until on another host is run: weave rmpeer ${quote(name)}`,
     );
   else if (heir === undefined) lines.push("there were no ranges to hand over, or no other host");
-  else lines.push(`${count(addresses, "address")} handed over to ${plain(heir)}`);
+  else {
+    const parts = given.map(({ range, addresses }) => `${count(addresses, "address")} of ${range}`);
+    const to = nickname === undefined || nickname === heir ? heir : `${nickname} (${heir})`;
+    lines.push(`${parts.join(" and ") || "no addresses"} handed over to ${plain(to)}`);
+  }
   if (voter === "still-counted" && abandoned === undefined)
     lines.push("too few voters answered: this host still counts as one until it is replaced or removed");
   lines.push(

@@ -20,7 +20,7 @@ import { bySeverity, type Finding, problemLine } from "./status/problems.ts";
 import { summary } from "./status/summary.ts";
 import { json } from "./text.ts";
 
-const SECTIONS = ["connections", "peers", "ipam", "endpoints"] as const;
+export const SECTIONS = ["connections", "peers", "ipam", "endpoints"] as const;
 type Section = (typeof SECTIONS)[number];
 
 const PATIENCE_MS = 10_000;

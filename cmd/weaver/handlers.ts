@@ -1,4 +1,5 @@
 // What the control API does, on a daemon: requests to the core, and the few things around them that are this process's.
+import { z } from "zod";
 import type { CniPlugin } from "../../cni-plugin/handle.ts";
 import { type AsideFile, asideFiles } from "../../src/adapters/aside-file.ts";
 import type { ControlHandlers } from "../../src/adapters/http/server.ts";
@@ -9,6 +10,7 @@ import { WeaveError } from "../../src/core/errors.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget } from "../../src/daemon/config.ts";
 import type { Daemon, DaemonPorts } from "../../src/daemon/daemon.ts";
+import { holdersOf, linksOf, namedBy, processFacts } from "./holders.ts";
 
 /** What `status` tells of the process; it does not change while that runs. */
 export interface ProcessFacts {
@@ -24,37 +26,70 @@ export type End = "stop" | "reset";
 /** `end` is called after the answer is on its way. */
 export function createHandlers(
   daemon: Daemon,
-  { kernel, clock }: Pick<DaemonPorts, "kernel" | "clock">,
+  { kernel, clock, meter }: Pick<DaemonPorts, "kernel" | "clock" | "meter">,
   cni: CniPlugin,
   { dataDir, ...facts }: ProcessFacts,
   end: (how: End) => void,
 ): ControlHandlers {
   const { follower } = daemon;
+  const status = () =>
+    statusAnswer(
+      daemon.node,
+      {
+        ...{ ...facts, ...newestAside(dataDir), settled: follower.isSettled() },
+        ...{ failures: follower.failures(), repairs: follower.repairs() },
+      },
+      clock.now(),
+    );
   return {
-    status: () =>
-      statusAnswer(
-        daemon.node,
-        {
-          ...{ ...facts, ...newestAside(dataDir), settled: follower.isSettled() },
-          ...{ failures: follower.failures(), repairs: follower.repairs() },
-        },
-        clock.now(),
-      ),
+    status,
     async connect(peers, replace) {
       for (const peer of peers) checkTarget(peer);
       accepted(await daemon.request({ kind: "connect", targets: peers, replace }));
       const targets = daemon.node.facts().mesh.targets();
       return { targets: targets.map((target) => target.address) };
     },
-    async expose(addresses, masquerade, signal) {
+    async expose({ addresses, subnets }, masquerade, signal) {
       if (addresses.length > 0) {
         const host = await kernel.inspect();
         for (const address of addresses) checkExposed(address, daemon.node.config.universes, host);
       }
-      const reply = accepted(await daemon.request({ kind: "expose", addresses, masquerade }, signal));
+      // The core takes named addresses, or one subnet, at a time; each is idempotent.
+      const wishes = [
+        ...(addresses.length > 0 || subnets.length === 0 ? [{ addresses }] : []),
+        ...subnets.map((subnet) => ({ addresses: [], ...(subnet === "default" ? {} : { subnet }) })),
+      ];
+      const exposed: string[] = [];
+      for (const wish of wishes) {
+        const reply = accepted(await daemon.request({ kind: "expose", ...wish, masquerade }, signal));
+        exposed.push(...(reply.addresses ?? []));
+      }
+      await follower.settled();
+      return { addresses: [...new Set(exposed)] };
+    },
+    async hide(wish) {
+      const addresses = namedBy(wish, daemon);
+      const reply = accepted(await daemon.request({ kind: "hide", addresses }));
       await follower.settled();
       return { addresses: [...(reply.addresses ?? [])] };
     },
+    ps: () => holdersOf(daemon),
+    attach: async ({ ident, netns, ...wish }, signal) => ({
+      links: linksOf(await cni.attach({ ident, netns }, wish, signal)),
+    }),
+    detach: async ({ ident, netns, ...wish }, signal) => ({
+      links: linksOf(await cni.detach(netns === undefined ? { ident } : { ident, netns }, wish, signal)),
+    }),
+    report: async () => ({
+      ...status(),
+      targets: daemon.node
+        .facts()
+        .mesh.targets()
+        .map(({ address }) => address),
+      holders: holdersOf(daemon).holders,
+      faults: [...(await kernel.faults())],
+      process: processFacts(),
+    }),
     async rmpeer(peers, force, confirm) {
       if (force) checkConfirmed(peers, confirm);
       const request = { kind: "remove", peers } as const;
@@ -79,9 +114,21 @@ export function createHandlers(
       setImmediate(() => end("stop"));
       return { pid: facts.pid };
     },
-    cni: (body, signal) => cni.handle(body, signal),
+    async cni(body, signal) {
+      const done = meter?.cni(verbOf(body));
+      const answer = await cni.handle(body, signal);
+      done?.(answer.exit);
+      return answer;
+    },
   };
 }
+
+const pluginCall = z.object({
+  env: z.object({ CNI_COMMAND: z.enum(["ADD", "DEL", "CHECK", "GC", "STATUS"]) }),
+});
+
+/** For the metrics; the plugin checks the body. */
+const verbOf = (body: unknown) => pluginCall.safeParse(body).data?.env.CNI_COMMAND ?? "other";
 
 function newestAside(dataDir: string): { readonly setAside?: AsideFile } {
   const [setAside] = asideFiles(dataDir);
@@ -93,10 +140,10 @@ async function leave(daemon: Daemon, force: boolean): Promise<Omit<Departure, "n
   try {
     const { left } = accepted(await daemon.request({ kind: "leave" }));
     if (left === undefined) throw new Error("left without a word");
-    return left;
+    return { ...left, given: [...left.given] };
   } catch (error) {
     if (!force || !(error instanceof WeaveError)) throw error;
-    return { addresses: 0, voter: "still-counted", abandoned: error.message };
+    return { given: [], voter: "still-counted", abandoned: error.message };
   }
 }
 

@@ -1,16 +1,21 @@
 // The daemon. Started by `weave launch` or by a service manager; everything concrete is constructed here, in order, and
 // closed in reverse. Its launcher, if it has an IPC channel, is told once how the start went.
+import { join } from "node:path";
 import { Command, Option } from "commander";
+import { isJournal } from "../../src/adapters/log/journal.ts";
+import { isFile } from "../../src/adapters/log/rotation.ts";
 import { createLogger } from "../../src/adapters/log.ts";
 import type { EraseReport, LaunchReport } from "../../src/api/launch.ts";
 import { WeaveError } from "../../src/core/errors.ts";
-import type { LaunchOptions } from "../../src/daemon/options.ts";
+import { type LaunchOptions, LOG_FILE } from "../../src/daemon/options.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { addLaunchOptions, readLaunchOptions } from "../launch-options.ts";
 import type { End } from "./handlers.ts";
 import { eraseHost, runWeaver } from "./weaver.ts";
 
 declare const WEAVE_VERSION: string;
+
+const STDERR = 2;
 
 // A shell of `su` lacks the directories where nft and modprobe are.
 process.env["PATH"] = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
@@ -38,7 +43,14 @@ if (options !== undefined && command.opts()["erase"] === true) {
     fail(error);
   }
 } else if (options !== undefined) {
-  const log = createLogger({ level: options.logLevel, name: "weaver" });
+  const logFile = join(options.runDir, LOG_FILE);
+  const log = createLogger({
+    level: options.logLevel,
+    name: "weaver",
+    // In the background standard error is the log file (weave launch); under a service manager it may be the journal.
+    ...(isFile(STDERR, logFile) ? { rotate: { path: logFile } } : {}),
+    journal: isJournal(STDERR, process.env["JOURNAL_STREAM"]),
+  });
   try {
     const weaver = await runWeaver(options, WEAVE_VERSION, log, (error) => {
       log.error("weaver cannot go on", { error });

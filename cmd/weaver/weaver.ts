@@ -9,6 +9,7 @@ import { writeAside } from "../../src/adapters/aside-file.ts";
 import { createBootClock } from "../../src/adapters/boot-clock.ts";
 import { createClock } from "../../src/adapters/clock.ts";
 import { serveControl } from "../../src/adapters/http/server.ts";
+import { createMetrics } from "../../src/adapters/metrics/metrics.ts";
 import { checkMarker, leavingOf, writeMarker } from "../../src/adapters/peer-marker.ts";
 import { createPlugins } from "../../src/adapters/plugins.ts";
 import { followJournal } from "../../src/adapters/release-journal.ts";
@@ -28,6 +29,7 @@ import { relaunchWords } from "../launch-options.ts";
 import { ensureRunDir } from "../run-dir.ts";
 import { type Directories, erase } from "./erase.ts";
 import { createHandlers, type End } from "./handlers.ts";
+import { openListeners } from "./listeners.ts";
 import { startRounds } from "./rounds.ts";
 
 /** A running daemon. */
@@ -90,8 +92,10 @@ export async function runWeaver(
     warnings.push(...resolved.warnings);
     for (const warning of warnings) log.warn(warning);
     const host = options.host === undefined ? {} : { host: options.host };
+    const metrics = createMetrics();
     const ports: DaemonPorts = {
       ...asidePorts,
+      meter: metrics.meter,
       openTransport: () => createWsTransport({ ...host, port: options.port, log }),
       kernel,
       clock: createClock(),
@@ -110,7 +114,11 @@ export async function runWeaver(
     for (const { object, message } of daemon.follower.failures()) warnings.push(`${object}: ${message}`);
     const { attachments } = daemon;
     const cniDeps = { attachments, kernel, plugins: createPlugins(), boot: createBootClock(), log };
-    const cni = createCniPlugin(cniDeps, () => rounds.added());
+    const cni = createCniPlugin(
+      cniDeps,
+      () => rounds.added(),
+      () => daemon.node.config.defaultSubnets,
+    );
     const journal = await followJournal(
       join(options.runDir, JOURNAL_DIR),
       async ({ network, containerId, ifname, bootId, bootMs }) => {
@@ -128,12 +136,13 @@ export async function runWeaver(
     const socket = join(options.runDir, SOCKET_FILE);
     const listen = { host: options.host ?? "*", port: options.port };
     const facts = { version, pid: process.pid, listen, dataDir: options.dataDir };
-    const control = await serveControl(
-      socket,
-      createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how)),
-      log,
-    );
+    const handlers = createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how));
+    const control = await serveControl(socket, handlers, log);
     opened(control, () => control.close());
+    const listeners = await openListeners(options, handlers, metrics, log);
+    opened(listeners, () => listeners.close());
+    for (const warning of listeners.warnings) log.warn(warning);
+    warnings.push(...listeners.warnings);
     const pidFile = join(options.runDir, PID_FILE);
     writeFileSync(pidFile, `${process.pid}\n`);
     opened(pidFile, () => rmSync(pidFile, { force: true }));

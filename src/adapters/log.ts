@@ -1,7 +1,9 @@
 // The Logger port on pino: one JSON object per line, `data` apart from what every line has (time, level, name, msg).
 // Owns the form of a line and where it goes. What is worth a line is decided by who logs.
-import { pino, stdSerializers, stdTimeFunctions } from "pino";
+import { type DestinationStream, pino, stdSerializers, stdTimeFunctions } from "pino";
 import type { Logger } from "../ports/logger.ts";
+import { withPriority } from "./log/journal.ts";
+import { createRotation } from "./log/rotation.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
@@ -9,6 +11,10 @@ export interface LoggerOptions {
   readonly level: LogLevel;
   /** A file that is appended to (created 0640), or an open descriptor. Absent: standard error. */
   readonly destination?: string | number;
+  /** The file the destination is, to be kept small. */
+  readonly rotate?: { readonly path: string; readonly maxBytes?: number };
+  /** The destination is systemd's journal. */
+  readonly journal?: boolean;
   /** Which program speaks: "weaver". */
   readonly name: string;
 }
@@ -35,7 +41,7 @@ export function createLogger(options: LoggerOptions): Logger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination,
+    lineByLine(destination, options),
   );
   const write = (
     level: Exclude<LogLevel, "silent">,
@@ -50,6 +56,21 @@ export function createLogger(options: LoggerOptions): Logger {
     info: (message, data) => write("info", message, data),
     warn: (message, data) => write("warn", message, data),
     error: (message, data) => write("error", message, data),
+  };
+}
+
+/** What is done with a line beside writing it. */
+function lineByLine(
+  destination: DestinationStream,
+  { rotate, journal = false }: Pick<LoggerOptions, "rotate" | "journal">,
+): DestinationStream {
+  if (rotate === undefined && !journal) return destination;
+  const wrote = rotate === undefined ? undefined : createRotation(rotate.path, rotate.maxBytes);
+  return {
+    write(line) {
+      destination.write(journal ? withPriority(line) : line);
+      wrote?.(line);
+    },
   };
 }
 

@@ -2,14 +2,30 @@
 import { request as httpRequest } from "node:http";
 import type { z } from "zod";
 import { isErrorCode, WeaveError } from "../core/errors.ts";
-import { apiError, type Departure, type Removal, routes } from "./control.ts";
+import {
+  type AttachRequest,
+  apiError,
+  type Departure,
+  type DetachRequest,
+  type Holders,
+  type Links,
+  type Removal,
+  routes,
+  type Wish,
+} from "./control.ts";
+import type { Report } from "./report.ts";
 import type { Status } from "./status.ts";
 
 /** The control API of one daemon; each call may throw (createClient says what). */
 export interface Client {
   status(): Promise<Status>;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
-  expose(addresses: readonly string[], masquerade: boolean): Promise<{ addresses: string[] }>;
+  expose(wish: Wish, masquerade: boolean): Promise<{ addresses: string[] }>;
+  hide(wish: Wish): Promise<{ addresses: string[] }>;
+  ps(): Promise<Holders>;
+  attach(request: AttachRequest): Promise<Links>;
+  detach(request: DetachRequest): Promise<Links>;
+  report(): Promise<Report>;
   rmpeer(peers: readonly string[], force: boolean, confirm: readonly string[]): Promise<Removal>;
   reset(force: boolean): Promise<Departure>;
   join(cluster: string, force: boolean): Promise<{ cluster: string }>;
@@ -47,7 +63,12 @@ export function createClient(socketPath: string, options: { readonly timeoutMs?:
   return {
     status: () => call(routes.status),
     connect: (peers, replace) => call(routes.connect, { peers, replace }),
-    expose: (addresses, masquerade) => call(routes.expose, { addresses, masquerade }),
+    expose: (wish, masquerade) => call(routes.expose, { ...wish, masquerade }),
+    hide: (wish) => call(routes.hide, wish),
+    ps: () => call(routes.ps),
+    attach: (request) => call(routes.attach, request),
+    detach: (request) => call(routes.detach, request),
+    report: () => call(routes.report),
     rmpeer: (peers, force, confirm) => call(routes.rmpeer, { peers, force, confirm }),
     reset: (force) => call(routes.reset, { force }),
     join: (cluster, force) => call(routes.join, { cluster, force }),

@@ -162,7 +162,11 @@ export class Cluster {
         decide: (heir, done, now, out) => this.council.leave(heir, done, now, out),
         withdraw: (now, out) => parts.withdraw(now, out),
         isFlushed: () => gossip.isFlushed(),
-        left: (left, out) => out.push(reply(this.#leaveId, { ok: true, left })),
+        left: (left, out) => {
+          const nickname = neighbourhood.records().get(left.heir ?? "")?.nickname;
+          const named = nickname === undefined ? left : { ...left, nickname };
+          out.push(reply(this.#leaveId, { ok: true, left: named }));
+        },
         stays: (why, peers, out) => {
           out.push(reply(this.#leaveId, this.#stays(why, peers)));
           this.#reclaim.add(parts.formers()); // what was given away is another's, containers or not

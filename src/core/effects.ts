@@ -54,6 +54,7 @@ export interface CoreEvent {
     | "allocated"
     | "released"
     | "exposed"
+    | "hidden"
     | "decided"
     | "adopted"
     | "took"

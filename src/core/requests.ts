@@ -45,6 +45,8 @@ export type Request =
       readonly subnet?: string;
       readonly masquerade: boolean;
     }
+  /** The bridge loses these addresses (prefix ignored); those it does not have are left out of the answer. */
+  | { readonly kind: "hide"; readonly addresses: readonly string[] }
   /** Decide that these peers (names or nicknames) are gone. `force`: without a quorum, by founding another cluster. */
   | { readonly kind: "remove"; readonly peers: readonly string[]; readonly force?: true }
   /** This host goes: its ranges to a living peer, then out of the configuration. */
@@ -68,7 +70,9 @@ export interface Decided {
 export interface Left {
   /** Name of who has the ranges now; absent: there was nothing to hand over, or nobody to. */
   readonly heir?: string;
-  readonly addresses: number;
+  readonly nickname?: string;
+  /** What it got of each --ipalloc-range, where that is something. */
+  readonly given: readonly { readonly range: string; readonly addresses: number }[];
   /** Whether this host was a voter, and if so whether it was released as one. */
   readonly voter: "none" | "replaced" | "still-counted";
 }

@@ -169,7 +169,7 @@ export function checkChosen(
   const cidr = parseAddress(address);
   if (cidr === undefined || !isShared(address)) {
     throw new WeaveError("bad-address", `${text} is not an address a container can have`, {
-      hint: "change what the plugin named by ipam.type is told",
+      hint: "choose another; if a plugin did (ipam.type), change what it is told",
     });
   }
   if (ranges.some(({ network }) => contains(network, cidr))) return; // the ring decides who has it
@@ -177,7 +177,7 @@ export function checkChosen(
     const other = parseAddress(one);
     return other?.family === cidr.family && other.value === cidr.value;
   };
-  const hint = "give the plugin named by ipam.type a subnet that no host reaches elsewhere";
+  const hint = "choose a subnet that no host reaches elsewhere, also for the plugin of ipam.type";
   if (underlays.some(same))
     throw new WeaveError("range-overlap", `${address} is the address of a host of this network`, { hint });
   const route = facts.routes.find(({ dst, dev }) => {

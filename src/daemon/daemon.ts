@@ -13,10 +13,12 @@ import type { Reply, Request } from "../core/requests.ts";
 import type { Attachments } from "../ports/attachments.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Kernel } from "../ports/kernel.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { Transport } from "../ports/transport.ts";
 import { createAttachments } from "./attachments.ts";
 import { DatapathFollower } from "./follower.ts";
 import { withFormer } from "./keep.ts";
+import { meteredRequest, meteredTransport } from "./metered.ts";
 import { type AsidePorts, setAside } from "./rejoin.ts";
 import { type Rejoin, Runner } from "./runner.ts";
 
@@ -38,6 +40,8 @@ export interface DaemonPorts extends AsidePorts {
   readonly onName: (name: string) => void;
   /** The daemon cannot keep its promises any more: end the process. */
   readonly onFatal: (error: unknown) => void;
+  /** Absent: nothing is counted. */
+  readonly meter?: Meter;
 }
 
 /** A node with its runner and the kernel that follows it, replaced by another one whenever the host begins anew. */
@@ -86,9 +90,11 @@ export class Daemon {
 
   /** Ask the core; while this host begins anew, the answer waits. */
   async request(request: Request, signal?: AbortSignal): Promise<Reply> {
-    while (this.#rejoining !== undefined) await this.#rejoining;
-    if (this.#runner !== undefined) return this.#runner.request(request, signal);
-    return { ok: false, code: "cancelled", message: "weaver is stopping" };
+    return meteredRequest(request, this.#ports.meter, async () => {
+      while (this.#rejoining !== undefined) await this.#rejoining;
+      if (this.#runner !== undefined) return this.#runner.request(request, signal);
+      return { ok: false, code: "cancelled", message: "weaver is stopping" };
+    });
   }
 
   /** Nothing is taken in any more, the kernel is left as it is, the store is closed. */
@@ -106,15 +112,19 @@ export class Daemon {
 
   /** Open the transport and start the node. */
   async #run(): Promise<void> {
-    const { store, clock, log, onFatal, openTransport } = this.#ports;
-    const transport = await openTransport();
+    const { store, clock, log, meter, onFatal, openTransport } = this.#ports;
+    const opened = await openTransport();
+    const transport = meter === undefined ? opened : meteredTransport(opened, meter);
     this.#transport = transport;
     const runner = new Runner(this.#node, {
       transport,
       store,
       clock,
       datapathChanged: () => this.follower.changed(),
-      onEvent: ({ level, kind, data }: CoreEvent) => log[level](kind, data),
+      onEvent: ({ level, kind, data }: CoreEvent) => {
+        if (kind === "disconnected") meter?.connectionEnded();
+        log[level](kind, data);
+      },
       onRejoin: (order) => this.#rejoin(order),
       onFatal,
     });

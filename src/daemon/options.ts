@@ -1,5 +1,6 @@
 // What an operator may say at launch, as data: the same for `weave launch` and for `weaver` under a service manager.
 import { z } from "zod";
+import { contains, parseAddress, parseCidr } from "../core/address/cidr.ts";
 import { NAME_PATTERN } from "../core/crdt/origin-map.ts";
 import { MIN_MTU } from "../core/mesh/peer-record.ts";
 
@@ -11,6 +12,8 @@ export const DEFAULT_RANGE = "10.32.0.0/12";
 export const DEFAULT_DATA_DIR = "/var/lib/weave";
 /** `--run-dir`. */
 export const DEFAULT_RUN_DIR = "/run/weave";
+/** Weave Net's, of status and metrics. */
+export const DEFAULT_STATUS_ADDR = "127.0.0.1:6782";
 /** From most to least. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
@@ -48,12 +51,36 @@ export const launchOptions = z.strictObject({
   /** MTU of containers; absent: what the underlay leaves. */
   mtu: z.int().min(MIN_MTU).max(65535).optional(),
   logLevel: z.enum(LOG_LEVELS).default("info"),
+  /** ADDRESS:PORT of a TCP listener for the control API; absent or empty: none. */
+  httpAddr: z.string().max(64).optional(),
+  /** ADDRESS:PORT of the read-only listener; absent: DEFAULT_STATUS_ADDR; empty: none. */
+  statusAddr: z.string().max(64).optional(),
   /** Absent: the stored targets. */
   peers: z.array(z.string().min(1).max(255)).max(1024).optional(),
   dataDir: z.string().default(DEFAULT_DATA_DIR),
   runDir: z.string().default(DEFAULT_RUN_DIR),
 });
 export type LaunchOptions = z.infer<typeof launchOptions>;
+
+/** "127.0.0.1:6784", "[::1]:6784"; undefined for anything else. */
+export function parseListenAddress(
+  text: string,
+): { readonly host: string; readonly port: number } | undefined {
+  const [, v6, v4, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = v6 ?? v4 ?? "";
+  const port = Number(digits);
+  const address = parseAddress(host);
+  const fits = address !== undefined && (address.family === 6) === (v6 !== undefined);
+  return fits && port >= 1 && port <= 65_535 ? { host, port } : undefined;
+}
+
+/** Whether only this host can reach an address. */
+export function isLoopback(host: string): boolean {
+  const address = parseAddress(host);
+  return address !== undefined && LOOPBACK.some((range) => contains(range, address));
+}
+
+const LOOPBACK = ["127.0.0.0/8", "::1/128"].flatMap((text) => parseCidr(text) ?? []);
 
 /** File names inside the run directory. */
 export const SOCKET_FILE = "weave.sock";

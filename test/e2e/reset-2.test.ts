@@ -39,7 +39,7 @@ describe("hosts reset and launched again, one after the other", () => {
       const { nickname } = staying;
       const outcome = await leaving.weave("reset");
       expect(outcome.exit, words(outcome)).toBe(0);
-      expect(words(outcome)).toMatch(/\d+ addresses handed over to /);
+      expect(words(outcome)).toMatch(/\d+ addresses of [0-9.]+\/\d+ handed over to /);
       expect(await isClean(leaving)).toBe(true);
       const left = await staying.until("it owns all", (now) => now.ok && isOwnedBy(now, nickname));
       expect(left.peers.map((peer) => peer.nickname)).toEqual([nickname]);

@@ -7,7 +7,7 @@ import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts"
 import { expectNothingLeft, leftoversOf } from "../support/containerd/leftovers.ts";
 import type { Machine } from "../support/containerd/machine.ts";
 import { useMachines } from "../support/containerd/machine-lab.ts";
-import { buildImages, serve } from "../support/images.ts";
+import { BOX_IMAGE, buildImages, serve, WAIT } from "../support/images.ts";
 import { Podman } from "../support/podman/podman.ts";
 
 /** A network of the user's own beside ours: another name, a part of the range. */
@@ -165,6 +165,29 @@ describe("podman", () => {
     expect(new Set(addresses).size).toBe(5);
     for (const address of addresses)
       expect(await machine.namespace.succeeds(`ping -n -c 1 -W 1 ${address}`)).toBe(true);
+  });
+
+  it("weave attach and detach connect what podman gave no network, by name and by id", async () => {
+    const id = (
+      await podman.ok(
+        "run",
+        "--detach",
+        "--name",
+        "bare",
+        "--network",
+        "none",
+        ...podman.runOptions,
+        BOX_IMAGE,
+        ...WAIT,
+      )
+    ).trim();
+    const address = (await podman.weave("attach", "bare")).trim().split("/")[0] ?? "";
+    expect(await addressIn("bare", "ethwe")).toBe(address);
+    expect(await podman.weave("attach", id)).toMatch(new RegExp(`^${address}/`));
+    expect(await machine.namespace.succeeds(`ping -n -c 1 -W 1 ${address}`)).toBe(true);
+    expect(await podman.weave("ps", "bare")).toMatch(new RegExp(`^${id.slice(0, 12)} \\S+ ${address}/`));
+    expect(await podman.weave("detach", "bare")).toMatch(new RegExp(`^${address}/`));
+    expect(await machine.namespace.succeeds(`ping -n -c 1 -W 1 ${address}`)).toBe(false);
   });
 
   it("removes what it attached while the daemon is away", async () => {

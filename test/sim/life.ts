@@ -117,7 +117,8 @@ export class Life {
     const tens = Math.min(1, peers / FEW_PEERS);
     const hundreds = Math.max(1, Math.sqrt(peers / MANY));
     let done = 0;
-    let minute = 1;
+    const tenth = Math.ceil(forMs / MINUTE_MS / 10);
+    let minute = tenth;
     /** Moments of faults come at random, as often as their rate says. */
     const due = (perMinute: number, stepMs: number): boolean =>
       world.random.next() < (perMinute * stepMs) / MINUTE_MS;
@@ -139,7 +140,7 @@ export class Life {
       await world.run(stepMs);
       if (world.schedule.now() < end - forMs + minute * MINUTE_MS) continue;
       say(`lived for ${minute} of ${forMs / MINUTE_MS} minutes`);
-      minute++;
+      minute += tenth;
     }
   }
 

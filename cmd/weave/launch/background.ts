@@ -5,6 +5,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { isJournal } from "../../../src/adapters/log/journal.ts";
 import { type LaunchReport, launchReport } from "../../../src/api/launch.ts";
 import { WeaveError } from "../../../src/core/errors.ts";
 import { LOG_FILE } from "../../../src/daemon/options.ts";
@@ -16,6 +17,7 @@ import { logEnd, logTail } from "./log-tail.ts";
 /** A start takes about a second; replaying a large store or a slow disk may take many. */
 const DEADLINE_MS = 60_000;
 const PROGRESS_AFTER_MS = 2000;
+const STDERR = 2;
 /** How long a daemon that did not get ready may take to end when told to. */
 const END_MS = 5000;
 
@@ -46,18 +48,20 @@ export async function launchInBackground(
   ensureRunDir(runDir);
   const log = join(runDir, LOG_FILE);
   const from = logEnd(log);
-  const child = start(weaver, log);
+  const toJournal = isJournal(STDERR, process.env["JOURNAL_STREAM"]);
+  const child = start(weaver, toJournal ? undefined : log);
+  const where = toJournal ? "in the journal" : log;
   const progress = setTimeout(
-    () => tell(`weave: weaver is starting, waiting up to ${patience.deadlineMs / 1000} s; its log is ${log}`),
+    () =>
+      tell(`weave: weaver is starting, waiting up to ${patience.deadlineMs / 1000} s; its log is ${where}`),
     patience.progressAfterMs,
   );
   const interrupts = passInterrupts(child);
   try {
     const outcome = await firstOutcome(child, patience.deadlineMs);
     if (outcome.kind !== "ready" && outcome.kind !== "failed") {
-      const tail = logTail(log, from);
       throw new WeaveError(outcome.kind === "late" ? "timeout" : "internal", outcome.message, {
-        hint: tail === "" ? `its log ${log} says nothing about it` : `the end of its log ${log}:\n${tail}`,
+        hint: toJournal ? "its log is in the journal: journalctl --since -5min" : whatLogSays(log, from),
       });
     }
     return outcome;
@@ -69,6 +73,11 @@ export async function launchInBackground(
   }
 }
 
+function whatLogSays(log: string, from: number): string {
+  const tail = logTail(log, from);
+  return tail === "" ? `its log ${log} says nothing about it` : `the end of its log ${log}:\n${tail}`;
+}
+
 /** Also used in front. */
 export function checkProgram(program: string): void {
   if (existsSync(program)) return;
@@ -77,8 +86,9 @@ export function checkProgram(program: string): void {
   });
 }
 
-function start({ program, words }: Weaver, log: string): ChildProcess {
-  const output = openLog(log);
+/** Without a log file it speaks where we do. */
+function start({ program, words }: Weaver, log: string | undefined): ChildProcess {
+  const output = log === undefined ? STDERR : openLog(log);
   try {
     return spawn(process.execPath, [...NODE_FLAGS, program, ...words], {
       env: { ...process.env, ...NODE_ENVIRONMENT },
@@ -87,7 +97,7 @@ function start({ program, words }: Weaver, log: string): ChildProcess {
       stdio: ["ignore", output, output, "ipc"],
     });
   } finally {
-    closeSync(output);
+    if (output !== STDERR) closeSync(output);
   }
 }
 

@@ -4,28 +4,10 @@ import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Status } from "../../api/status.ts";
 import { WeaveError } from "../../core/errors.ts";
 import { type ControlHandlers, serveControl } from "./server.ts";
-
-const status: Status = {
-  ok: true,
-  problems: [],
-  version: "0.1.0",
-  pid: 1,
-  since: "2026-01-01T00:00:00.000Z",
-  name: "alice",
-  nickname: "host-a",
-  lost: [],
-  listen: { host: "*", port: 6783 },
-  underlay: "192.0.2.1",
-  datapath: { bridge: "weave", vxlan: "vxlan-6784", vni: 7, port: 6784, mtu: 1450, settled: true },
-  exposed: [],
-  connections: [],
-  peers: [],
-  ipam: [],
-  endpoints: [],
-};
+import { handlers } from "./testing/handlers.ts";
+import { status } from "./testing/status.ts";
 
 let parent: string;
 let socket: string;
@@ -33,20 +15,6 @@ let server: { close(): Promise<void> } | undefined;
 const logged: string[] = [];
 const silent = (): void => {};
 const log = { debug: silent, info: silent, warn: silent, error: (text: string) => logged.push(text) };
-
-const unused = (): never => {
-  throw new Error("a bug");
-};
-const handlers: ControlHandlers = {
-  status: () => status,
-  connect: unused,
-  expose: unused,
-  rmpeer: unused,
-  reset: unused,
-  join: unused,
-  stop: () => ({ pid: 42 }),
-  cni: unused,
-};
 
 async function serve(own: Partial<ControlHandlers> = {}): Promise<void> {
   server = await serveControl(socket, { ...handlers, ...own }, log);
@@ -151,8 +119,8 @@ describe("routes", () => {
         heard.push(peers, replace);
         return { targets: ["bob"] };
       },
-      expose: async (addresses, masquerade) => {
-        heard.push(addresses, masquerade);
+      expose: async (wish, masquerade) => {
+        heard.push(wish, masquerade);
         return { addresses: ["10.32.0.1/12"] };
       },
     });
@@ -166,7 +134,7 @@ describe("routes", () => {
       addresses: ["10.32.0.1/12"],
     });
     expect(await parsed(post("/v1/stop", {}))).toEqual({ status: 200, pid: 42 });
-    expect(heard).toEqual([["bob"], true, [], false]);
+    expect(heard).toEqual([["bob"], true, { addresses: [], subnets: [] }, false]);
   });
 
   it.each([

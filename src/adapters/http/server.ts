@@ -4,7 +4,18 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { z } from "zod";
-import { type ApiError, type Departure, type Removal, routes } from "../../api/control.ts";
+import {
+  type ApiError,
+  type AttachRequest,
+  type Departure,
+  type DetachRequest,
+  type Holders,
+  type Links,
+  type Removal,
+  routes,
+  type Wish,
+} from "../../api/control.ts";
+import type { Report } from "../../api/report.ts";
 import type { Status } from "../../api/status.ts";
 import { type ErrorCode, WeaveError } from "../../core/errors.ts";
 import type { Logger } from "../../ports/logger.ts";
@@ -13,11 +24,12 @@ import type { Logger } from "../../ports/logger.ts";
 export interface ControlHandlers {
   status(): Status;
   connect(peers: readonly string[], replace: boolean): Promise<{ targets: string[] }>;
-  expose(
-    addresses: readonly string[],
-    masquerade: boolean,
-    signal: AbortSignal,
-  ): Promise<{ addresses: string[] }>;
+  expose(wish: Wish, masquerade: boolean, signal: AbortSignal): Promise<{ addresses: string[] }>;
+  hide(wish: Wish): Promise<{ addresses: string[] }>;
+  ps(): Holders;
+  attach(request: AttachRequest, signal: AbortSignal): Promise<Links>;
+  detach(request: DetachRequest, signal: AbortSignal): Promise<Links>;
+  report(): Promise<Report>;
   /** What is under way when its caller goes away may come true all the same; so for reset and join. */
   rmpeer(peers: readonly string[], force: boolean, confirm: readonly string[]): Promise<Removal>;
   /** Answers when the ranges are handed over; the daemon removes everything and ends afterwards. */
@@ -47,12 +59,7 @@ export async function serveControl(
   handlers: ControlHandlers,
   log: Logger,
 ): Promise<{ close(): Promise<void> }> {
-  const server = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
-  server.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
-  server.setNotFoundHandler((request, reply) =>
-    answerError(new WeaveError("bad-request", `no such path: ${request.method} ${request.url}`), reply, log),
-  );
-  addRoutes(server, handlers);
+  const server = createServer(handlers, log);
   const dir = dirname(socketPath);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
@@ -71,6 +78,17 @@ export async function serveControl(
   };
 }
 
+/** The API, listening nowhere yet. */
+export function createServer(handlers: ControlHandlers, log: Logger): FastifyInstance {
+  const server = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
+  server.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
+  server.setNotFoundHandler((request, reply) =>
+    answerError(new WeaveError("bad-request", `no such path: ${request.method} ${request.url}`), reply, log),
+  );
+  addRoutes(server, handlers);
+  return server;
+}
+
 function addRoutes(server: FastifyInstance, handlers: ControlHandlers): void {
   server.get(routes.status.path, () => handlers.status());
   server.post(routes.connect.path, ({ body }) => {
@@ -78,9 +96,18 @@ function addRoutes(server: FastifyInstance, handlers: ControlHandlers): void {
     return handlers.connect(peers, replace);
   });
   server.post(routes.expose.path, (request, reply) => {
-    const { addresses, masquerade } = parse(routes.expose.request, request.body);
-    return handlers.expose(addresses, masquerade, gone(reply));
+    const { masquerade, ...wish } = parse(routes.expose.request, request.body);
+    return handlers.expose(wish, masquerade, gone(reply));
   });
+  server.post(routes.hide.path, ({ body }) => handlers.hide(parse(routes.hide.request, body)));
+  server.get(routes.ps.path, () => handlers.ps());
+  server.post(routes.attach.path, (request, reply) =>
+    handlers.attach(parse(routes.attach.request, request.body), gone(reply)),
+  );
+  server.post(routes.detach.path, (request, reply) =>
+    handlers.detach(parse(routes.detach.request, request.body), gone(reply)),
+  );
+  server.get(routes.report.path, () => handlers.report());
   server.post(routes.rmpeer.path, ({ body }) => {
     const { peers, force, confirm } = parse(routes.rmpeer.request, body);
     return handlers.rmpeer(peers, force, confirm);
@@ -137,6 +164,10 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   "unknown-attachment": 404,
   "address-taken": 409,
   "address-elsewhere": 409,
+  "ifname-exists": 409,
+  "netns-missing": 404,
+  "netns-invalid": 400,
+  "netns-host": 400,
   "ambiguous-peer": 409,
   "in-use": 409,
   "unknown-peer": 404,

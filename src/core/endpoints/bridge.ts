@@ -1,5 +1,6 @@
 // What addresses the bridge has: those somebody exposed, kept on disk, and the gateways of containers whose addresses
 // another plugin chose, which come and go with them.
+import { formatAddress, parseCidr } from "../address/cidr.ts";
 import { type Effect, persist } from "../effects.ts";
 import { type Exposure, exposedOp } from "../records.ts";
 import type { Book } from "./book.ts";
@@ -74,6 +75,17 @@ export class Bridge {
     out.push(persist([exposedOp(this.#exposed)], false));
   }
 
+  /** Answers those (with prefix) that were exposed and are no more; prefixes of `addresses` do not count. */
+  hide(addresses: readonly string[], out: Effect[]): readonly string[] {
+    const unwanted = new Set(addresses.map(bare));
+    const hidden = this.#exposed.filter(({ cidr }) => unwanted.has(bare(cidr)));
+    if (hidden.length === 0) return [];
+    this.#exposed = this.#exposed.filter((exposure) => !hidden.includes(exposure));
+    for (const { cidr } of hidden) this.#lost.delete(withoutPrefix(cidr));
+    out.push(persist([exposedOp(this.#exposed)], false));
+    return hidden.map(({ cidr }) => cidr);
+  }
+
   /** Another host has an address (without prefix) of before: it serves the containers here, and no new ones. */
   lose(address: string): void {
     this.#lost.add(address);
@@ -87,4 +99,10 @@ export class Bridge {
     );
     out.push(persist([exposedOp(this.#exposed)], true));
   }
+}
+
+/** Canonical, without prefix. */
+function bare(text: string): string {
+  const cidr = parseCidr(text);
+  return cidr === undefined ? text : formatAddress(cidr.family, cidr.value);
 }

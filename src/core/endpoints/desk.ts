@@ -29,7 +29,7 @@ import { Bridge, EXPOSE } from "./bridge.ts";
 import { isBridgeSlot, MAX_ADDRESSES, parseEndpoint } from "./endpoint.ts";
 import { Formers } from "./formers.ts";
 import { Holders, type HoldersHost } from "./holders.ts";
-import { Places } from "./places.ts";
+import { Places, withoutPrefix } from "./places.ts";
 import { changesHost } from "./publish.ts";
 import {
   type AddressRequest,
@@ -72,7 +72,7 @@ export interface DeskHost extends HoldersHost, AnnouncerHost, ReservationHost {
 }
 
 /** The requests that concern addresses. */
-export type DeskRequest = Extract<Request, { kind: "allocate" | "expose" | "commit" | "release" }>;
+export type DeskRequest = Extract<Request, { kind: "allocate" | "expose" | "hide" | "commit" | "release" }>;
 
 /**
  * Answers each request once: at once, when it can be met, or when it took too long. What a request changed is in `out`
@@ -162,7 +162,7 @@ export class Desk {
     }
   }
 
-  /** Take a request in. Commit and release are answered at once, the others by `serve`. */
+  /** Take a request in. Commit, release and hide are answered at once, the others by `serve`. */
   request(id: number, request: DeskRequest, now: Instant, out: Effect[]): void {
     switch (request.kind) {
       case "allocate":
@@ -174,6 +174,9 @@ export class Desk {
         break;
       case "release":
         out.push(reply(id, this.#release(request, now, out)));
+        break;
+      case "hide":
+        out.push(reply(id, this.#hide(request.addresses, now, out)));
         break;
     }
   }
@@ -440,6 +443,26 @@ export class Desk {
     this.#announcer.bridge(now, out);
     out.push(event("exposed", "info", { addresses: cidrs.join(), masquerade }));
     return { ok: true, addresses: cidrs };
+  }
+
+  /** These addresses are exposed no more. Nothing is allocated or asked for, so this needs no ring and no peer. */
+  #hide(addresses: readonly string[], now: Instant, out: Effect[]): Reply {
+    const hidden = this.#bridge.hide(addresses, out);
+    if (hidden.length === 0) return { ok: true, addresses: hidden };
+    const held = new Set(this.#bridge.all.map(({ cidr }) => withoutPrefix(cidr)));
+    for (const cidr of hidden) {
+      const place = this.#places.locate(cidr);
+      // Still there as the gateway of a container whose addresses another plugin chose.
+      if (place === undefined || held.has(withoutPrefix(cidr))) continue;
+      place.pool.space.free(place.offset, now);
+      out.push(persist([freedOp(place.address, now)], false));
+      this.#host.formerGone(place.index, place.offset);
+    }
+    this.#full = undefined;
+    out.push({ type: "datapath" });
+    this.#announcer.bridge(now, out);
+    out.push(event("hidden", "info", { addresses: hidden.join() }));
+    return { ok: true, addresses: hidden };
   }
 
   /** Somebody has the address from now on: it neither rests nor is doubtful any more. */

@@ -20,6 +20,12 @@ const universe = (text: string): Universe => {
   return parsed;
 };
 
+/** What bob gets of alice. */
+const GIVEN = [
+  { range: "10.0.0.0/26", addresses: 32 },
+  { range: "fd00::/122", addresses: 32 },
+];
+
 /** A host with an IPv4 and an IPv6 universe; what it does is written down in order. */
 class Host {
   readonly name: string;
@@ -135,13 +141,13 @@ describe("a host that leaves", () => {
       "withdraw",
       "left",
     ]);
-    expect(alice.result).toEqual({ heir: "bob", addresses: 64, voter: "replaced" });
+    expect(alice.result).toEqual({ heir: "bob", given: GIVEN, voter: "replaced" });
     expect([alice.departure.isLeaving, alice.departure.nextDeadline()]).toEqual([true, undefined]);
   });
 
   it("that is alone has nothing to hand over", () => {
     const alice = new Host("alice", ["alice"]).leave();
-    expect(alice.result).toEqual({ addresses: 0, voter: "none" });
+    expect(alice.result).toEqual({ given: [], voter: "none" });
     expect(alice.log).toEqual(["left"]);
   });
 
@@ -189,7 +195,7 @@ describe("a host that leaves", () => {
     alice.members = [];
     alice.epoch = 3;
     alice.tick(3);
-    expect(alice.result).toEqual({ addresses: 0, voter: "none" });
+    expect(alice.result).toEqual({ given: [], voter: "none" });
   });
 
   it("stays when nobody is reachable", () => {
@@ -239,7 +245,7 @@ describe("a host that leaves", () => {
     expect(bob.ranges(1)).toBe("0-32:bob@2 32-64:bob@1");
     alice.done?.(true);
     alice.tick(60_001).tick(60_001);
-    expect(alice.result).toEqual({ heir: "bob", addresses: 64, voter: "replaced" });
+    expect(alice.result).toEqual({ heir: "bob", given: GIVEN, voter: "replaced" });
   });
 
   it("goes back to whom it gave its ranges, before anybody else", () => {
@@ -260,7 +266,7 @@ describe("a host that leaves", () => {
       handOver(alice, bob);
       decide(alice);
       alice.tick(FAREWELL_DECISION_MS).tick(FAREWELL_DECISION_MS);
-      expect(alice.result).toEqual({ heir: "bob", addresses: 64, voter: "still-counted" });
+      expect(alice.result).toEqual({ heir: "bob", given: GIVEN, voter: "still-counted" });
     }
   });
 

@@ -193,7 +193,7 @@ export class Departure {
   #seek(now: Instant, out: Effect[]): void {
     const members = this.#host.members();
     const candidates = this.#candidates(members);
-    if (members.length === 0) this.#end({ addresses: 0, voter: "none" }, out);
+    if (members.length === 0) this.#end({ given: [], voter: "none" }, out);
     else if (candidates.length > 0) this.#offer(candidates, now, out);
     else {
       this.#state = { is: "idle" };
@@ -243,13 +243,17 @@ export class Departure {
   }
 
   #decide(heir: string, now: Instant, out: Effect[]): void {
-    const addresses = (this.#given?.ranges ?? []).reduce((sum, r) => sum + r.end - r.start, 0);
+    const given = this.#host.pools.flatMap(({ universe }, index) => {
+      const ranges = (this.#given?.ranges ?? []).filter((r) => r.universe === index);
+      const addresses = ranges.reduce((sum, r) => sum + r.end - r.start, 0);
+      return addresses === 0 ? [] : [{ range: universe.text, addresses }];
+    });
     const voter = this.#host.isVoter() ? "replaced" : "none";
-    this.#state = { is: "deciding", left: { heir, addresses, voter: "still-counted" } };
+    this.#state = { is: "deciding", left: { heir, given, voter: "still-counted" } };
     this.#due = now + FAREWELL_DECISION_MS;
     const done = (decided: boolean): void => {
       if (this.#state.is !== "deciding") return;
-      if (decided) this.#state = { is: "deciding", left: { heir, addresses, voter } };
+      if (decided) this.#state = { is: "deciding", left: { heir, given, voter } };
       this.#due = 0; // the next tick goes on
     };
     this.#host.decide(heir, done, now, out);

@@ -7,6 +7,8 @@ import type { Machine } from "../containerd/machine.ts";
 import type { Outcome } from "../host.ts";
 import { BOX_IMAGE, type Images, WAIT } from "../images.ts";
 
+const WEAVE = new URL("../../../dist/bin/weave", import.meta.url).pathname;
+
 export class Podman {
   readonly machine: Machine;
   readonly #dir: string;
@@ -29,11 +31,24 @@ export class Podman {
 
   /** Does not reject when it fails. */
   podman(...words: string[]): Promise<Outcome> {
+    return this.machine.run(["podman", ...words], { env: this.#env, timeoutMs: 60_000 });
+  }
+
+  /** `weave WORDS` of somebody whose podman is this one; stdout. */
+  weave(...words: string[]): Promise<string> {
     const env = {
+      ...this.#env,
+      WEAVE_RUN_DIR: this.machine.runDir,
+      WEAVE_DATA_DIR: this.machine.dataDir,
+    };
+    return this.machine.runOk([WEAVE, ...words], { env });
+  }
+
+  get #env(): Readonly<Record<string, string>> {
+    return {
       CONTAINERS_CONF: this.#path("containers.conf"),
       CONTAINERS_STORAGE_CONF: this.#path("storage.conf"),
     };
-    return this.machine.run(["podman", ...words], { env, timeoutMs: 60_000 });
   }
 
   /** stdout; rejects, with what it said, when it fails. */

@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import { parseExposition } from "../../../test/support/exposition.ts";
+import type { Figures } from "./gauges.ts";
+import { createMetrics } from "./metrics.ts";
+
+const figures: Figures = {
+  connections: [{ state: "established" }, { state: "established", encrypted: true }, { state: "retrying" }],
+  peers: [{ reachable: true }, { reachable: false }],
+  ipam: [
+    {
+      size: 256,
+      owned: 128,
+      used: 3,
+      owners: [
+        { reachable: true, addresses: 192 },
+        { reachable: false, addresses: 64 },
+      ],
+    },
+  ],
+  endpoints: [{ local: true }, { local: false }, { local: false }],
+  problems: [{ code: "peer-unreachable" }, { code: "peer-unreachable" }],
+  repairs: [{ count: 2 }, { count: 3 }],
+  datapath: { mtu: 1450, settled: true },
+  version: '1 "quoted"',
+};
+
+/** `name{labels}` -> value. */
+async function scraped(metrics: ReturnType<typeof createMetrics>, shown = figures) {
+  const { type, text } = await metrics.scrape(shown);
+  expect(type).toMatch(/^text\/plain; version=0\.0\.4/);
+  const families = parseExposition(text);
+  return {
+    families,
+    value: (name: string, labels: Record<string, string> = {}): number | undefined =>
+      [...families.values()]
+        .flatMap(({ samples }) => samples)
+        .find((s) => s.name === name && JSON.stringify(s.labels) === JSON.stringify(labels))?.value,
+  };
+}
+
+describe("metrics", () => {
+  it("have Weave Net's names where the meaning is the same", async () => {
+    const { value, families } = await scraped(createMetrics());
+    const state = (name: string, encryption: string) => ({ state: name, type: "vxlan", encryption });
+    expect(value("weave_connections", state("established", ""))).toBe(1);
+    expect(value("weave_connections", state("established", "yes"))).toBe(1);
+    expect(value("weave_connections", state("connecting", ""))).toBe(0);
+    expect(value("weave_ips", { state: "local-used" })).toBe(3);
+    expect(value("weave_max_ips")).toBe(256);
+    expect(value("weave_ipam_unreachable_count")).toBe(64);
+    expect(value("weave_ipam_unreachable_percentage")).toBe(25);
+    expect(value("weave_ipam_pending_allocates")).toBe(0);
+    expect(value("weave_connection_terminations_total")).toBe(0);
+    expect(value("process_resident_memory_bytes")).toBeGreaterThan(1e6);
+    expect(families.get("weave_allocation_seconds")?.type).toBe("histogram");
+  });
+
+  it("count what passes the meter", async () => {
+    const metrics = createMetrics();
+    metrics.meter.connectionEnded();
+    metrics.meter.gossip("sent", 100);
+    metrics.meter.gossip("sent", 20);
+    const done = metrics.meter.allocating();
+    metrics.meter.allocating();
+    done("ok");
+    metrics.meter.cni("ADD")(1);
+    const { value } = await scraped(metrics);
+    expect(value("weave_connection_terminations_total")).toBe(1);
+    expect(value("weave_gossip_bytes_total", { direction: "sent" })).toBe(120);
+    expect(value("weave_gossip_bytes_total", { direction: "received" })).toBe(0);
+    expect(value("weave_ipam_pending_allocates")).toBe(1);
+    expect(value("weave_allocation_seconds_count", { outcome: "ok" })).toBe(1);
+    expect(value("weave_cni_seconds_count", { verb: "ADD", exit: "1" })).toBe(1);
+  });
+
+  it("show the state of now: what is no more goes, what is counted stays", async () => {
+    const metrics = createMetrics();
+    const first = await scraped(metrics);
+    expect(first.value("weave_problems", { code: "peer-unreachable" })).toBe(2);
+    expect(first.value("weave_datapath_repairs_total")).toBe(5);
+    const { value } = await scraped(metrics, { ...figures, problems: [], version: "2" });
+    expect(value("weave_problems", { code: "peer-unreachable" })).toBeUndefined();
+    expect(value("weave_datapath_repairs_total")).toBe(5);
+    expect(value("weave_build_info", { version: "2" })).toBe(1);
+  });
+});
