@@ -59,6 +59,31 @@ endpoints    2, 1 of them on this host`);
     expect(text.replace(/\n +/g, " ")).toContain(says);
   });
 
+  test("summary with what others changed and was put back", () => {
+    const time = "2026-01-31T12:30:00.000Z";
+    const repair = (object: string, count: number) => ({
+      object,
+      count,
+      time,
+      first: time,
+      message: "link add",
+    });
+    const repairs = [
+      { ...repair("bridge weave", 27), notBefore: "2026-01-31T12:30:30.000Z" },
+      ...Array.from({ length: 6 }, (_, i) => repair(`flood entry 192.0.2.${i}`, i + 1)),
+    ];
+    const lines = render({ ...healthy, repairs }, undefined).split("\n");
+    expect(lines.slice(lines.findIndex((line) => line.startsWith("repaired")))).toEqual([
+      "repaired     bridge weave, 27 times, last at 2026-01-31T12:30:00Z; damaged again and again, waits",
+      "             until 2026-01-31T12:30:30Z",
+      "repaired     flood entry 192.0.2.0, once at 2026-01-31T12:30:00Z",
+      ...[1, 2, 3].map(
+        (i) => `repaired     flood entry 192.0.2.${i}, ${i + 1} times, last at 2026-01-31T12:30:00Z`,
+      ),
+      "repaired     and 2 more; run weave status --json",
+    ]);
+  });
+
   test("connections", () => {
     expect(render(healthy, "connections")).toBe(`OK
 

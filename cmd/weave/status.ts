@@ -37,6 +37,7 @@ Examples:
   weave status targets                   addresses given to launch and connect
   weave status ipam                      who owns which addresses
   weave status peers --json              {ok, problems, peers}
+  weave status --json | jq .repairs      what others changed in the kernel, and was put back
   weave status cni                       what kubelet sees; works without a daemon
   weave status > /dev/null || alert      in a script`;
 

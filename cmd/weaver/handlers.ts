@@ -39,11 +39,8 @@ export function createHandlers(
     statusAnswer(
       daemon.node,
       {
-        ...facts,
-        ...newestAside(dataDir),
-        access: access(),
-        settled: follower.isSettled(),
-        failures: follower.failures(),
+        ...{ ...facts, ...newestAside(dataDir), access: access(), settled: follower.isSettled() },
+        ...{ failures: follower.failures(), repairs: follower.repairs() },
       },
       clock.now(),
     );

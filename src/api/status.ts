@@ -92,6 +92,24 @@ export const status = z.object({
     /** The kernel holds what it should. */
     settled: z.boolean(),
   }),
+  /** What others changed in the kernel and the daemon put back, in the last hour; the newest first. */
+  repairs: z
+    .array(
+      z.object({
+        /** Kind and name: "bridge weave", "sysctl net.ipv4.ip_forward". */
+        object: z.string(),
+        /** When it was put back last, and first. */
+        time: instant,
+        first: instant,
+        /** How often. */
+        count: z.int(),
+        /** What was done the last time. */
+        message: z.string(),
+        /** Somebody takes it away again and again: it is put back no sooner than this. */
+        notBefore: instant.optional(),
+      }),
+    )
+    .optional(),
   /** Addresses the bridge has, with prefix. */
   exposed: z.array(z.object({ cidr: z.string(), masquerade: z.boolean() })),
   connections: z.array(

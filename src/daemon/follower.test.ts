@@ -39,6 +39,7 @@ function rig() {
   const answers: { resolve: (report: DatapathReport) => void; reject: (error: unknown) => void }[] = [];
   const warnings: string[] = [];
   const observe = vi.fn(async () => {});
+  const drift: { listener: (objects: readonly string[]) => void } = { listener: () => {} };
   const unused = (): never => {
     throw new Error("not for the follower");
   };
@@ -49,6 +50,9 @@ function rig() {
         answers.push({ resolve, reject });
       }),
     observe,
+    watch: async (listener) => {
+      drift.listener = listener;
+    },
     inspect: unused,
     faults: unused,
     shapingFaults: unused,
@@ -83,7 +87,8 @@ function rig() {
     follower.changed();
     await vi.advanceTimersByTimeAsync(0);
   };
-  return { follower, asked, warnings, observe, answer, change, core };
+  const drifted = (...objects: string[]): void => drift.listener(objects);
+  return { follower, asked, warnings, observe, answer, change, core, drifted };
 }
 
 /** A fake immediate that is asked for by a fake timer comes with the next millisecond. */
@@ -218,6 +223,43 @@ describe("the follower", () => {
     follower.repair();
     await vi.advanceTimersByTimeAsync(TICK_MS);
     expect(observe).toHaveBeenCalledTimes(2);
+  });
+
+  it("mends at once what the kernel says has drifted, and tells what was put back", async () => {
+    const { follower, asked, observe, drifted, answer } = rig();
+    drifted("bridge weave");
+    drifted("bridge weave", "flood entry 192.0.2.2");
+    await vi.advanceTimersByTimeAsync(TICK_MS);
+    expect([asked, observe.mock.calls.length]).toEqual([["one"], 1]);
+    await answer({ ...fine, repairs: [{ object: "bridge weave", message: "link add weave" }] });
+    expect(follower.repairs()).toMatchObject([
+      { object: "bridge weave", count: 1, message: "link add weave" },
+    ]);
+  });
+
+  it("waits with what is taken away again and again, not with the rest", async () => {
+    const { follower, asked, observe, drifted, answer } = rig();
+    for (let i = 0; i < 20; i++) {
+      drifted("bridge weave");
+      await vi.advanceTimersByTimeAsync(300);
+      await answer({ ...fine, repairs: [{ object: "bridge weave", message: "link add weave" }] });
+    }
+    expect([asked.length, observe.mock.calls.length]).toEqual([20, 20]);
+    drifted("bridge weave");
+    await vi.advanceTimersByTimeAsync(500);
+    expect(observe).toHaveBeenCalledTimes(20);
+    expect(follower.repairs()[0]?.notBefore).toBeGreaterThan(Date.now());
+    expect(follower.failures()).toMatchObject([
+      { object: "bridge weave", message: expect.stringContaining("again and again") },
+    ]);
+    expect(follower.isSettled()).toBe(false);
+    drifted("bridge weave", "route 10.32.0.0/12");
+    await vi.advanceTimersByTimeAsync(TICK_MS);
+    expect(observe).toHaveBeenCalledTimes(21);
+    expect(follower.failures()).toEqual([]);
+    drifted("bridge weave");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(observe).toHaveBeenCalledTimes(22);
   });
 
   it("a kernel that cannot be read is logged, and nothing is applied", async () => {

@@ -3,6 +3,7 @@
 import type { DatapathState } from "../core/datapath/state.ts";
 import type { DatapathReport, Kernel } from "../ports/kernel.ts";
 import type { Logger } from "../ports/logger.ts";
+import { type RepairRecord, Repairs } from "./repairs.ts";
 
 /** Least time between two applies, so that many changes are one, unless somebody waits. */
 const GATHER_MS = 10;
@@ -14,7 +15,7 @@ const EASE = 4;
 const MAX_GATHER_MS = 250;
 /** Pause before what failed is tried again. */
 const RETRY_MS = 5_000;
-/** How often the kernel is read anew: until somebody listens to its notifications, what others deleted is back by then. */
+/** How often the kernel is read anew, for what neither notifications nor looking at settings has shown. */
 const OBSERVE_MS = 30_000;
 
 /** What the kernel could not be brought to, and since when it is tried. */
@@ -36,6 +37,10 @@ export class DatapathFollower {
   #appliedAt = Number.NEGATIVE_INFINITY;
   #pauseMs = GATHER_MS;
   readonly #observing: NodeJS.Timeout;
+  readonly #repairs = new Repairs();
+  /** Waits with what is damaged again and again. */
+  #delayed: NodeJS.Timeout | undefined;
+  #waitingFor: readonly Failure[] = [];
   #repairing: NodeJS.Immediate | undefined;
   #stopped = false;
 
@@ -44,6 +49,11 @@ export class DatapathFollower {
     this.#wanted = wanted;
     this.#log = log;
     this.#observing = setInterval(() => void this.#observe(), OBSERVE_MS);
+    kernel
+      .watch((objects) => this.#drifted(objects))
+      .catch((error: unknown) => {
+        log.warn("the kernel's notifications cannot be read; it is looked at each 30 s", { error });
+      });
   }
 
   /** The wish changed. */
@@ -72,11 +82,16 @@ export class DatapathFollower {
   }
 
   isSettled(): boolean {
-    return this.#working === undefined && this.#failures.length === 0;
+    return this.#working === undefined && this.failures().length === 0;
   }
 
   failures(): readonly Failure[] {
-    return this.#failures;
+    return [...this.#failures, ...this.#waitingFor];
+  }
+
+  /** What others damaged and was put back, of the last hour, the newest first. */
+  repairs(): readonly RepairRecord[] {
+    return this.#repairs.recent(Date.now());
   }
 
   async stop(): Promise<void> {
@@ -84,7 +99,29 @@ export class DatapathFollower {
     clearTimeout(this.#retry);
     clearInterval(this.#observing);
     clearImmediate(this.#repairing);
+    clearTimeout(this.#delayed);
     await this.settled();
+  }
+
+  /** At once, unless somebody takes away again and again what is put back. */
+  #drifted(objects: readonly string[]): void {
+    if (this.#stopped) return;
+    const now = Date.now();
+    const wait = this.#repairs.pauseFor(objects, now);
+    if (wait === 0) this.#endPause();
+    else if (this.#delayed === undefined) {
+      this.#delayed = setTimeout(() => this.#endPause(), wait);
+      const until = new Date(now + wait).toISOString();
+      const message = `others take it away again and again; put back at ${until}`;
+      this.#waitingFor = objects.map((object) => ({ object, message, since: now }));
+    }
+  }
+
+  #endPause(): void {
+    clearTimeout(this.#delayed);
+    this.#delayed = undefined;
+    this.#waitingFor = [];
+    this.repair();
   }
 
   async #observe(): Promise<void> {
@@ -135,7 +172,10 @@ export class DatapathFollower {
     }
   }
 
-  #note({ changes, failures }: DatapathReport): void {
+  #note({ changes, failures, repairs = [] }: DatapathReport): void {
+    for (const { object, message } of repairs)
+      this.#log.warn("put back what was changed", { object, message });
+    this.#repairs.note(repairs, Date.now());
     for (const change of changes) this.#log.debug("datapath changed", { change });
     for (const failure of failures) {
       if (!this.#failures.some((f) => f.object === failure.object && f.message === failure.message)) {

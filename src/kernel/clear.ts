@@ -1,5 +1,6 @@
 // Takes from a host all that weave ever brought to it, by name and kind, whatever daemon made it: for `weave reset`. What
 // sysctls of the host were switched on stays, because others may rely on them by now.
+import type { Accepts } from "./accept/accepts.ts";
 import { removeBridgeRules } from "./datapath/routes.ts";
 import type { Firewall } from "./firewall.ts";
 import { TABLE } from "./nftables.ts";
@@ -10,7 +11,7 @@ import { hostEndOf, ifbName } from "./shaping.ts";
 /** Containers first, or the bridge would be gone under them for the time the rest takes. */
 export async function clear(
   socket: NetlinkPort,
-  firewall: Firewall,
+  { firewall, accepts }: { readonly firewall: Firewall; readonly accepts: Accepts },
   { bridge, vxlan }: { readonly bridge: string; readonly vxlan: string },
 ): Promise<readonly string[]> {
   const removed: string[] = [];
@@ -34,6 +35,7 @@ export async function clear(
   }
   await attempt(() => removeBridgeRules(socket, bridge));
   await attempt(async () => ((await firewall.remove()) ? [`nft delete table inet ${TABLE}`] : []));
+  await attempt(() => accepts.remove(bridge));
   if (failures.length > 0) throw failures[0];
   return removed;
 }

@@ -55,6 +55,8 @@ interface Loaded {
 interface Ensured {
   /** In the words of a report. */
   readonly changes: readonly string[];
+  /** The table had been there, and was gone. */
+  readonly again?: true;
   /** Why flows to changed ports could not be forgotten; the ports themselves are as asked. */
   readonly flows?: unknown;
   /** Why containers' announcements are not looked at; all else is as asked. */
@@ -100,7 +102,7 @@ export class Firewall {
       // Somebody deleted this table alone.
       const again = await this.#change(tableStateOf(state, this.#found), !state.prune);
       await this.#claim(wanted);
-      return again;
+      return { ...again, again: true };
     }
     return this.#unguarded === undefined ? ensured : { ...ensured, unguarded: this.#unguarded };
   }
@@ -140,16 +142,28 @@ export class Firewall {
     } catch (error) {
       this.#loaded = undefined;
       // Somebody flushed the ruleset: load it all again rather than report what one command repairs.
-      if (errnoOf(error) === "ENOENT") return this.#load(table, keep);
+      if (errnoOf(error) === "ENOENT") return { ...(await this.#load(table, keep)), again: true };
       throw error;
     }
     this.#loaded = { ...wanted, sets };
     return this.#follow(allPortMaps(former.table), table, describeChanges(changes));
   }
 
-  /** Look whether the table is still as we left it; when it is not, the next ensure loads it again. */
-  async verify(): Promise<void> {
-    if (this.#loaded !== undefined && (await this.faults()).length > 0) this.#loaded = undefined;
+  /** Look whether the table is still as we left it. True when it is not: the next ensure loads it again. */
+  async verify(): Promise<boolean> {
+    if (!(await this.isDamaged())) return false;
+    this.#loaded = undefined;
+    return true;
+  }
+
+  /** A table that was never loaded, or could not be, is not damaged. */
+  async isDamaged(): Promise<boolean> {
+    return this.#loaded !== undefined && (await this.faults()).length > 0;
+  }
+
+  /** Names this host's own changes of sets in the kernel's notifications. */
+  get port(): number {
+    return this.#netfilter().port;
   }
 
   /** What is not as the last load or change left it, in words for people. */

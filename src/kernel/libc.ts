@@ -37,6 +37,18 @@ export const ifIndex = libc.func("unsigned int if_nametoindex(const char *ifname
 export const getsockopt = libc.func(
   "int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)",
 ) as unknown as CInt<[number, number, number, Buffer, Uint32Array]>;
+/** 0, or -1. The address is given as the bytes of its C struct. */
+export const bind = libc.func("int bind(int fd, const uint8_t *addr, uint32_t addrlen)") as unknown as CInt<
+  [number, Uint8Array, number]
+>;
+/** 0, or -1. */
+export const setsockopt = libc.func(
+  "int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)",
+) as unknown as CInt<[number, number, number, Uint8Array, number]>;
+/** As getsockopt, for options that read what is asked for from `value`. */
+export const getsockoptFor = libc.func(
+  "int getsockopt(int fd, int level, int name, _Inout_ uint8_t *value, _Inout_ uint32_t *length)",
+) as unknown as CInt<[number, number, number, Buffer, Uint32Array]>;
 const ioctlNone = libc.func("int ioctl(int fd, unsigned long request)") as unknown as CInt<[number, number]>;
 const abortProcess = libc.func("void abort()") as unknown as () => never;
 

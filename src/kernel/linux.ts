@@ -3,6 +3,7 @@
 import { closeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import type { Kernel } from "../ports/kernel.ts";
+import { Accepts } from "./accept/accepts.ts";
 import { attach } from "./attach.ts";
 import { clear } from "./clear.ts";
 import { Datapath } from "./datapath/datapath.ts";
@@ -13,6 +14,7 @@ import { Host } from "./host.ts";
 import { hostEnds } from "./host-ends.ts";
 import { inspect } from "./inspect.ts";
 import { look } from "./look.ts";
+import { Monitor } from "./monitor.ts";
 import { openNetns, warmThreadPool } from "./netns.ts";
 import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
@@ -36,6 +38,7 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     | Promise<{ links: DirectSocket; datapath: Datapath; detacher: Detacher; table: NetlinkSocket }>
     | undefined;
   const firewall = new Firewall(host, options.runDir ?? tmpdir());
+  const accepts = new Accepts(host);
   const open = async () => {
     await warmThreadPool();
     const [links, table] = host.run(
@@ -44,7 +47,7 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     return {
       links,
       table,
-      datapath: new Datapath(host, table, firewall),
+      datapath: new Datapath(host, table, firewall, accepts),
       detacher: new Detacher(host, links),
     };
   };
@@ -53,6 +56,7 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     return opened;
   };
 
+  let monitor: Monitor | undefined;
   const faults = new SharedReading(async () => (await parts()).datapath.faults());
   const ends = new SharedReading(async () => hostEnds((await parts()).links));
 
@@ -65,6 +69,10 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     },
     async observe() {
       (await parts()).datapath.observe();
+    },
+    async watch(listener) {
+      const { datapath } = await parts();
+      monitor ??= new Monitor(host, { datapath, firewall, accepts }, listener);
     },
     faults: () => faults.get(),
     async openNetns(source) {
@@ -104,12 +112,13 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
     async clear(devices) {
       const { links, datapath } = await parts();
       datapath.observe();
-      return clear(links, firewall, devices);
+      return clear(links, { firewall, accepts }, devices);
     },
     async close() {
       const { links, table, detacher } = await parts();
+      await monitor?.close();
       await detacher.close();
-      await Promise.all([links.close(), table.close(), firewall.close()]);
+      await Promise.all([links.close(), table.close(), firewall.close(), accepts.close()]);
       host.close();
     },
   };

@@ -3,17 +3,24 @@
 import { type ErrorCode, WeaveError } from "../core/errors.ts";
 import type { Kernel } from "../ports/kernel.ts";
 
-/** Operations of the port. */
-export type Operation = keyof Kernel;
+/** Operations of the port that are a call and its answer. */
+export type Operation = Exclude<keyof Kernel, "watch">;
 
-/** A call: which operation, with its own arguments. */
-export type Request = {
-  [O in Operation]: {
-    readonly id: number;
-    readonly operation: O;
-    readonly args: Parameters<Kernel[O]>;
-  };
-}[Operation];
+/** A call: which operation, with its own arguments. After "watch" the thread tells of drift by itself. */
+export type Request =
+  | {
+      [O in Operation]: {
+        readonly id: number;
+        readonly operation: O;
+        readonly args: Parameters<Kernel[O]>;
+      };
+    }[Operation]
+  | { readonly id: number; readonly operation: "watch" };
+
+/** What nobody asked for: objects that are not as they were left (Kernel.watch). */
+export interface DriftNotice {
+  readonly drift: readonly string[];
+}
 
 /** What an operation gives. */
 export type Result<O extends Operation> = Awaited<ReturnType<Kernel[O]>>;

@@ -6,7 +6,14 @@ import { Worker } from "node:worker_threads";
 import { WeaveError } from "../core/errors.ts";
 import type { Kernel } from "../ports/kernel.ts";
 import type { LinuxKernelOptions } from "./linux.ts";
-import { decodeError, type Operation, type Reply, type Request, type Result } from "./protocol.ts";
+import {
+  type DriftNotice,
+  decodeError,
+  type Operation,
+  type Reply,
+  type Request,
+  type Result,
+} from "./protocol.ts";
 
 /** How the kernel thread is started. */
 export interface WorkerKernelOptions extends LinuxKernelOptions {
@@ -36,7 +43,9 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
     waiting.clear();
     if (closing === undefined) onDeath?.(error);
   };
-  worker.on("message", (reply: Reply) => {
+  let onDrift = (_objects: readonly string[]): void => {};
+  worker.on("message", (reply: Reply | DriftNotice) => {
+    if ("drift" in reply) return onDrift(reply.drift);
     const one = waiting.get(reply.id);
     waiting.delete(reply.id);
     if (reply.outcome === "done") one?.resolve(reply.value);
@@ -47,21 +56,26 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
   );
   worker.on("exit", (code) => end(new WeaveError("internal", `the kernel thread ended with ${code}`)));
 
-  const call = <O extends Operation>(operation: O, ...args: Parameters<Kernel[O]>): Promise<Result<O>> => {
+  const post = (request: Request): Promise<unknown> => {
     if (ended !== undefined) return Promise.reject(ended);
-    const id = ++lastId;
-    // `operation` and `args` belong together by the signature above; the union cannot be built generically.
-    worker.postMessage({ id, operation, args } as Request);
+    worker.postMessage(request);
     return new Promise<unknown>((resolve, reject) => {
-      waiting.set(id, { resolve, reject });
-      // The reply to operation O is O's result: both ends are typed by Kernel.
-    }) as Promise<Result<O>>;
+      waiting.set(request.id, { resolve, reject });
+    });
   };
+  // `operation` and `args` belong together by the signature; the union cannot be built generically. The reply to operation
+  // O is O's result: both ends are typed by Kernel.
+  const call = <O extends Operation>(operation: O, ...args: Parameters<Kernel[O]>): Promise<Result<O>> =>
+    post({ id: ++lastId, operation, args } as Request) as Promise<Result<O>>;
 
   return {
     inspect: () => call("inspect"),
     apply: (state) => call("apply", state),
     observe: () => call("observe"),
+    async watch(listener) {
+      onDrift = listener;
+      await post({ id: ++lastId, operation: "watch" });
+    },
     faults: () => call("faults"),
     openNetns: (source) => call("openNetns", source),
     // A descriptor is the whole process's, so this needs no other thread.

@@ -132,6 +132,15 @@ export function readSysctl(name: string): string {
   }
 }
 
+/** The same; undefined where there is no such key, or it went with its device. */
+export function peekSysctl(name: string): string | undefined {
+  try {
+    return readFileSync(`${ROOT}/${name}`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
 function sysctlError(operation: string, name: string, error: unknown): Error {
   const code = error instanceof Error && "code" in error ? String(error.code) : "EIO";
   return kernelError({ operation, object: `net.${name.replaceAll("/", ".")}` }, code, error);

@@ -2,7 +2,7 @@
 // Operations run side by side here; what must not is ordered inside the kernel (apply has its own queue).
 import { parentPort, workerData } from "node:worker_threads";
 import { createLinuxKernel, type LinuxKernelOptions } from "./linux.ts";
-import { encodeError, type Reply, type Request } from "./protocol.ts";
+import { type DriftNotice, encodeError, type Reply, type Request } from "./protocol.ts";
 
 if (parentPort === null) throw new Error("kernel worker: started as a program, not as a worker thread");
 const port = parentPort;
@@ -30,6 +30,8 @@ function call(request: Request): Promise<unknown> {
       return kernel.apply(...request.args);
     case "observe":
       return kernel.observe();
+    case "watch":
+      return kernel.watch((drift) => port.postMessage({ drift } satisfies DriftNotice));
     case "faults":
       return kernel.faults();
     case "openNetns":

@@ -95,6 +95,16 @@ export interface DatapathReport {
   readonly changes: readonly string[];
   /** What could not be reached; the rest was done. */
   readonly failures: readonly { readonly object: string; readonly message: string }[];
+  /** What of the changes put back what an earlier apply had reached and somebody else took away. Absent: nothing. */
+  readonly repairs?: readonly Repair[];
+}
+
+/** A thing that was put back. */
+export interface Repair {
+  /** Its kind and name, always the same words: "bridge weave", "sysctl net.ipv4.ip_forward". */
+  readonly object: string;
+  /** What was done, in the words of DatapathReport.changes. */
+  readonly message: string;
 }
 
 /** Errors are WeaveError: kernel, netns-*, ifname-exists, feature-missing. Every operation is idempotent or undoes itself. */
@@ -104,6 +114,12 @@ export interface Kernel {
   apply(state: DatapathState): Promise<DatapathReport>;
   /** Make the next apply read the kernel again: what others changed or deleted comes back. */
   observe(): Promise<void>;
+  /**
+   * Look out from now on for what others do to what apply has reached. The listener is told the objects that are not as
+   * they were left (as in Repair.object), within some hundred milliseconds, and again as long as it goes on; it should
+   * observe and apply. Changes made here are not told. Called once; ends with close().
+   */
+  watch(listener: (objects: readonly string[]) => void): Promise<void>;
   /**
    * What the kernel does not hold of the state applied last, in words for people, one for each object; empty before the
    * first apply. Looked at after the call, writes nothing. The containers' ports are hostEnds' affair; the bridge's MAC is

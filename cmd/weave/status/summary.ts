@@ -41,6 +41,7 @@ export function summary(status: Status): string {
     ],
     ["endpoints", `${endpoints.length}, ${local} of them on this host`],
     ...aside(status),
+    ...repairLines(status),
     ...status.problems.map(({ code, object, message }): [string, string] => [
       "problem",
       `${code} ${object}: ${message}`,
@@ -66,6 +67,23 @@ function rangeUse({ range, state, used, owned, size, taking }: Status["ipam"][nu
   const more =
     taking === undefined ? "" : `; ${count(taking.addresses, "address")} of removed hosts not taken yet`;
   return `${range}: this host uses ${used} of its ${count(owned, "address")}, ${share(owned, size)} of the range${more}`;
+}
+
+/** As many repairs are told in words. */
+const MAX_REPAIRS = 5;
+
+/** What others changed and was put back, the newest first. */
+function repairLines({ repairs = [] }: Status): [string, string][] {
+  const lines = repairs.slice(0, MAX_REPAIRS).map((repair): [string, string] => {
+    const { object, count: times, time, notBefore } = repair;
+    const often = times === 1 ? "once" : `${times} times, last`;
+    const wait =
+      notBefore === undefined ? "" : `; damaged again and again, waits until ${instant(notBefore)}`;
+    return ["repaired", `${object}, ${often} at ${instant(time)}${wait}`];
+  });
+  const more = repairs.length - MAX_REPAIRS;
+  if (more > 0) lines.push(["repaired", `and ${more} more; run weave status --json`]);
+  return lines;
 }
 
 /** A host that began anew says so: its name is another, and what it knew is in a file. */

@@ -13,6 +13,15 @@ export interface ProcessFacts {
   readonly settled: boolean;
   /** The newest state that was set aside. */
   readonly setAside?: { readonly file: string; readonly reason: string; readonly at: number };
+  /** What was put back in the kernel, as in the follower's ledger. */
+  readonly repairs?: readonly {
+    readonly object: string;
+    readonly message: string;
+    readonly count: number;
+    readonly first: number;
+    readonly time: number;
+    readonly notBefore?: number;
+  }[];
   readonly failures: readonly { readonly object: string; readonly message: string; readonly since: number }[];
 }
 
@@ -53,6 +62,12 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
       mtu: bridge.mtu,
       settled: facts.settled,
     },
+    repairs: (facts.repairs ?? []).map(({ first, time, notBefore, ...repair }) => ({
+      ...repair,
+      time: iso(time),
+      first: iso(first),
+      ...(notBefore === undefined ? {} : { notBefore: iso(notBefore) }),
+    })),
     connections: connections.map(withTimes),
     targets: targets.map(withTimes),
     peers: peers.map(withInstant),

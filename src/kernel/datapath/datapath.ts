@@ -4,9 +4,12 @@
 // calls as there are changes. Any failure makes the next apply (and one repetition within this one) read again.
 import type { DatapathState } from "../../core/datapath/state.ts";
 import type { DatapathReport } from "../../ports/kernel.ts";
+import type { Accepts } from "../accept/accepts.ts";
 import type { Firewall } from "../firewall.ts";
 import type { Host } from "../host.ts";
 import { ifIndex } from "../libc.ts";
+import { TABLE } from "../nftables.ts";
+import { listAddresses } from "../rtnetlink/address.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { listRoutes } from "../rtnetlink/route.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
@@ -19,6 +22,8 @@ import {
   sysctlExists,
   UPLINK_ACCEPT_RA,
 } from "../sysctl.ts";
+import { ensureConnected } from "./connected.ts";
+import type { Left, PortLeft } from "./drift.ts";
 import {
   announceMoves,
   carryOut,
@@ -29,7 +34,8 @@ import {
 } from "./entries.ts";
 import { datapathFaults, sysctlFault } from "./faults.ts";
 import { ensureBridge, ensureVxlan } from "./links.ts";
-import { type Holding, nothingWanted, plan, type Step } from "./plan.ts";
+import { NAME, nameOf, wasHeld } from "./objects.ts";
+import { canonical, describe, type Holding, nothingWanted, plan, type Step } from "./plan.ts";
 import { ensurePorts } from "./ports.ts";
 import { Report } from "./report.ts";
 
@@ -42,6 +48,8 @@ interface Known {
   readonly forwarding: Set<4 | 6>;
   /** Whether LOOPBACK_PORTS is on; undefined when nobody looked. */
   loopbackPorts: boolean | undefined;
+  /** The routes of the bridge's addresses were looked at. */
+  connected: boolean;
 }
 
 export class Datapath {
@@ -49,15 +57,25 @@ export class Datapath {
   readonly #socket: NetlinkSocket;
   readonly #firewall: Firewall;
   readonly #indexOf: PortIndex;
+  readonly #accepts: Accepts;
   readonly #wanted = nothingWanted();
   /** address -> the MAC containers here were last told. */
   readonly #told = new Map<string, string>();
   #known: Known | undefined;
+  /** What was known before it was distrusted: what it has and the kernel has not, somebody else took away. */
+  #former: Known | undefined;
+  readonly #ports = new Map<number, PortLeft>();
+  /** Where the address that packets to other hosts come from was seen last. */
+  #underlay: { readonly address: string; readonly index: number; readonly name: string } | undefined;
+  #tableDamaged = false;
+  /** The last apply could not reach everything. */
+  #failing = false;
   /** What the last apply brought the kernel to, or tried to. */
   #applied: DatapathState | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(host: Host, socket: NetlinkSocket, firewall: Firewall) {
+  constructor(host: Host, socket: NetlinkSocket, firewall: Firewall, accepts: Accepts) {
+    this.#accepts = accepts;
     this.#host = host;
     this.#socket = socket;
     this.#firewall = firewall;
@@ -66,7 +84,27 @@ export class Datapath {
 
   /** Distrust what is known: the next apply reads the kernel again. */
   observe(): void {
+    this.#former = this.#known ?? this.#former;
     this.#known = undefined;
+    this.#accepts.distrust();
+  }
+
+  /**
+   * Between two applies: what is not as the last one left it, found by `look`. It is told undefined when nobody knows what
+   * was left, and an apply that reads the kernel is to come anyway.
+   */
+  drift(look: (left: Left | undefined) => Promise<readonly string[]>): Promise<readonly string[]> {
+    const done = this.#tail.then(() => look(this.#left()));
+    this.#tail = done.catch(() => {});
+    return done;
+  }
+
+  #left(): Left | undefined {
+    const known = this.#known ?? (this.#failing ? this.#former : undefined);
+    const state = this.#applied;
+    if (known === undefined || state === undefined) return undefined;
+    const { devices } = known;
+    return { state, devices, whole: known === this.#known, ports: this.#ports, underlay: this.#underlay };
   }
 
   /** An attach bound this MAC to its port. */
@@ -104,11 +142,14 @@ export class Datapath {
     await this.#pass(state, report);
     if (!report.clean && trusted) {
       // What was known may be what was wrong: somebody deleted the bridge, say.
-      this.#known = undefined;
+      this.observe();
       report.retry();
       await this.#pass(state, report);
     }
-    if (!report.clean) this.#known = undefined;
+    this.#failing = !report.clean;
+    if (this.#failing) this.observe();
+    // Unless it was distrusted meanwhile: then the next apply compares with what was known.
+    else if (this.#known !== undefined) this.#former = undefined;
     return report.finish();
   }
 
@@ -120,6 +161,7 @@ export class Datapath {
     if (steps?.adds.some((step) => step.kind === "flood-add") === true) await this.#admit(state, report);
     if (known !== undefined && steps !== undefined) await this.#entries(state, known, steps.adds, report);
     await this.#translate(state, known, report);
+    await this.#accept(state, report);
     if (known === undefined || steps === undefined || steps.deletes.length === 0) return;
     await this.#carryOut(steps.deletes, known, report);
     if (steps.deletes.some((step) => step.kind === "address-del"))
@@ -134,8 +176,16 @@ export class Datapath {
     const forwarding = this.#known?.forwarding ?? new Set<4 | 6>();
     if (this.#known === undefined) await this.#verifyFirewall(report);
     this.#known = undefined;
+    if (this.#former?.settings !== settings) {
+      this.#former = undefined;
+      this.#ports.clear();
+    }
+    const former = this.#former;
     try {
+      const before = report.count;
       const index = await ensureBridge(this.#host, this.#socket, state.bridge, report);
+      if (former !== undefined) report.repaired(NAME.bridge(state.bridge.name), report.since(before));
+      const between = report.count;
       const vxlan = await ensureVxlan(
         this.#host,
         this.#socket,
@@ -143,11 +193,19 @@ export class Datapath {
         { ...state.bridge, index },
         report,
       );
-      await ensurePorts(this.#socket, { name: state.bridge.name, index }, state.ports, report);
+      if (former !== undefined) report.repaired(NAME.vxlan(state.vxlan.name), report.since(between));
+      const terms = {
+        host: this.#host,
+        bridge: { name: state.bridge.name, index },
+        seen: this.#ports,
+        repairing: former !== undefined,
+      };
+      await ensurePorts(this.#socket, terms, state.ports, report);
+      await this.#findUnderlay(state.vxlan.local, report);
       const devices = { bridge: index, bridgeName: state.bridge.name, vxlan };
       const ports = state.ports.map(({ name }) => name);
       const holding = await observe(this.#socket, devices, ports, this.#indexOf);
-      this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined };
+      this.#known = { devices, settings, holding, forwarding, loopbackPorts: undefined, connected: false };
       return this.#known;
     } catch (error) {
       report.failed(`${state.bridge.name}, ${state.vxlan.name}`, error);
@@ -156,7 +214,15 @@ export class Datapath {
   }
 
   async #entries(state: DatapathState, known: Known, adds: readonly Step[], report: Report): Promise<void> {
-    if (!(await this.#carryOut(adds, known, report))) return;
+    const former = this.#former;
+    const whole = await this.#carryOut(adds, known, report);
+    for (const step of former === undefined ? [] : adds) {
+      const name = nameOf(step);
+      if (name === undefined || former === undefined || !wasHeld(step, former, known.devices)) continue;
+      if (wasHeld(step, known, known.devices)) report.repaired(name, [describe(step)]);
+    }
+    if (!whole) return;
+    if (!known.connected) await this.#connected(state, known, report);
     announceMoves(this.#host, known.devices, state.bridge.mac.toLowerCase(), adds, this.#told, report);
   }
 
@@ -168,6 +234,29 @@ export class Datapath {
     }
   }
 
+  /** Once after each reading: the kernel makes these routes with the addresses. */
+  async #connected(state: DatapathState, known: Known, report: Report): Promise<void> {
+    const { bridge } = known.devices;
+    known.connected = true;
+    const made = await ensureConnected(this.#socket, bridge, state.bridge.addresses, report);
+    if (this.#former?.devices.bridge !== bridge) return;
+    for (const dst of made) report.repaired(NAME.route(dst), [`route add ${dst}`]);
+  }
+
+  /** An uplink that was removed and made again needs nothing of us but that its name is no longer taken for granted. */
+  async #findUnderlay(address: string, report: Report): Promise<void> {
+    const wanted = canonical(address);
+    const entry = (await listAddresses(this.#socket)).find((one) => one.address === wanted);
+    if (entry === undefined) return;
+    const former = this.#underlay;
+    if (former?.address === wanted && former.index === entry.index) return;
+    const name = (await getLink(this.#socket, entry.index))?.name ?? String(entry.index);
+    this.#underlay = { address: wanted, index: entry.index, name };
+    if (former?.address !== wanted) return;
+    const message = `${wanted} is on ${name} now, interface ${entry.index}; it was on ${former.name}, interface ${former.index}`;
+    report.repaired(NAME.underlay(wanted), [message]);
+  }
+
   /** Masquerade before forwarding: no packet leaves with an address the outside cannot answer. */
   async #translate(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
     await this.#firewallAndLoopback(state, known, report);
@@ -177,7 +266,9 @@ export class Datapath {
       if (!exposed || known.forwarding.has(family)) continue;
       try {
         if (family === 6) await this.#keepAdvertisedRoutes(report);
-        report.changed(...this.#host.run(() => ensureSysctls([FORWARDING[family]])));
+        const changes = this.#host.run(() => ensureSysctls([FORWARDING[family]]));
+        report.changed(...changes);
+        if (this.#former?.forwarding.has(family) === true) report.repairedSettings(changes);
         known.forwarding.add(family);
       } catch (error) {
         report.failed(`IPv${family} forwarding`, error);
@@ -189,8 +280,10 @@ export class Datapath {
   async #firewallAndLoopback(state: DatapathState, known: Known | undefined, report: Report): Promise<void> {
     try {
       if (!publishes(state)) this.#loopbackPorts(state, known, false, report);
-      const { changes, flows, unguarded } = await this.#firewall.ensure(state);
+      const { changes, again, flows, unguarded } = await this.#firewall.ensure(state);
       report.changed(...changes);
+      if (this.#tableDamaged || again) report.repaired(NAME.table(TABLE), changes);
+      this.#tableDamaged = false;
       if (flows !== undefined) report.lacking("conntrack", flows);
       if (unguarded !== undefined) report.lacking("nftables for bridges", unguarded);
       if (publishes(state)) this.#loopbackPorts(state, known, true, report);
@@ -200,11 +293,23 @@ export class Datapath {
     }
   }
 
+  /** In the firewalls of others: they are asked when they changed, and when the kernel is read. */
+  async #accept({ bridge }: DatapathState, report: Report): Promise<void> {
+    for (const { object, changes, again, failure } of await this.#accepts.ensure(bridge.name)) {
+      report.changed(...changes);
+      if (again) report.repaired(object, changes);
+      if (failure !== undefined) report.lacking(object, failure);
+    }
+  }
+
   #loopbackPorts(state: DatapathState, known: Known | undefined, on: boolean, report: Report): void {
     if (known === undefined || known.loopbackPorts === on) return;
     const setting = { ...LOOPBACK_PORTS, value: on ? LOOPBACK_PORTS.value : "0" };
     try {
-      report.changed(...this.#host.run(() => ensureSysctls([setting], state.bridge.name)));
+      const changes = this.#host.run(() => ensureSysctls([setting], state.bridge.name));
+      report.changed(...changes);
+      const former = this.#former?.devices.bridge === known.devices.bridge ? this.#former : undefined;
+      if (former?.loopbackPorts === on) report.repairedSettings(changes);
       known.loopbackPorts = on;
     } catch (error) {
       report.failed("ports on 127.0.0.1", error);
@@ -247,7 +352,7 @@ export class Datapath {
 
   async #verifyFirewall(report: Report): Promise<void> {
     try {
-      await this.#firewall.verify();
+      if (await this.#firewall.verify()) this.#tableDamaged = true;
     } catch (error) {
       report.lacking("nftables", error);
     }

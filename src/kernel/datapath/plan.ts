@@ -102,10 +102,7 @@ export function plan(state: DatapathState, holding: Holding, wanted: Wanted): Pl
     }
   }
 
-  const homes = new Map(
-    state.ports.flatMap(({ name, mac }) => (mac === undefined ? [] : [[mac.toLowerCase(), name] as const])),
-  );
-  for (const mac of forwarding.keys()) homes.delete(mac);
+  const homes = homesOf(state);
   for (const [mac, port] of homes) {
     if (holding.homes.get(mac) !== port) adds.push({ kind: "home-set", mac, port });
   }
@@ -158,6 +155,15 @@ export function plan(state: DatapathState, holding: Holding, wanted: Wanted): Pl
       deletes.push({ kind: "flood-del", vtep });
   }
   return { adds, deletes };
+}
+
+/** MAC -> the port of this host it is bound to; one that is elsewhere, too, is bound to none. */
+export function homesOf({ ports, forwarding }: DatapathState): Map<string, string> {
+  const homes = new Map(
+    ports.flatMap(({ name, mac }) => (mac === undefined ? [] : [[mac.toLowerCase(), name] as const])),
+  );
+  for (const { mac } of forwarding) homes.delete(mac.toLowerCase());
+  return homes;
 }
 
 /** Write a step that succeeded into what is held. */
@@ -268,13 +274,14 @@ export function movesIn(
 }
 
 /** Text that is no address stays as it is: the step about it then fails, and is reported, alone. */
-function canonical(address: string): string {
+export function canonical(address: string): string {
   if (!address.includes(":")) return address;
   const cidr = parseCidr(address);
   return cidr === undefined ? address : formatAddress(cidr.family, cidr.value);
 }
 
-function canonicalCidr(text: string): string {
+/** The same for an address with prefix. */
+export function canonicalCidr(text: string): string {
   const cidr = parseCidr(text);
   return cidr === undefined ? text : formatCidr(cidr);
 }

@@ -1,14 +1,45 @@
 // Collects what an apply did and what it could not do, and decides nothing.
 import { WeaveError } from "../../core/errors.ts";
-import type { DatapathReport } from "../../ports/kernel.ts";
+import type { DatapathReport, Repair } from "../../ports/kernel.ts";
+import { gatherRepairs } from "./objects.ts";
 
 export class Report {
   readonly #changes: string[] = [];
+  readonly #repairs: Repair[] = [];
   readonly #failures = new Map<string, string>();
   readonly #lacks = new Map<string, string>();
 
   changed(...changes: readonly string[]): void {
     this.#changes.push(...changes);
+  }
+
+  /** How many changes there are; for since(). */
+  get count(): number {
+    return this.#changes.length;
+  }
+
+  /** Changes made after there were `count` of them. */
+  since(count: number): readonly string[] {
+    return this.#changes.slice(count);
+  }
+
+  /**
+   * These changes put `object` back; nothing when there were none. Settings of the kernel are objects of their own, except
+   * those of a device that was made anew.
+   */
+  repaired(object: string, changes: readonly string[]): void {
+    const madeAnew = changes.some((change) => change.startsWith("link add "));
+    const own = changes.filter((change) => madeAnew || !isSetting(change));
+    if (own.length > 0) this.#repairs.push({ object, message: own.join("; ") });
+    if (!madeAnew) this.repairedSettings(changes.filter(isSetting));
+  }
+
+  /** The same for changes that are sysctls, each an object of its own. */
+  repairedSettings(changes: readonly string[]): void {
+    for (const change of changes) {
+      const key = change.split(" ")[1] ?? "";
+      this.#repairs.push({ object: `sysctl ${key}`, message: change });
+    }
   }
 
   /** Note a refused kernel call: what is known about the kernel may be wrong. */
@@ -34,9 +65,12 @@ export class Report {
 
   finish(): DatapathReport {
     const failures = [...this.#failures, ...this.#lacks].map(([object, message]) => ({ object, message }));
-    return { changes: [...this.#changes], failures };
+    const repairs = gatherRepairs(this.#repairs);
+    return { changes: [...this.#changes], failures, ...(repairs.length === 0 ? {} : { repairs }) };
   }
 }
+
+const isSetting = (change: string): boolean => change.startsWith("sysctl ");
 
 /** Anything but a WeaveError is a bug, told with its stack; it stops nothing else either. */
 function messageOf(error: unknown): string {

@@ -12,7 +12,7 @@ interface Bridge {
 }
 
 /** Our VXLAN port, as a number nobody else takes. The priority is before main (32766). */
-const TABLE = 6784;
+export const TABLE = 6784;
 const PRIORITY = 6784;
 
 /** A route to another host's container, for what comes from containers here. */

@@ -132,6 +132,8 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
       act("observe", () => {
         distrusted = true;
       }),
+    // Nobody else touches it but damage(), which is for those who look.
+    watch: () => act("watch", () => {}),
     faults: () => act("faults", () => (appliedLast === undefined ? [] : faultsOf(host, appliedLast))),
     openNetns: (source) => act("openNetns", () => namespaces.open(source)),
     closeNetns: (netns) => act("closeNetns", () => namespaces.close(netns)),

@@ -29,7 +29,7 @@ const NDA_MASTER = 9;
 /** linux/if_link.h: restricts a dump to one bridge. */
 const IFLA_MASTER = 10;
 /** Destination of broadcast, multicast and unknown frames. */
-const FLOOD_MAC = "00:00:00:00:00:00";
+export const FLOOD_MAC = "00:00:00:00:00:00";
 
 /** Which of the two halves of an entry is meant. */
 export type FdbHalf = "self" | "master";

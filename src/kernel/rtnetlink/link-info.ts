@@ -192,6 +192,11 @@ function decodePort(attributes: Map<number, Buffer>): PortInfo | undefined {
   const kind = attributes.get(IFLA_INFO_SLAVE_KIND);
   const payload = attributes.get(IFLA_INFO_SLAVE_DATA);
   if (kind === undefined || payload === undefined || readText(kind) !== "bridge") return undefined;
+  return decodePortSettings(payload);
+}
+
+/** IFLA_BRPORT_* attributes. */
+export function decodePortSettings(payload: Buffer): PortInfo {
   const data = parseAttributes(payload);
   return {
     hairpin: number(data.get(IFLA_BRPORT_MODE)) !== 0,

@@ -2,7 +2,14 @@
 import { attribute, parseAttributes, readS32, readText, readU32, text, u32, writeU32 } from "./attributes.ts";
 import type { DirectSocket } from "./direct.ts";
 import { errnoOf, kernelError } from "./errors.ts";
-import { decodeLinkInfo, encodeKind, encodeQueues, type LinkInfo, type PortInfo } from "./link-info.ts";
+import {
+  decodeLinkInfo,
+  decodePortSettings,
+  encodeKind,
+  encodeQueues,
+  type LinkInfo,
+  type PortInfo,
+} from "./link-info.ts";
 import { type NetlinkPort, NLM_F_CREATE, NLM_F_EXCL } from "./socket.ts";
 import { macBytes, macText } from "./wire.ts";
 
@@ -16,6 +23,8 @@ const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
+/** In messages of family AF_BRIDGE: what IFLA_INFO_SLAVE_DATA is in others. */
+const IFLA_PROTINFO = 12;
 const IFLA_LINKINFO = 18;
 const IFLA_GROUP = 27;
 const IFLA_EXT_MASK = 29;
@@ -204,6 +213,12 @@ export function decodeLink(payload: Buffer): Link {
     peerNetnsId: word(IFLA_LINK_NETNSID),
     ...decodeLinkInfo(attributes.get(IFLA_LINKINFO) ?? Buffer.alloc(0)),
   };
+}
+
+/** Settings of a bridge port in an RTM_NEWLINK payload of family AF_BRIDGE; undefined when it tells none. */
+export function decodePortNotice(payload: Buffer): PortInfo | undefined {
+  const settings = parseAttributes(payload.subarray(16)).get(IFLA_PROTINFO);
+  return settings === undefined ? undefined : decodePortSettings(settings);
 }
 
 async function unlessGone(deletion: Promise<unknown>): Promise<boolean> {

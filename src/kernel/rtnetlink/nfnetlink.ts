@@ -2,8 +2,8 @@
 
 /** NFPROTO_* (linux/netfilter.h); those of the IP families are their AF_* numbers. */
 export const NFPROTO_UNSPEC = 0;
-const NFPROTO_INET = 1;
-const NFPROTO_BRIDGE = 7;
+export const NFPROTO_INET = 1;
+export const NFPROTO_BRIDGE = 7;
 
 /** The families our tables are of. */
 export type TableFamily = "inet" | "bridge";

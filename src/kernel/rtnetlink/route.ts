@@ -16,10 +16,15 @@ const RTA_TABLE = 15;
 /** The attribute tells; the header has room for 255 only. */
 const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
-/** Who made the route: RTPROT_BOOT is what `ip route add` says; RTPROT_RA marks router advertisements. */
+/** What the kernel makes for each interface: its own addresses, broadcast, multicast. */
+export const RT_TABLE_LOCAL = 255;
+/** Who made the route: RTPROT_KERNEL the kernel for an address, RTPROT_BOOT is what `ip route add` says; RTPROT_RA marks router advertisements. */
+const RTPROT_KERNEL = 2;
 const RTPROT_BOOT = 3;
 const RTPROT_RA = 9;
 const RTN_UNICAST = 1;
+/** IP6_RT_PRIO_ADDRCONF (net/ip6_route.h); connected IPv4 routes have 0. */
+const CONNECTED_METRIC_6 = 256;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 /** The gateway is reachable on the link although no address of ours says so. */
@@ -37,6 +42,8 @@ export interface RouteChange {
   readonly onlink: boolean;
   /** Absent: main. */
   readonly table?: number;
+  /** As the kernel itself makes it for an address of the interface: this one. */
+  readonly connected?: string;
 }
 
 /** A route of a table. */
@@ -103,7 +110,7 @@ export function encodeRoute(route: RouteChange): Buffer {
   header.writeUInt8(dst.family, 0);
   header.writeUInt8(dst.prefix, 1);
   header.writeUInt8(route.table === undefined ? RT_TABLE_MAIN : RT_TABLE_UNSPEC, 4);
-  header.writeUInt8(RTPROT_BOOT, 5);
+  header.writeUInt8(route.connected === undefined ? RTPROT_BOOT : RTPROT_KERNEL, 5);
   header.writeUInt8(route.gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE, 6);
   header.writeUInt8(RTN_UNICAST, 7);
   writeU32(header, route.onlink ? RTNH_F_ONLINK : 0, 8);
@@ -112,6 +119,10 @@ export function encodeRoute(route: RouteChange): Buffer {
   if (route.gateway !== undefined) parts.push(attribute(RTA_GATEWAY, wireAddress(route.gateway).bytes));
   parts.push(attribute(RTA_OIF, u32(route.oif)));
   if (route.table !== undefined) parts.push(attribute(RTA_TABLE, u32(route.table)));
+  if (route.connected !== undefined && dst.family === AF_INET)
+    parts.push(attribute(RTA_PREFSRC, wireAddress(route.connected).bytes));
+  if (route.connected !== undefined && dst.family !== AF_INET)
+    parts.push(attribute(RTA_PRIORITY, u32(CONNECTED_METRIC_6)));
   return Buffer.concat(parts);
 }
 

@@ -70,6 +70,11 @@ export class NetlinkSocket implements NetlinkPort {
     this.#socket.on("error", () => {});
   }
 
+  /** The port id the kernel knows this socket by; notifications name who caused them by it. */
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
   request(subject: Subject, type: number, payload: Uint8Array, flags = 0): Promise<readonly NetlinkReply[]> {
     return this.#queue(subject, () => this.#exchange(subject, type, payload, flags));
   }

@@ -1,0 +1,45 @@
+// The accept in tables that iptables keeps in nf_tables (Docker's among them). Looked at over netlink, written by iptables:
+// rules another tool put into its tables it may refuse to show.
+import type { Host } from "../host.ts";
+import { getChain, listRuleBytes } from "../rtnetlink/nft-chain.ts";
+import type { NetlinkSocket } from "../rtnetlink/socket.ts";
+import { acceptRules, type Backend, deleteRules, insertRules, toolOf } from "./backend.ts";
+
+const FORWARD = "FORWARD";
+/** Docker's chain for rules of others: it never touches what stands in it. */
+const DOCKER_USER = "DOCKER-USER";
+
+/** `family` is AF_INET or AF_INET6, as NFPROTO_* have them. */
+export function iptablesNft(host: Host, netfilter: () => NetlinkSocket, family: 2 | 10): Backend {
+  const name = family === 2 ? "iptables" : "ip6tables";
+  const tool = toolOf(host, [`${name}-nft`, name]);
+  const table = { family, table: "filter" };
+  const rulesOf = (chain: string) => listRuleBytes(netfilter(), table, chain);
+  /** Where the accept belongs; undefined where nothing is dropped. */
+  const target = async (): Promise<string | undefined> => {
+    if ((await getChain(netfilter(), table, FORWARD))?.drops !== true) return undefined;
+    if ((await getChain(netfilter(), table, DOCKER_USER)) === undefined) return FORWARD;
+    const led = (await rulesOf(FORWARD)).some((rule) => rule.includes(`${DOCKER_USER}\0`));
+    return led ? DOCKER_USER : FORWARD;
+  };
+  return {
+    where: `${name} (nf_tables)`,
+    async look(bridge) {
+      const chain = await target();
+      if (chain === undefined) return "none";
+      // Each of our rules compares the name of an interface, with its terminating zero.
+      const ours = (await rulesOf(chain)).filter((rule) => rule.includes(`${bridge}\0`));
+      return ours.length >= acceptRules(bridge).length ? "there" : "missing";
+    },
+    async assert(bridge) {
+      const chain = await target();
+      return chain === undefined ? [] : insertRules(tool, chain, bridge);
+    },
+    async withdraw(bridge) {
+      const there = [];
+      for (const chain of [FORWARD, DOCKER_USER])
+        if ((await rulesOf(chain)).some((rule) => rule.includes(`${bridge}\0`))) there.push(chain);
+      return deleteRules(tool, there, bridge);
+    },
+  };
+}

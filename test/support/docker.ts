@@ -1,0 +1,89 @@
+// Docker's daemon on a host of a test, with everything it keeps below one directory: for what it does to the host's
+// firewall. No container is started by it. Debian's package, from the machine or fetched once into the tests' cache.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
+
+const CACHE = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "weave-tests");
+const START_MS = 30_000;
+
+/** A running dockerd. */
+export interface Docker {
+  stop(): Promise<void>;
+}
+
+/** Directory of dockerd, or why there is none. */
+export function dockerPrograms(): { readonly dir: string } | { readonly lacking: string } {
+  if (existsSync("/usr/sbin/dockerd")) return { dir: "/usr/sbin" };
+  const kept = join(CACHE, "docker.io");
+  const dir = join(kept, "usr/sbin");
+  if (existsSync(join(dir, "dockerd"))) return { dir };
+  mkdirSync(CACHE, { recursive: true });
+  const work = mkdtempSync(join(CACHE, "docker-"));
+  try {
+    execFileSync("apt-get", ["-o", "APT::Sandbox::User=root", "download", "docker.io"], {
+      cwd: work,
+      stdio: "pipe",
+      timeout: 60_000,
+    });
+    const deb = readdirSync(work).find((name) => name.endsWith(".deb")) ?? "";
+    execFileSync("dpkg", ["-x", deb, "root"], { cwd: work, stdio: "pipe", timeout: 60_000 });
+    renameSync(join(work, "root"), kept);
+    return { dir };
+  } catch (error) {
+    return { lacking: `no Docker: docker.io cannot be had from Debian: ${String(error).split("\n")[0]}` };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Resolves when it has set up its network: the chains in the firewall, and docker0. */
+export async function startDocker(ns: TestNamespace, programs: string, dir: string): Promise<Docker> {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, "daemon.json"), "{}");
+  const socket = join(dir, "docker.sock");
+  const log = openSync(join(dir, "log"), "w");
+  const flags = [
+    ...["--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "--pidfile", join(dir, "pid")],
+    ...["--config-file", join(dir, "daemon.json"), "--host", `unix://${socket}`, "--storage-driver", "vfs"],
+  ];
+  const child: ChildProcess = spawn("nsenter", [`--net=${ns.path}`, join(programs, "dockerd"), ...flags], {
+    env: { ...process.env, PATH: `${programs}:${process.env["PATH"]}` },
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const said = (): string => readFileSync(join(dir, "log"), "utf8");
+  await eventually(
+    "dockerd is up",
+    () => {
+      if (child.exitCode !== null) throw new Error(`dockerd ended:\n${said().slice(-2_000)}`);
+      return said().includes("API listen on");
+    },
+    START_MS,
+  );
+  return {
+    async stop() {
+      child.kill("SIGTERM");
+      await ended;
+      try {
+        execFileSync("umount", [join(dir, "data")], { stdio: "ignore" });
+      } catch {
+        // Some versions leave their directory mounted on itself.
+      }
+    },
+  };
+}
