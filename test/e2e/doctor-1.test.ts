@@ -68,9 +68,10 @@ async function mend(report: DoctorReport, ...codes: string[]): Promise<void> {
 
 /** Everything doctor could have changed of the kernel. */
 const kernelState = async (): Promise<string> =>
-  (
-    await shell("nft list ruleset; ip -d link; ip address; ip route; sysctl -a 2>&1 | grep -v random")
-  ).stdout.replace(/\bpackets \d+ bytes \d+\b|(sec|lft) .*/g, "");
+  (await shell("nft list ruleset; ip -d link; ip address; ip route; sysctl -ar '^net' 2>&1")).stdout.replace(
+    /\bpackets \d+ bytes \d+\b|(sec|lft) .*/g,
+    "",
+  );
 
 describe("a host that never launched weave", () => {
   afterEach(async () => {
@@ -94,7 +95,8 @@ describe("a host that never launched weave", () => {
       "iptables-legacy -P FORWARD DROP",
     ])
       await host.namespace.run(words);
-    await shell("nft 'table inet mine { chain fwd { type filter hook forward priority 5; policy drop; } }'");
+    const chain = "chain through { type filter hook forward priority 5; policy drop; } ;";
+    expect(await shell(`nft 'table inet mine { ${chain} }'`)).toMatchObject({ exit: 0 });
     const before = await kernelState();
     const report = await doctor();
     expect(await kernelState()).toBe(before);
@@ -102,7 +104,7 @@ describe("a host that never launched weave", () => {
       "forward-drops iptables (nf_tables)",
       "forward-drops ip6tables (nf_tables)",
       "forward-drops iptables-legacy",
-      "forward-drops inet mine fwd",
+      "forward-drops inet mine through",
     ]);
     const { stdout } = await host.weave("doctor");
     expect(stdout).toMatch(/^PROBLEM: 4 things to mend on this host\n/);

@@ -4,7 +4,7 @@ import type { Finding } from "./finding.ts";
 import type { DoctorReport } from "./report.ts";
 
 /** Everything a check waits for ends sooner by itself; this is for what nobody thought of. */
-export const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 10_000;
 
 /** Never throws. */
 export async function examine(
