@@ -40,7 +40,7 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   readonly random: Random;
   /** The ranges were never used, by anybody this host knows of. */
   isUnused(): boolean;
-  /** Nothing is in use here, and no other member has answered for long. */
+  /** No container is here, and no other member has answered for long. */
   isAbandoned(now: Instant): boolean;
   /** A message of a ballot; `cluster` is undefined as long as there is none. May be lost. */
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
@@ -232,7 +232,7 @@ export class Council {
     return is === "split" ? "same" : is;
   }
 
-  /** Whether this host would give its cluster up: nobody ever used it, or it is alone in it with nothing in use. */
+  /** Whether this host would give its cluster up: nobody ever used it, or it is alone in it and has no containers. */
   yields(now: Instant): boolean {
     return this.#isUnused() || this.#host.isAbandoned(now);
   }
