@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readState } from "../records.ts";
 import { type BallotBody, LINGER_MS, PHASE_MS } from "./ballot.ts";
-import { type Configuration, canonical, type Voter } from "./configuration.ts";
+import { type Configuration, canonical, joining, type Voter } from "./configuration.ts";
 import { VOTERS_SETTLE_MS } from "./council.ts";
 import { FOUND_SETTLE_MS, MOVE_PATIENCE_MS } from "./founding.ts";
 import { type Host, Net, type Options } from "./testing/council-net.ts";
@@ -489,6 +489,26 @@ describe("a cluster to join", () => {
     net.start("carol", "dave").run(MOVE_PATIENCE_MS - 1_000);
     expect(net.host("carol").council.era?.cluster).toBe(alice.council.era?.cluster);
     expect(net.host("dave").council.era).toBeUndefined();
+  });
+
+  it.each([
+    ["as it was", false],
+    ["continued by force", true],
+  ])("is followed where it moves, %s", (_, force) => {
+    const net = cluster("alice", "bob");
+    const [expected = ""] = net.clusters;
+    const alice = net.host("alice");
+    if (force) {
+      net.kill("bob").run(1_000);
+      alice.input((now, out) => alice.council.remove(1, ["bob"], true, now, out));
+    }
+    const last = alice.council.configuration;
+    if (last === undefined) throw new Error("founded");
+    expect(last.cluster === expected).toBe(!force);
+    const carol = net.add("carol", { expect: expected });
+    net.part(["alice", "bob"], ["carol"]).start("carol");
+    carol.hear("alice", { k: "config", configuration: joining(last, "elsewhere") });
+    expect(carol.council.expect).toBe("elsewhere");
   });
 
   it("is given up for lost after a minute: then any other will do, or a new one", () => {

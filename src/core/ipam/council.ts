@@ -211,7 +211,8 @@ export class Council {
     const ours = this.#configuration;
     if (ours === undefined) {
       // A cluster that gives itself up is nobody's to join; who was to join it, follows it.
-      if (theirs.joins !== undefined && theirs.cluster === this.#expect) this.#expect = theirs.joins;
+      if (theirs.joins !== undefined && this.#expect !== undefined && this.#isExpected(theirs))
+        this.#expect = theirs.joins;
       if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
       if (this.#left.some(({ cluster, epoch }) => cluster === theirs.cluster && theirs.epoch < epoch))
         return "older";
