@@ -293,6 +293,17 @@ describe("a suspended link", () => {
     expect(alice.map().get("bob", "0")).toBeUndefined();
   });
 
+  it("repairs nothing that differed before, though its patience ends", () => {
+    alice.ring = Ring.found(256, founders);
+    bob.ring = Ring.found(256, founders);
+    const conn = inStep();
+    const theirs: Frame = { t: "sums", sums: { [CHANNEL]: 5, "ring/0": 6 }, ...era };
+    alice.hear(conn, theirs, net.now);
+    alice.gossip.suspend(conn, true, net.now);
+    expect(kinds(alice.sends(net.now + 2 * MISMATCH_PATIENCE_MS))).toEqual(["sums"]);
+    expect(alice.gossip.nextDeadline()).toBe(net.now + 2 * MISMATCH_PATIENCE_MS + SUMS_INTERVAL_MS);
+  });
+
   it("is a link again when the clusters became one, and compares at once", () => {
     alice.gossip.linkUp(1, true, 0);
     alice.say("0", "ours", 0);

@@ -170,8 +170,11 @@ export class Gossip {
       link.newsRanges,
       link.missing,
       link.asked,
+      link.awaiting,
     ])
       waiting.clear();
+    link.mismatchSince = undefined;
+    link.doubtedAt = undefined;
     link.synced = false;
     link.sumsDue = now;
   }
