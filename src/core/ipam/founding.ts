@@ -20,7 +20,7 @@ export const MOVE_PATIENCE_MS = 60_000;
 export interface FoundingHost {
   readonly self: Voter;
   readonly init: Init;
-  /** Join this cluster only. */
+  /** The cluster to join; another one only when it is not found in time. */
   readonly expect: string | undefined;
   /** All ranges, as text. */
   readonly universes: string;
