@@ -4,15 +4,11 @@ import type { ConnId } from "../connection.ts";
 import type { Entry } from "../crdt/origin-map.ts";
 import { Ring } from "../ipam/ring.ts";
 import { LAZY_DELAY_MS, MISSED_PATIENCE_MS } from "./gossip.ts";
-import { CHANNEL, differences, kinds, Net, Peer } from "./testing/gossip-net.ts";
+import { CHANNEL, differences, kinds, type Peer, strangers } from "./testing/gossip-net.ts";
 
-let alice: Peer;
-let bob: Peer;
-let carol: Peer;
-let net: Net;
+let [alice, bob, carol, net] = strangers();
 beforeEach(() => {
-  [alice, bob, carol] = [new Peer("alice"), new Peer("bob"), new Peer("carol")];
-  net = new Net();
+  [alice, bob, carol, net] = strangers();
 });
 
 const inStep = (): ConnId => net.inStep(alice, bob);

@@ -6,17 +6,13 @@ import { type OwnedRange, Ring } from "../ipam/ring.ts";
 import { seededRandom } from "../random.ts";
 import type { Frame } from "./frames.ts";
 import { LAZY_DELAY_MS, MISMATCH_PATIENCE_MS, SUMS_INTERVAL_MS } from "./gossip.ts";
-import { CHANNEL, differences, era, Net, Peer } from "./testing/gossip-net.ts";
+import { CHANNEL, differences, era, type Peer, strangers } from "./testing/gossip-net.ts";
 
 const founders = ["alice"];
 
-let alice: Peer;
-let bob: Peer;
-let carol: Peer;
-let net: Net;
+let [alice, bob, carol, net] = strangers();
 beforeEach(() => {
-  [alice, bob, carol] = [new Peer("alice"), new Peer("bob"), new Peer("carol")];
-  net = new Net();
+  [alice, bob, carol, net] = strangers();
 });
 
 const inStep = (): ConnId => net.inStep(alice, bob);

@@ -4,17 +4,13 @@ import { BUCKETS, type Entry, type Json, MAX_VALUE_CHARS } from "../crdt/origin-
 import { type OwnedRange, Ring } from "../ipam/ring.ts";
 import { type Frame, type FrameOf, MAX_ITEMS_PER_FRAME } from "./frames.ts";
 import { LAZY_DELAY_MS, MISMATCH_PATIENCE_MS, PUSH_PAUSE_MS, SUMS_INTERVAL_MS } from "./gossip.ts";
-import { CHANNEL, differences, era, kinds, Net, Peer, pushes } from "./testing/gossip-net.ts";
+import { CHANNEL, differences, era, kinds, pushes, strangers } from "./testing/gossip-net.ts";
 
 const founders = ["alice"];
 
-let alice: Peer;
-let bob: Peer;
-let carol: Peer;
-let net: Net;
+let [alice, bob, carol, net] = strangers();
 beforeEach(() => {
-  [alice, bob, carol] = [new Peer("alice"), new Peer("bob"), new Peer("carol")];
-  net = new Net();
+  [alice, bob, carol, net] = strangers();
 });
 
 const inStep = (): ConnId => net.inStep(alice, bob);

@@ -185,3 +185,11 @@ export class Net {
     }
   }
 }
+
+/** Three peers that have not met, and the net to join them by. */
+export const strangers = (): [alice: Peer, bob: Peer, carol: Peer, net: Net] => [
+  new Peer("alice"),
+  new Peer("bob"),
+  new Peer("carol"),
+  new Net(),
+];
