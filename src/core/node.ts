@@ -439,7 +439,6 @@ export class Node {
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
         const { universe = 0 } = frame;
-        this.#gossip.ringTold(conn, universe, ranges, now);
         this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
         break;
