@@ -1,4 +1,4 @@
-// `npm run build`: bundles the two programs and the kernel worker with esbuild and compiles the CNI forwarder
+// `npm run build`: bundles the two programs and the two kernel processes with esbuild and compiles the CNI forwarder
 // with gcc, all into dist/. Every file is written beside its place and renamed, so that a daemon that starts
 // while a build runs finds the old file or the new one, never half of one.
 
@@ -48,6 +48,7 @@ const bundles = [
   { entry: "cmd/weave/main.ts", out: "bin/weave", executable: true },
   { entry: "cmd/weaver/main.ts", out: "bin/weaver", executable: true },
   { entry: "src/kernel/worker.ts", out: "lib/kernel-worker.js", executable: false },
+  { entry: "src/kernel/survey/main.ts", out: "lib/kernel-survey.js", executable: false },
 ];
 
 const forwarderSources = "cni-plugin/forwarder";

@@ -32,7 +32,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     object,
     since,
     message,
-    command: "weave status --json",
+    command: "weave doctor",
   }));
   const problems = [...problemsOf(node, now), ...kernel];
   const { bridge, vxlan, since, connections, targets, peers, configuration, ipam, ...rest } = view(node, now);
