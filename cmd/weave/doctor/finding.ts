@@ -20,7 +20,8 @@ export const DOCTOR_CODES = [
   "managed-link", // a network manager believes that a link of ours is its own
   "port-taken", // somebody else holds a port of ours
   "mtu-too-large", // containers' full packets do not fit the underlay
-  "path-drops-large", // full packets do not arrive at a peer
+  "path-mtu", // full packets do not arrive at a peer, small ones do
+  "path-down", // no packet to a peer arrives, though its daemon answers
   "range-overlap", // the range has addresses that a route of this host leads elsewhere
   "nameserver-in-range", // the host's nameserver has an address of the range
   "cluster-cidr", // Kubernetes is told that pods have other addresses

@@ -9,6 +9,7 @@ import { isDenied } from "../../daemon.ts";
 import { count } from "../../status/names.ts";
 import { defineCheck, type Verdict } from "../check.ts";
 import type { Finding } from "../finding.ts";
+import { isAboutPath } from "./mtu.ts";
 
 export interface DaemonFacts {
   readonly status: Status | WeaveError;
@@ -49,7 +50,7 @@ export function judgeDaemon({ status, launched, runDir, version }: DaemonFacts):
     });
   }
   const notes: Finding[] = status.problems
-    .filter(({ code }) => code !== "datapath")
+    .filter(({ code }) => code !== "datapath" && !isAboutPath(code))
     .map(({ code, object, message, command }) => ({
       code: "network-problem",
       object,

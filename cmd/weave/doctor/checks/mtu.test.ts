@@ -55,17 +55,18 @@ describe("MTU", () => {
   });
 
   it.each([
-    [{ mtu: 1400, verified: false }, 1],
-    [{ mtu: 1400, verified: true }, 0],
-    [{ mtu: 1450, verified: false }, 0],
-    [{ verified: false }, 0],
-    [{}, 0],
-  ])("a path of which the daemon tells %o", (path, count) => {
-    const connections = healthy.connections.map((each) =>
-      each.nickname === "bob" ? { ...each, ...path } : each,
-    );
-    const { findings } = judgeMtu({ ...facts, status: { ...healthy, connections } });
-    expect(findings.map(({ code }) => code)).toEqual(Array(count).fill("path-drops-large"));
+    [
+      "path-mtu",
+      "bob loses them; launch weave on one of the two hosts with --mtu 1346",
+      "weave stop && weave launch --mtu 1346",
+    ],
+    ["path-mtu", "bob loses them; launch weave on one of the two hosts with --mtu 0", "ping bob"],
+    ["path-down", "bob does not answer", "ping bob"],
+    ["peer-unreachable", "bob is away", undefined],
+  ])("what the daemon tells of paths: %s, %s", (code, message, command) => {
+    const status = { ...healthy, problems: [{ code, object: "bob", message, command: "ping bob" }] };
+    const { findings } = judgeMtu({ ...facts, status });
+    expect(findings).toEqual(command === undefined ? [] : [{ code, object: "bob", message, command }]);
   });
 
   it("of what a daemon left behind", () => {

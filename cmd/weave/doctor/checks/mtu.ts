@@ -1,6 +1,5 @@
 // Whether containers' full packets fit the way to each peer: by the MTU both underlays say they have, and by what the daemon
 // has found out by sending them.
-import { z } from "zod";
 import type { Status } from "../../../../src/api/status.ts";
 import { VXLAN_OVERHEAD } from "../../../../src/core/datapath/plan.ts";
 import { VXLAN } from "../../../../src/daemon/config.ts";
@@ -8,8 +7,15 @@ import type { Part } from "../../../../src/kernel/survey/parts.ts";
 import { defineCheck, statusOf, type Verdict } from "../check.ts";
 import type { Finding } from "../finding.ts";
 
+/** A problem of the daemon's, whatever its version. */
+interface Told extends Omit<Finding, "code"> {
+  readonly code: string;
+}
+
 export interface MtuFacts {
-  readonly status: Pick<Status, "datapath" | "underlay" | "peers" | "connections"> | undefined;
+  readonly status:
+    | (Pick<Status, "datapath" | "underlay" | "peers"> & { readonly problems: readonly Told[] })
+    | undefined;
   readonly addresses: Part<"host">["addresses"];
   readonly links: Part<"links">;
 }
@@ -24,15 +30,18 @@ export const mtu = defineCheck<MtuFacts>(
   judgeMtu,
 );
 
-/** What the daemon tells of the way to a peer; absent from one that does not probe. */
-const probed = z.object({ mtu: z.int().optional(), verified: z.boolean().optional() });
+/** What the daemon finds out by sending full packets to every peer, by the code it tells it with. */
+const ABOUT_PATHS = ["path-mtu", "path-down"] as const;
+
+/** Whether a problem of the daemon's is told by this check. */
+export const isAboutPath = (code: string): boolean => ABOUT_PATHS.some((each) => each === code);
 
 export function judgeMtu(facts: MtuFacts): Verdict {
   return facts.status === undefined ? judgeLeftBehind(facts) : judgeRunning(facts.status, facts.addresses);
 }
 
 function judgeRunning(
-  { datapath, underlay, peers, connections }: NonNullable<MtuFacts["status"]>,
+  { datapath, underlay, peers, problems }: NonNullable<MtuFacts["status"]>,
   addresses: MtuFacts["addresses"],
 ): Verdict {
   const findings: Finding[] = [];
@@ -49,16 +58,9 @@ function judgeRunning(
       command: `weave stop && weave launch --mtu ${peer.mtu}`,
     });
   }
-  for (const connection of connections) {
-    const { mtu: passing, verified } = probed.safeParse(connection).data ?? {};
-    const isSmall = passing !== undefined && passing < datapath.mtu;
-    if (connection.state !== "established" || !(verified === false && isSmall)) continue;
-    findings.push({
-      code: "path-drops-large",
-      object: connection.nickname ?? connection.address,
-      message: `packets of ${datapath.mtu} bytes do not arrive at ${connection.nickname ?? connection.address} (${connection.address}), packets of ${passing} do`,
-      command: `weave stop && weave launch --mtu ${passing}`,
-    });
+  for (const { code: told, object, message, command } of problems) {
+    const code = ABOUT_PATHS.find((each) => each === told);
+    if (code !== undefined) findings.push({ code, object, message, command: toMend(message) ?? command });
   }
   const possible = uplink === undefined ? datapath.mtu : uplink.mtu - overheadOf(underlay);
   const lowering = others.filter((peer) => peer.mtu === datapath.mtu && peer.mtu < possible);
@@ -75,6 +77,12 @@ function judgeRunning(
 }
 
 const shown = ({ name, nickname }: Status["peers"][number]): string => nickname || name;
+
+/** The daemon says which MTU would do, where it has found one that passes; its own command shows the fault. */
+function toMend(message: string): string | undefined {
+  const [, mtu] = /--mtu ([1-9]\d*)$/.exec(message) ?? [];
+  return mtu === undefined ? undefined : `weave stop && weave launch --mtu ${mtu}`;
+}
 
 function leastToMost(mtus: readonly number[]): string {
   const [least, most] = [Math.min(...mtus), Math.max(...mtus)];

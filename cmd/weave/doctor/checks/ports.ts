@@ -41,6 +41,10 @@ export const ports = defineCheck<PortFacts>(
     const port = status?.listen.port ?? around.port;
     const bound = boundSockets(root, new Set([port, VXLAN_PORT, STATUS_PORT]));
     const holders = holdersOf(root, new Set(bound.map(({ inode }) => inode)));
+    const isRoot = process.getuid?.() === 0;
+    if (!isRoot && bound.some(({ inode }) => !holders.has(inode))) {
+      throw new Error("somebody listens on ports of weave, and who it is only root may see");
+    }
     return {
       port,
       sockets: bound.map((socket) => {
