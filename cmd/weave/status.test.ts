@@ -108,11 +108,17 @@ endpoints    2, 1 of them on this host`);
       "PEER                     GOSSIP  VXLAN TO    MTU  VERIFIED  RTT ms",
       "7a:01:02:03:04:08(dave)  by bob  192.0.2.4  1450  yes          0.3",
     ]);
-    expect(render({ ...healthy, paths }, undefined)).toContain("\npaths        1 of 1 verified at full size\n");
+    expect(render({ ...healthy, paths }, undefined)).toContain(
+      "\npaths        1 of 1 verified at full size\n",
+    );
   });
 
   test("the summary tells whose the MTU is, and what it was", () => {
-    const change = { mtuOf: "carol", ownMtu: 1450, mtuChange: { from: 1450, to: 1350, at: "2026-01-31T12:30:00.000Z" } };
+    const change = {
+      mtuOf: "carol",
+      ownMtu: 1450,
+      mtuChange: { from: 1450, to: 1350, at: "2026-01-31T12:30:00.000Z" },
+    };
     const text = render({ ...healthy, datapath: { ...healthy.datapath, mtu: 1350, ...change } }, undefined);
     expect(text.replace(/\n +/g, " ")).toContain(
       "MTU 1350 (that of carol; this host could carry 1450), lowered from 1450 at 2026-01-31T12:30:00Z, running containers too",

@@ -78,17 +78,27 @@ describe("two hosts", () => {
         (status) => status.problems.some(({ code }) => code === "path-mtu"),
         WITHIN_MS,
       );
-      expect([ok, problems.map(({ code, object }) => [code, object])]).toEqual([false, [["path-mtu", to.nickname]]]);
+      expect([ok, problems.map(({ code, object }) => [code, object])]).toEqual([
+        false,
+        [["path-mtu", to.nickname]],
+      ]);
       expect(problems[0]?.message).toContain(`packets of 1450 bytes to ${to.nickname} are lost`);
       expect(problems[0]?.command).toBe(`ping -c 3 -M do -s 1472 ${to.address}`);
     }
     const told = (status: Status): number =>
       Number(/those of (\d+) arrive/.exec(pathTo(lab.host(2), status)?.reason ?? "")?.[1]);
     const passes = told(await lab.host(1).until("which size passes", (status) => told(status) > 1350 - 9));
-    expect(await one.namespace.succeeds(`ping -c 1 -W 2 -M do -s ${passes - 28} ${other.address}`)).toBe(true);
-    expect(await one.namespace.succeeds(`ping -c 1 -W 2 -M do -s ${passes - 28 + 9} ${other.address}`)).toBe(false);
+    expect(await one.namespace.succeeds(`ping -c 1 -W 2 -M do -s ${passes - 28} ${other.address}`)).toBe(
+      true,
+    );
+    expect(await one.namespace.succeeds(`ping -c 1 -W 2 -M do -s ${passes - 28 + 9} ${other.address}`)).toBe(
+      false,
+    );
     const shown = await lab.host(1).weave("status", "connections");
-    expect([shown.exit, shown.stdout]).toEqual([1, expect.stringMatching(/^PROBLEM: path-mtu h2 .*run ping/)]);
+    expect([shown.exit, shown.stdout]).toEqual([
+      1,
+      expect.stringMatching(/^PROBLEM: path-mtu h2 .*run ping/),
+    ]);
     await mend();
     await bothVerified();
   });
@@ -112,9 +122,9 @@ describe("two hosts", () => {
   it("a path is good while the other daemon is stopped: its kernel answers", async () => {
     await bothVerified();
     await lab.host(2).kill();
-    await lab.host(1).until("h2 is unreachable", ({ problems }) =>
-      problems.some(({ code }) => code === "peer-unreachable"),
-    );
+    await lab
+      .host(1)
+      .until("h2 is unreachable", ({ problems }) => problems.some(({ code }) => code === "peer-unreachable"));
     expect(pathTo(lab.host(2), await verified(lab.host(1), lab.host(2)))).not.toHaveProperty("gossip");
     await lab.host(2).launch();
     await bothVerified();
@@ -132,7 +142,9 @@ describe("two hosts", () => {
       });
     }
     expect((await lab.host(1).status()).datapath).toMatchObject({ ownMtu: 1450, mtuOf: "h2" });
-    expect(await lab.host(1).weaveOk("status")).toMatch(/MTU 1350 \(that of h2; this host could\s+carry 1450\)/);
+    expect(await lab.host(1).weaveOk("status")).toMatch(
+      /MTU 1350 \(that of h2; this host could\s+carry 1450\)/,
+    );
     await bothVerified();
     await other.reaches(one.address);
     await lab.host(2).namespace.run("ip link set wan mtu 1500");

@@ -48,7 +48,9 @@ const PATHS: readonly Column<Path>[] = [
 ];
 
 export function connectionsTable({ connections, paths = [] }: Pick<Status, "connections" | "paths">): string {
-  const connected = new Set(connections.flatMap(({ state, peer }) => (state === "established" ? [peer] : [])));
+  const connected = new Set(
+    connections.flatMap(({ state, peer }) => (state === "established" ? [peer] : [])),
+  );
   const others = paths.filter(({ peer }) => !connected.has(peer));
   const first =
     connections.length === 0
@@ -61,7 +63,11 @@ export function connectionsTable({ connections, paths = [] }: Pick<Status, "conn
 const reasons = (connection: Connection): string[] => [...reason(connection), ...pathReason(connection)];
 
 /** The line below a row: why its path is not verified. */
-function pathReason({ verified, verifiedSince, reason: why }: Pick<Path, "verified" | "verifiedSince" | "reason">) {
+function pathReason({
+  verified,
+  verifiedSince,
+  reason: why,
+}: Pick<Path, "verified" | "verifiedSince" | "reason">) {
   if (verified === undefined || verified === "yes" || why === undefined) return [];
   const since = verifiedSince === undefined ? "" : `, since ${instant(verifiedSince)}`;
   return [wrap(`    path: ${why}${since}`, MAX_COLUMNS, "    ")];

@@ -84,7 +84,10 @@ function paths({ paths: all = [] }: Status): [string, string][] {
   const verified = all.filter((path) => path.verified === "yes").length;
   const broken = all.filter((path) => path.verified === "no").length;
   return [
-    ["paths", `${verified} of ${all.length} verified at full size${broken === 0 ? "" : `, ${broken} broken`}`],
+    [
+      "paths",
+      `${verified} of ${all.length} verified at full size${broken === 0 ? "" : `, ${broken} broken`}`,
+    ],
   ];
 }
 

@@ -1,8 +1,9 @@
 // The ways packets take to the other hosts, as far as they can be probed: whom to ask for an echo, of which size. And what
 // was found out about each, as data; who finds it out is src/daemon/paths.
+
+import { linkLocalOf } from "../address/mac.ts";
 import type { Instant } from "../effects.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
-import { linkLocalOf } from "../address/mac.ts";
 import { bridgeMacOf } from "../mesh/peer-record.ts";
 import { IPV6_MIN_MTU, othersOf, type PlanInput } from "./plan.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { linkLocalOf, macForName } from "../address/mac.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
-import { linkLocalOf, macForName } from "../address/mac.ts";
 import { type PlanInput, plan } from "./plan.ts";
 
 /** What there is of a peer's bridge, exposed or not. */

@@ -39,7 +39,8 @@ function rig(targets: readonly PathTarget[], way: (echo: Echo, now: number) => n
     until(holds: () => boolean, withinMs: number): number {
       const from = now;
       while (!holds()) {
-        if (now - from > withinMs) throw new Error(`not within ${withinMs} ms: ${JSON.stringify(monitor.states())}`);
+        if (now - from > withinMs)
+          throw new Error(`not within ${withinMs} ms: ${JSON.stringify(monitor.states())}`);
         this.run(50);
       }
       return now - from;
@@ -130,10 +131,12 @@ describe("PathMonitor", () => {
     const one = rig([to("b"), to("c"), to("d")], () => 0.4);
     one.run(5_000);
     one.monitor.follow([to("b", { mtu: 1350 }), to("c")], one.now());
-    expect([...one.monitor.states()].map(([peer, { verified }]) => [peer, verified])).toEqual([
-      ["b", "unverified"],
-      ["c", "yes"],
-    ].sort());
+    expect([...one.monitor.states()].map(([peer, { verified }]) => [peer, verified])).toEqual(
+      [
+        ["b", "unverified"],
+        ["c", "yes"],
+      ].sort(),
+    );
     one.run(1_000);
     expect(one.sent.at(-1)).toMatchObject({ bytes: 1350 });
     expect(one.state("b")).toMatchObject({ verified: "yes", mtu: 1350 });
@@ -156,7 +159,9 @@ describe("PathMonitor", () => {
     expect([...one.monitor.states().values()].every(({ verified }) => verified === "yes")).toBe(true);
     const last = new Map(one.sent.map(({ address, at }) => [address, at]));
     one.run(60_000);
-    expect(new Set(one.sent.filter(({ at }) => at > one.now() - 55_000).map((e) => e.address)).size).toBe(1_000);
+    expect(new Set(one.sent.filter(({ at }) => at > one.now() - 55_000).map((e) => e.address)).size).toBe(
+      1_000,
+    );
     expect(last.size).toBe(1_000);
   });
 });

@@ -86,7 +86,8 @@ export class PathMonitor {
       this.#paths.set(target.peer, {
         target,
         state: unverified(target, now, target.lacking ?? "not probed yet"),
-        nextAt: target.address === undefined ? Number.POSITIVE_INFINITY : now + this.#random.next() * FIRST_MS,
+        nextAt:
+          target.address === undefined ? Number.POSITIVE_INFINITY : now + this.#random.next() * FIRST_MS,
         round: undefined,
         misses: 0,
         range: undefined,
@@ -194,7 +195,8 @@ export class PathMonitor {
   /** No answer to the round under way counts any more. */
   #end(path: Path): void {
     const { round } = path;
-    for (const id of [round?.full, round?.small, round?.middle?.id]) if (id !== undefined) this.#echoes.delete(id);
+    for (const id of [round?.full, round?.small, round?.middle?.id])
+      if (id !== undefined) this.#echoes.delete(id);
     path.round = undefined;
   }
 }
@@ -212,7 +214,11 @@ function middleOf({ passes, fails }: NonNullable<Path["range"]>): number {
 }
 
 /** What a round says of the size that passes. */
-function narrowed(range: Path["range"], { middle, middleAnswered }: Round, mtu: number): NonNullable<Path["range"]> {
+function narrowed(
+  range: Path["range"],
+  { middle, middleAnswered }: Round,
+  mtu: number,
+): NonNullable<Path["range"]> {
   if (range === undefined || middle === undefined) return { passes: Math.min(SMALL_BYTES, mtu), fails: mtu };
   if (middleAnswered) return { ...range, passes: middle.bytes };
   if (middle.bytes === range.passes) return { passes: Math.min(SMALL_BYTES, mtu), fails: middle.bytes };

@@ -11,11 +11,7 @@ import type { IcmpSocket, OpenSocket } from "./socket.ts";
 const MAX_PENDING = 4_096;
 
 /** `bridge`: where link-local addresses are. `open`: for tests. */
-export function createEchoes(
-  bridge: string,
-  listener: EchoListener,
-  open: OpenSocket = openEither,
-): Echoes {
+export function createEchoes(bridge: string, listener: EchoListener, open: OpenSocket = openEither): Echoes {
   const mark: Mark = { secret: randomBytes(8), identifier: randomBytes(2).readUInt16BE() };
   /** id -> when it was sent. */
   const pending = new Map<number, number>();
@@ -41,6 +37,7 @@ export function createEchoes(
 
   return {
     send({ id, address, bytes }: Echo) {
+      if (closed) return;
       const family: Family = address.includes(":") ? 6 : 4;
       const to = address.startsWith("fe80:") ? `${address}%${bridge}` : address;
       const refused = (why: string): void => {

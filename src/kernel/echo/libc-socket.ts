@@ -28,7 +28,8 @@ class LibcSocket implements IcmpSocket {
   constructor(family: Family, listener: PacketListener) {
     this.#listener = listener;
     this.#fd = socket(AF[family], SOCK_RAW_CLOEXEC_NONBLOCK, PROTOCOL[family]);
-    if (this.#fd < 0) throw kernelError({ operation: "socket", object: `icmp ${family}` }, errnoName(errno()));
+    if (this.#fd < 0)
+      throw kernelError({ operation: "socket", object: `icmp ${family}` }, errnoName(errno()));
     for (const { level, name, value } of OPTIONS[family]) {
       if (setsockopt(this.#fd, level, name, value, value.length) === 0) continue;
       const error = kernelError({ operation: "setsockopt", object: `${level} ${name}` }, errnoName(errno()));
@@ -41,7 +42,10 @@ class LibcSocket implements IcmpSocket {
     if (this.#closed) return;
     const to = socketAddress(address);
     sending();
-    if (sendto(this.#fd, message, message.length, 0, to, to.length) < 0) return refused(errnoName(errno()));
+    if (sendto(this.#fd, message, message.length, 0, to, to.length) < 0) {
+      refused(errnoName(errno()));
+      return;
+    }
     this.#until = performance.now() + WAIT_MS;
     this.#waiting ??= this.#wait();
   }
@@ -53,7 +57,8 @@ class LibcSocket implements IcmpSocket {
   }
 
   async #wait(): Promise<void> {
-    while (!this.#closed && performance.now() < this.#until) if (await pollLater(this.#fd, POLL_MS)) this.#read();
+    while (!this.#closed && performance.now() < this.#until)
+      if (await pollLater(this.#fd, POLL_MS)) this.#read();
     this.#waiting = undefined;
   }
 
