@@ -23,7 +23,7 @@ const dist = join(repositoryRoot, "dist");
  * Packages that stay outside the bundles: native addons, which load their binary relative to their own
  * directory, and the optional native parts that ws tries to load and does without.
  */
-const external = ["netlink", "koffi", "level", "classic-level", "bufferutil", "utf-8-validate"];
+const external = ["netlink", "koffi", "raw-socket", "level", "classic-level", "bufferutil", "utf-8-validate"];
 
 /** CommonJS inside an ES module bundle expects these three names; esbuild does not provide them. */
 const commonJsNames = [
