@@ -185,7 +185,7 @@ function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
   const found = mesh.found().filter(({ address }) => !given.has(address));
   for (const target of [...mesh.targets(), ...found]) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
-    if (target.failure.code === "full") continue; // there is a path to it
+    if (target.failure.code === "full" || !mesh.isDialled(target)) continue; // there is a path to it
     if (REFUSALS.has(target.failure.code)) {
       yield ofTarget(target, "refused", `turned this host away: ${target.failure.message}`);
       continue;

@@ -129,6 +129,11 @@ export class Mesh {
     return this.#dialler.given();
   }
 
+  /** False for one whose peer is connected already, or has a path from here where the limit leaves no room for it. */
+  isDialled(target: Target): boolean {
+    return this.#dialler.isDialled(target);
+  }
+
   /** Those found through gossip. */
   found(): readonly Target[] {
     return this.#dialler.found();
