@@ -83,7 +83,7 @@ function* ofCluster({ node, now, facts }: Scene): Generator<Problem> {
   const cloned = cloneSince(now);
   if (cloned !== undefined) {
     const who = facts.clone === undefined ? "" : `: ${facts.clone}`;
-    const message = `another host speaks as ${name}${who} (a copied data directory?); give one of them a new one`;
+    const message = `another host speaks as ${name}${who} (a copied data directory?); launch one with another --data-dir`;
     yield { code: "clone", object: name, since: cloned, message, command: "weave status peers" };
   }
   if (council.split !== undefined) {
