@@ -2,7 +2,7 @@
 import type { Status } from "../../../src/api/status.ts";
 import { MAX_COLUMNS } from "../context.ts";
 import { instant, wrap } from "../text.ts";
-import { peerLabel } from "./names.ts";
+import { peerLabel, shortPeerLabel } from "./names.ts";
 import { type Column, table } from "./table.ts";
 
 type Connection = Status["connections"][number];
@@ -16,6 +16,7 @@ const COLUMNS: readonly Column<Connection>[] = [
     cell: ({ peer, nickname }) =>
       peer === undefined ? "-" : peerLabel({ name: peer, nickname: nickname ?? "" }),
     least: 12,
+    cut: ({ peer = "", nickname = "" }, columns) => shortPeerLabel({ name: peer, nickname }, columns),
   },
   {
     title: "RTT ms",
