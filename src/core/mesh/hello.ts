@@ -52,8 +52,20 @@ export function introduction(facts: {
 export function cloneObjection(name: string): CloseReason {
   return {
     code: "clone",
-    message: `two hosts use the peer name ${name} (a copied data directory?); give one of them a new one`,
+    message: `two hosts use the peer name ${name} (a copied data directory?); launch one with another --data-dir`,
   };
+}
+
+/** What a peer said when it turned this one away: in full, where it speaks of our name, which a close frame may have cut. */
+export function inFull(reason: CloseReason, ours: string): CloseReason {
+  switch (reason.code) {
+    case "clone":
+      return cloneObjection(ours);
+    case "name-taken":
+      return nameTaken(ours);
+    default:
+      return reason;
+  }
 }
 
 /** A peer of that name is known by another disk: this one lost it, or never was that peer. */
