@@ -151,7 +151,10 @@ describe("docs", () => {
     const registered = read("cmd/weave/program.ts").matchAll(/^import \{ add(\w+) \}/gm);
     for (const [, verb] of registered) expect(verbs).toContain(`weave ${verb.toLowerCase()}`);
     const figures = { connections: [], peers: [], ipam: [], endpoints: [], problems: [], version: "1" };
-    const { text } = await createMetrics().scrape({ ...figures, datapath: { mtu: 1, settled: true } });
+    const { text } = await createMetrics(() => import("../src/adapters/metrics/exposition.ts")).scrape({
+      ...figures,
+      datapath: { mtu: 1, settled: true },
+    });
     const real = [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
     const listed = first("docs/metrics.md", "Metrics").flatMap((cell) => cell.split(", "));
     expect(listed.sort()).toEqual(real.sort());
