@@ -1,23 +1,11 @@
 // Docker's daemon on a host of a test, with everything it keeps below one directory: for what it does to the host's
 // firewall. No container is started by it. Debian's package, from the machine or fetched once into the tests' cache.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { homedir } from "node:os";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
+import { debianPackages } from "./debian.ts";
 
-const CACHE = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "weave-tests");
 const START_MS = 30_000;
 
 /** A running dockerd. */
@@ -28,26 +16,9 @@ export interface Docker {
 /** Directory of dockerd, or why there is none. */
 export function dockerPrograms(): { readonly dir: string } | { readonly lacking: string } {
   if (existsSync("/usr/sbin/dockerd")) return { dir: "/usr/sbin" };
-  const kept = join(CACHE, "docker.io");
-  const dir = join(kept, "usr/sbin");
-  if (existsSync(join(dir, "dockerd"))) return { dir };
-  mkdirSync(CACHE, { recursive: true });
-  const work = mkdtempSync(join(CACHE, "docker-"));
-  try {
-    execFileSync("apt-get", ["-o", "APT::Sandbox::User=root", "download", "docker.io"], {
-      cwd: work,
-      stdio: "pipe",
-      timeout: 60_000,
-    });
-    const deb = readdirSync(work).find((name) => name.endsWith(".deb")) ?? "";
-    execFileSync("dpkg", ["-x", deb, "root"], { cwd: work, stdio: "pipe", timeout: 60_000 });
-    renameSync(join(work, "root"), kept);
-    return { dir };
-  } catch (error) {
-    return { lacking: `no Docker: docker.io cannot be had from Debian: ${String(error).split("\n")[0]}` };
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  const found = debianPackages("docker.io", ["docker.io"]);
+  if ("lacking" in found) return { lacking: `no Docker: ${found.lacking}` };
+  return { dir: join(found.root, "usr/sbin") };
 }
 
 /** Resolves when it has set up its network: the chains in the firewall, and docker0. */
