@@ -1,5 +1,5 @@
 // Docker's daemon on a host of a test, with everything it keeps below one directory: for what it does to the host's
-// firewall. No container is started by it. Debian's package, from the machine or fetched once into the tests' cache.
+// firewall, and for its containers. Debian's package, from the machine or fetched once into the tests' cache.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,11 @@ const START_MS = 30_000;
 
 /** A running dockerd. */
 export interface Docker {
+  /** DOCKER_HOST of whoever asks it. */
+  readonly host: string;
+  /** `docker WORDS`; stdout. */
+  run(...words: string[]): string;
+  /** Its containers should have ended. */
   stop(): Promise<void>;
 }
 
@@ -46,7 +51,15 @@ export async function startDocker(ns: TestNamespace, programs: string, dir: stri
     },
     START_MS,
   );
+  const host = `unix://${socket}`;
   return {
+    host,
+    run: (...words) =>
+      execFileSync("docker", ["--host", host, ...words], {
+        encoding: "utf8",
+        env: { ...process.env, PATH: `${programs}/../bin:${process.env["PATH"]}` },
+        timeout: START_MS,
+      }).trim(),
     async stop() {
       child.kill("SIGTERM");
       await ended;
