@@ -97,10 +97,6 @@ export function createHandlers(
     }),
     report: async () => ({
       ...status(),
-      targets: daemon.node
-        .facts()
-        .mesh.targets()
-        .map(({ address }) => address),
       holders: holdersOf(daemon).holders,
       faults: [...(await kernel.faults())],
       process: processFacts(),

@@ -75,7 +75,10 @@ export async function runWeaver(
     opened(store, () => store.close());
     let records = await store.load();
     checkMarker(options.dataDir, readState(records).name);
-    const kernel = createWorkerKernel(workerFile(), { runDir: options.runDir, onDeath: onFatal });
+    const kernel = createWorkerKernel(libFile("kernel-worker.js"), {
+      runDir: options.runDir,
+      onDeath: onFatal,
+    });
     opened(kernel, () => kernel.close());
     const resolve = async (stored: StoredState, anew: Anew) =>
       resolveConfig(options, {
@@ -100,7 +103,7 @@ export async function runWeaver(
     warnings.push(...resolved.warnings);
     for (const warning of warnings) log.warn(warning);
     const host = options.host === undefined ? {} : { host: options.host };
-    const metrics = createMetrics();
+    const metrics = createMetrics(() => import(libFile("metrics.js")));
     const ports: DaemonPorts = {
       ...asidePorts,
       meter: metrics.meter,
@@ -202,7 +205,7 @@ export async function runWeaver(
 
 /** Remove all that weave keeps and made on this host, while no daemon runs. Answers what was there. */
 export async function eraseHost({ dataDir, runDir }: Directories): Promise<readonly string[]> {
-  const kernel = createWorkerKernel(workerFile(), { runDir });
+  const kernel = createWorkerKernel(libFile("kernel-worker.js"), { runDir });
   try {
     return await erase({ dataDir, runDir }, kernel);
   } finally {
@@ -244,7 +247,7 @@ function freshName(): string {
   return bytes.toString("hex").match(/../g)?.join(":") ?? "";
 }
 
-/** dist/bin/weaver -> dist/lib/kernel-worker.js */
-function workerFile(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), "../lib/kernel-worker.js");
+/** dist/bin/weaver -> dist/lib/NAME: what is bundled on its own (scripts/build.mjs). */
+function libFile(name: string): string {
+  return join(dirname(fileURLToPath(import.meta.url)), "../lib", name);
 }

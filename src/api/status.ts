@@ -139,7 +139,7 @@ export const status = z.object({
       /** "out": this host dialled. Targets not connected are listed as "out", too. */
       direction: z.enum(["out", "in"]),
       address: z.string(),
-      state: z.enum(["established", "connecting", "retrying", "self", "refused"]),
+      state: z.enum(["established", "indirect", "connecting", "retrying", "self", "refused"]),
       peer: z.string().optional(),
       nickname: z.string().optional(),
       rttMs: z.number().optional(),
@@ -171,8 +171,8 @@ export const status = z.object({
   targets: z.array(
     z.object({
       address: z.string(),
-      /** "established": its peer is connected, whoever dialled. */
-      state: z.enum(["established", "connecting", "retrying", "self"]),
+      /** "established": its peer is connected, whoever dialled; "indirect": over other peers, there is room for no more. */
+      state: z.enum(["established", "indirect", "connecting", "retrying", "self"]),
       peer: z.string().optional(),
       nickname: z.string().optional(),
       /** Since when and why not; and when it is tried again. */

@@ -39,6 +39,7 @@ import { configurationFromWire } from "./ipam/configuration-wire.ts";
 import type { Council } from "./ipam/council.ts";
 import type { Contested, Foreign } from "./ipam/membership.ts";
 import { Pool } from "./ipam/pool.ts";
+import type { OwnedRange } from "./ipam/ring.ts";
 import type { Taking } from "./ipam/takeover.ts";
 import { DEFAULT_CONN_LIMIT } from "./mesh/constants.ts";
 import { dispensable, sought } from "./mesh/discovery.ts";
@@ -84,7 +85,7 @@ export class Node {
   /** When the mesh was to be looked after at the latest. */
   #meshDue: Instant | undefined;
   #synced = false;
-  /** Until then, and until it is synced, a host that was just started cannot say who is reachable. */
+  /** Until then, or until it is synced and sees all owners, a host that was just started cannot say who is reachable. */
   #arrivingUntil: Instant | undefined;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
@@ -468,7 +469,6 @@ export class Node {
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
         const { universe = 0 } = frame;
-        this.#gossip.ringTold(conn, universe, ranges, now);
         this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
         break;
@@ -635,11 +635,18 @@ export class Node {
       this.#synced = true;
       out.push({ type: "datapath" });
     }
-    if (this.#synced || now >= (this.#arrivingUntil ?? now)) this.#arrivingUntil = undefined;
+    if (now >= (this.#arrivingUntil ?? now) || (this.#synced && this.#seesOwners(reachable)))
+      this.#arrivingUntil = undefined;
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
     this.#gossip.tick(now, out);
     this.#meshDue = Math.max(now, this.#mesh.nextDeadline() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether all who own something can be reached. A neighbour that has just started knows no more of them than we do. */
+  #seesOwners(reachable: ReadonlySet<string>): boolean {
+    const isSeen = ({ owner }: OwnedRange): boolean => owner === this.config.name || reachable.has(owner);
+    return this.#pools.every(({ ring }) => ring?.ranges.every(isSeen) === true);
   }
 
   // --- spreading ---

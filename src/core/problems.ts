@@ -85,7 +85,7 @@ function* ofCluster({ node, now, facts }: Scene): Generator<Problem> {
   const cloned = cloneSince(now);
   if (cloned !== undefined) {
     const who = facts.clone === undefined ? "" : `: ${facts.clone}`;
-    const message = `another host speaks as ${name}${who} (a copied data directory?); give one of them a new one`;
+    const message = `another host speaks as ${name}${who} (a copied data directory?); launch one with another --data-dir`;
     yield { code: "clone", object: name, since: cloned, message, command: "weave status peers" };
   }
   if (council.split !== undefined) {
@@ -187,7 +187,7 @@ function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
   const found = mesh.found().filter(({ address }) => !given.has(address));
   for (const target of [...mesh.targets(), ...found]) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
-    if (target.failure.code === "full") continue; // there is a path to it
+    if (target.failure.code === "full" || !mesh.isDialled(target)) continue; // there is a path to it
     if (REFUSALS.has(target.failure.code)) {
       yield ofTarget(target, "refused", `turned this host away: ${target.failure.message}`);
       continue;

@@ -3,7 +3,7 @@
 import type { Status } from "../../../src/api/status.ts";
 import { MAX_COLUMNS } from "../context.ts";
 import { instant, wrap } from "../text.ts";
-import { peerLabel } from "./names.ts";
+import { peerLabel, shortPeerLabel } from "./names.ts";
 import { type Column, table } from "./table.ts";
 
 type Connection = Status["connections"][number];
@@ -30,6 +30,7 @@ const COLUMNS: readonly Column<Connection>[] = [
     cell: ({ peer, nickname }) =>
       peer === undefined ? "-" : peerLabel({ name: peer, nickname: nickname ?? "" }),
     least: 22,
+    cut: ({ peer = "", nickname = "" }, columns) => shortPeerLabel({ name: peer, nickname }, columns),
   },
   { title: "PATH", cell: ({ path }) => path ?? "-", optional: true },
   MTU,

@@ -37,7 +37,7 @@ export function statusAnswer(node: Node, facts: ProcessFacts, now: number): Stat
     object,
     since,
     message,
-    command: "weave status --json",
+    command: "weave doctor",
   }));
   const known = ofNow(facts.paths, node.overlayMtu(), now);
   const problems = [...problemsOf(node, now), ...kernel, ...pathProblems(node, known)];

@@ -155,7 +155,7 @@ export class OwnRecord {
 
   /**
    * A member only with a ring: from the ring a newcomer learns whether its name is another's, and who was taken for a
-   * member under a name that is not its own would be waited for for ever.
+   * member under a name that is not its own would be awaited for ever.
    */
   #standing(): Standing {
     const { joined, candidate } = this.#host.standing();
