@@ -150,7 +150,8 @@ export default {
     },
     {
       name: "resolvable",
-      comment: "An import that does not resolve is not checked by any rule here. An optional package may be missing.",
+      comment:
+        "An import that does not resolve is not checked by any rule here. An optional package may be missing.",
       severity: "error",
       from: {},
       to: { couldNotResolve: true, pathNot: "^raw-socket$" },
