@@ -24,8 +24,17 @@ it("tells which size is lost, which arrives, and how to see it without weave", (
     since: 7,
     command: "ping -c 3 -M do -s 1472 192.0.2.2",
   });
-  expect(problem?.message).toMatch(/1450 bytes to bob are lost, those of 1346 arrive.* 1500 .*--mtu 1346/);
+  expect(problem?.message).toMatch(
+    /to bob packets of 1450 bytes are lost, those of 1346 arrive.* 1500 .*--mtu 1346$/,
+  );
   expect(pathReason(dropping)).toBe("packets of 1450 bytes are lost, those of 1346 arrive");
+});
+
+it("while the size that arrives is searched, or is too small for weave, advises none", () => {
+  const { passes: _, ...searching } = dropping;
+  for (const state of [searching, { ...dropping, passes: 500 }])
+    expect(pathProblems(node, new Map([["b", state]]))[0]?.message).toMatch(/Raise its MTU$/);
+  expect(pathReason(searching)).toBe("packets of 1450 bytes are lost, small ones arrive");
 });
 
 it("tells that nothing is answered, and which port to open", () => {
