@@ -1,6 +1,6 @@
-// `npm run build`: bundles the two programs and what the daemon loads (the kernel worker, metrics) with esbuild and
-// compiles the CNI forwarder with gcc, all into dist/. Every file is written beside its place and renamed, so that a daemon that starts
-// while a build runs finds the old file or the new one, never half of one.
+// `npm run build`: bundles the two programs and what they start or load later (kernel worker, survey, metrics) with esbuild
+// and compiles the CNI forwarder with gcc, all into dist/. Every file is written beside its place and renamed, so that a
+// daemon that starts while a build runs finds the old file or the new one, never half of one.
 
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -23,7 +23,7 @@ const dist = join(repositoryRoot, "dist");
  * Packages that stay outside the bundles: native addons, which load their binary relative to their own
  * directory, and the optional native parts that ws tries to load and does without.
  */
-const external = ["netlink", "koffi", "level", "classic-level", "bufferutil", "utf-8-validate"];
+const external = ["netlink", "koffi", "raw-socket", "level", "classic-level", "bufferutil", "utf-8-validate"];
 
 /** CommonJS inside an ES module bundle expects these three names; esbuild does not provide them. */
 const commonJsNames = [
@@ -63,6 +63,7 @@ const bundles = [
   { entry: "cmd/weave/main.ts", out: "bin/weave", executable: true },
   { entry: "cmd/weaver/main.ts", out: "bin/weaver", executable: true },
   { entry: "src/kernel/worker.ts", out: "lib/kernel-worker.js", executable: false },
+  { entry: "src/kernel/survey/main.ts", out: "lib/kernel-survey.js", executable: false },
   { entry: "src/adapters/metrics/exposition.ts", out: "lib/metrics.js", executable: false },
 ];
 

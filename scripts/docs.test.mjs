@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { CHECKS } from "../cmd/weave/doctor/checks/all.ts";
+import { DOCTOR_CODES } from "../cmd/weave/doctor/finding.ts";
 import { bySeverity } from "../cmd/weave/status/problems.ts";
 import { CniCode, toCniError } from "../cni-plugin/errors.ts";
 import { createMetrics } from "../src/adapters/metrics/metrics.ts";
@@ -72,6 +74,11 @@ describe("docs", () => {
   it("list every problem code, the most severe first", () => {
     const problems = problem.shape.code.options.map((code) => ({ code }));
     expect(first("docs/status.md", "Problem codes")).toEqual(bySeverity(problems).map(({ code }) => code));
+  });
+
+  it("list every check and code of doctor", () => {
+    expect(first("docs/doctor.md", "Checks")).toEqual(CHECKS.map(({ name }) => name));
+    expect(first("docs/doctor.md", "Codes").sort()).toEqual([...DOCTOR_CODES].sort());
   });
 
   it("name every part of a status", () => {

@@ -19,11 +19,13 @@ import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { readState, type StoredState } from "../../src/core/records.ts";
-import { BRIDGE, resolveConfig } from "../../src/daemon/config.ts";
+import { BRIDGE, containerMtu, resolveConfig } from "../../src/daemon/config.ts";
 import { Daemon, type DaemonPorts } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
+import { PathProber } from "../../src/daemon/paths/prober.ts";
 import { type AsidePorts, setAside } from "../../src/daemon/rejoin.ts";
 import { watchUnderlay } from "../../src/daemon/underlay.ts";
+import { createEchoes } from "../../src/kernel/echo/echoes.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
@@ -144,11 +146,20 @@ export async function runWeaver(
     const addresses = watchUnderlay({
       bridge: BRIDGE,
       inspect: () => kernel.inspect(),
+      linkMtu: (name) => kernel.linkMtu(name),
       current: () => daemon.node.facts().underlay,
-      changed: (list, underlay) => daemon.addressesAre(list, underlay),
+      changed: (list, underlay, mtu) =>
+        daemon.addressesAre(list, underlay, mtu && containerMtu(options.mtu, mtu, underlay)),
       log,
     });
     opened(addresses, () => addresses.close());
+    const prober = new PathProber({
+      paths: () => daemon.node.paths(),
+      open: (listener) => createEchoes(BRIDGE, listener),
+      clock: ports.clock,
+      random: ports.random,
+    });
+    opened(prober, () => prober.stop());
     let requestEnd = (_how: End): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const listen = { host: options.host ?? "*", port: options.port };
@@ -158,7 +169,10 @@ export async function runWeaver(
         networkInterfaces(),
         ownDevices(daemon),
       );
-    const facts = { version, pid: process.pid, listen, access, dataDir: options.dataDir };
+    const facts = {
+      ...{ version, pid: process.pid, listen, access, dataDir: options.dataDir },
+      paths: () => prober.states(),
+    };
     const handlers = createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how));
     const control = await serveControl(socket, handlers, log);
     opened(control, () => control.close());

@@ -4,8 +4,6 @@ import { status } from "./status.ts";
 
 /** The answer to `weave report`. Names are stable; fields may be added. */
 export const report = status.extend({
-  /** What this host dials, as given to launch and connect. */
-  targets: z.array(z.string()),
   /** What has addresses here: the bridge ("weave:expose") and containers, one entry for each interface. */
   holders: z.array(
     z.object({

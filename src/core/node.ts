@@ -12,10 +12,11 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
-import { Cluster, eraOf, type FormerLost } from "./cluster.ts";
+import { Cluster, eraOf } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
-import { overlayMtu, plan } from "./datapath/plan.ts";
+import { type PathTarget, pathsOf } from "./datapath/paths.ts";
+import { agreedMtu, plan } from "./datapath/plan.ts";
 import type { DatapathState } from "./datapath/state.ts";
 import { type Effect, event, type Input, type Instant, persist, reply } from "./effects.ts";
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
@@ -23,22 +24,19 @@ import { toAttachment } from "./endpoints/book.ts";
 import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
 import { addressesOf, masqueradeOf, portMapsOf, portsOf } from "./endpoints/publish.ts";
+import type { NodeFacts } from "./facts.ts";
 import {
   type Codec,
-  decodeBody,
   encodeFrame,
   type FrameOf,
   JSON_CODEC,
-  rangeFromWire,
   type UnicastBody,
   universeToWire,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
-import { configurationFromWire } from "./ipam/configuration-wire.ts";
-import type { Council } from "./ipam/council.ts";
-import type { Contested, Foreign } from "./ipam/membership.ts";
+import { Inbound } from "./inbound.ts";
 import { Pool } from "./ipam/pool.ts";
-import type { Taking } from "./ipam/takeover.ts";
+import type { OwnedRange } from "./ipam/ring.ts";
 import { DEFAULT_CONN_LIMIT } from "./mesh/constants.ts";
 import { dispensable, sought } from "./mesh/discovery.ts";
 import { introduction } from "./mesh/hello.ts";
@@ -66,7 +64,6 @@ export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
   readonly #stored: StoredState;
-  readonly #codec: Codec;
   readonly #random: Random;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
@@ -76,17 +73,20 @@ export class Node {
   readonly #own: OwnRecord;
   readonly #neighbourhood: Neighbourhood;
   readonly #cluster: Cluster;
+  readonly #inbound: Inbound;
   #endpoints: ReturnType<typeof viewOf> | undefined;
+  /** What the underlay leaves for containers. */
+  #mtu: number;
   #startedAt: Instant = 0;
   /** When the mesh was to be looked after at the latest. */
   #meshDue: Instant | undefined;
   #synced = false;
-  /** Until then, and until it is synced, a host that was just started cannot say who is reachable. */
+  /** Until then, or until it is synced and sees all owners, a host that was just started cannot say who is reachable. */
   #arrivingUntil: Instant | undefined;
 
   constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
     this.config = config;
-    this.#codec = codec;
+    this.#mtu = config.mtu;
     this.#random = random;
     this.#stored = stored;
     this.bridgeMac = stored.bridgeMac ?? macForName(config.name);
@@ -104,6 +104,8 @@ export class Node {
     this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
     this.#own = new OwnRecord({
       config,
+      bridgeMac: this.bridgeMac,
+      mtu: () => this.#mtu,
       channel: this.#channel(PEERS),
       links: () => this.#mesh.links(),
       limit: this.#mesh.limit,
@@ -170,6 +172,18 @@ export class Node {
       },
       stored,
     );
+    this.#inbound = new Inbound({
+      self: config.name,
+      codec,
+      mesh: this.#mesh,
+      gossip: this.#gossip,
+      cluster: this.#cluster,
+      desk: this.#desk,
+      own: this.#own,
+      linkChanges: (changes, now, out) => this.#linkChanges(changes, now, out),
+      spread: (channel, fresh, from, now, out) => this.#spread(channel, fresh, from, now, out),
+      forward: (frame, out) => this.#forward(frame, out),
+    });
   }
 
   /** Identity of the cluster; undefined before it is founded or found. */
@@ -213,7 +227,8 @@ export class Node {
         this.#mesh.up(input, now, out);
         break;
       case "conn-frame":
-        if (this.#frame(input.conn, input.text, now, out) === "passing") return this.#inPassing(now, out);
+        if (this.#inbound.frame(input.conn, input.text, now, out) === "passing")
+          return this.#inPassing(now, out);
         break;
       case "conn-sent":
         this.#gossip.sent(input.conn);
@@ -284,7 +299,7 @@ export class Node {
       vxlanPort: this.config.vxlanPort,
       controlPort: this.config.port,
       underlay: this.#own.underlay,
-      mtu: this.config.mtu,
+      mtu: this.#mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
       ports: portsOf(this.#desk.book.all()),
       here: addressesOf(this.#desk.book.all()),
@@ -299,8 +314,26 @@ export class Node {
 
   /** The MTU of the overlay, as in datapath(). */
   overlayMtu(): number {
-    const { name: self, mtu } = this.config;
-    return overlayMtu({ self, mtu, underlay: this.#own.underlay, peers: this.peers() });
+    return this.agreedMtu().mtu;
+  }
+
+  /** The same, what this host's own underlay leaves, and the peer whose underlay leaves less than that. */
+  agreedMtu(): { readonly mtu: number; readonly own: number; readonly by?: string } {
+    const { name: self } = this.config;
+    const input = { self, mtu: this.#mtu, underlay: this.#own.underlay, peers: this.peers() };
+    return { ...agreedMtu(input), own: this.#mtu };
+  }
+
+  /** The ways to the other hosts. */
+  paths(): readonly PathTarget[] {
+    return pathsOf({
+      self: this.config.name,
+      underlay: this.#own.underlay,
+      mtu: this.overlayMtu(),
+      peers: this.peers(),
+      exposed: this.#desk.exposed,
+      endpoints: this.endpoints().byAddress,
+    });
   }
 
   peers(): ReadonlyMap<string, PeerRecord> {
@@ -340,6 +373,11 @@ export class Node {
     return this.#desk.readiness(subnet);
   }
 
+  /** The neighbour that messages to a peer go through; undefined when there is no way. */
+  via(peer: string): string | undefined {
+    return this.#neighbourhood.linkTowards(peer)?.peer.name;
+  }
+
   /** Peers with a path from here. */
   reachable(): ReadonlySet<string> {
     return this.#neighbourhood.reachable();
@@ -367,120 +405,6 @@ export class Node {
   }
 
   // --- inputs ---
-
-  /** "passing": nothing but gossip can follow from it. */
-  #frame(conn: number, text: string, now: Instant, out: Effect[]): "passing" | "telling" {
-    const link = this.#mesh.link(conn);
-    if (link === undefined) return "passing"; // closed by us a moment ago
-    this.#mesh.heard(link, now);
-    const frame = this.#codec.decode(text);
-    if (frame === "unknown") return "passing"; // of a newer version
-    if ("refused" in frame) {
-      out.push(
-        event("frame-refused", "warn", {
-          from: link.peer?.name ?? link.remoteAddress,
-          why: String(frame.refused),
-        }),
-      );
-      if (link.peer === undefined)
-        this.#linkChanges(
-          this.#mesh.drop(link, { code: "malformed", message: String(frame.refused) }, now, out),
-          now,
-          out,
-        );
-      return "telling";
-    }
-    if (frame.t === "hello") {
-      this.#linkChanges(this.#mesh.hello(link, frame, now, out), now, out);
-      return "telling";
-    }
-    if (link.peer === undefined) {
-      this.#linkChanges(
-        this.#mesh.drop(link, { code: "protocol", message: "spoke before it introduced itself" }, now, out),
-        now,
-        out,
-      );
-      return "telling";
-    }
-    switch (frame.t) {
-      case "ping":
-        this.#mesh.ping(link, frame.n, out);
-        return "passing";
-      case "pong":
-        this.#mesh.pong(link, now);
-        return "passing";
-      case "sums":
-        this.#cluster.membership.neighbourIs(link, eraOf(frame), now, out);
-        this.#gossip.sums(conn, frame, now, out);
-        if (this.#cluster.isBehind(frame)) this.#cluster.tell(link, now, out);
-        break;
-      case "config": {
-        const theirs = configurationFromWire(frame.configuration);
-        this.#cluster.membership.neighbourIs(link, theirs, now, out);
-        if (this.#cluster.council.heard(theirs, frame.yields === true, now, out) === "older")
-          this.#cluster.tell(link, now, out);
-        break;
-      }
-      case "digest":
-        this.#gossip.digest(conn, frame, now, out);
-        break;
-      case "buckets":
-        this.#gossip.buckets(conn, frame, out);
-        break;
-      case "have":
-        this.#gossip.have(conn, frame, now);
-        return "passing";
-      case "want":
-        this.#gossip.want(conn, frame, out);
-        return "passing";
-      case "push":
-        this.#pushed(conn, frame, now, out);
-        break;
-      case "ring": {
-        const ranges = frame.ranges.map(rangeFromWire);
-        const { universe = 0 } = frame;
-        this.#gossip.ringTold(conn, universe, ranges, now);
-        this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
-        if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
-        break;
-      }
-      case "prune":
-      case "graft":
-        break; // of protocol 1, where trees were found by trial
-      case "to":
-        if (frame.to === this.config.name)
-          this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
-        else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
-        break;
-    }
-    return "telling";
-  }
-
-  #pushed(conn: number, frame: FrameOf<"push">, now: Instant, out: Effect[]): void {
-    const map = this.#gossip.channel(frame.channel);
-    if (map === undefined) return;
-    const entries = this.#gossip.push(conn, frame);
-    const self = this.config.name;
-    // A clone somewhere beyond our neighbours would answer each of our answers for ever.
-    const admitted = entries.filter((entry) => this.#cluster.admits(frame.channel, entry));
-    const isCloned = this.#own.cloneSince(now) !== undefined;
-    const heard = isCloned ? admitted.filter((e) => e.origin !== self) : admitted;
-    if (frame.channel === ENDPOINTS)
-      this.#desk.mind(
-        heard.filter((e) => e.origin === self),
-        now,
-        out,
-      );
-    if (frame.channel === PEERS) this.#own.heard(admitted);
-    const { fresh, refused } = map.merge(heard);
-    if (refused > 0) out.push(event("entries-refused", "warn", { channel: frame.channel, refused }));
-    this.#spread(frame.channel, fresh, conn, now, out);
-    for (const { origin, key } of fresh) {
-      if (origin !== self) continue;
-      if (frame.channel === PEERS) this.#own.echoed(now);
-      out.push(event("spoke-again", "info", { channel: frame.channel, key }));
-    }
-  }
 
   #linkChanges(changes: readonly LinkChange[], now: Instant, out: Effect[]): void {
     for (const { type, link, reason } of changes) {
@@ -538,13 +462,20 @@ export class Node {
     this.#linkChanges(this.#mesh.spare(spared, now, out), now, out);
   }
 
-  /** This host has other addresses: the others are told, and connections from those it has no more are ended. */
-  #moved({ addresses, underlay }: Extract<Input, { type: "addresses" }>, now: Instant, out: Effect[]): void {
-    const before = this.#own.underlay;
+  /**
+   * This host has other addresses, or its underlay another MTU: the others are told, and connections from addresses it has
+   * no more are ended.
+   */
+  #moved(input: Extract<Input, { type: "addresses" }>, now: Instant, out: Effect[]): void {
+    const { addresses, underlay, mtu = this.#mtu } = input;
+    const before = { underlay: this.#own.underlay, mtu: this.#mtu };
     this.#own.moveTo(underlay);
-    const moved = this.#own.underlay !== before;
-    if (moved) {
-      out.push(event("moved", "info", { from: before, to: this.#own.underlay }), { type: "datapath" });
+    this.#mtu = mtu;
+    const moved = this.#own.underlay !== before.underlay;
+    if (moved) out.push(event("moved", "info", { from: before.underlay, to: this.#own.underlay }));
+    if (mtu !== before.mtu) out.push(event("mtu", "info", { from: before.mtu, to: mtu }));
+    if (moved || mtu !== before.mtu) {
+      out.push({ type: "datapath" });
       this.#publishSelf(now, out);
     }
     this.#linkChanges(this.#mesh.addressesAre(new Set(addresses), moved, now, out), now, out);
@@ -599,11 +530,18 @@ export class Node {
       this.#synced = true;
       out.push({ type: "datapath" });
     }
-    if (this.#synced || now >= (this.#arrivingUntil ?? now)) this.#arrivingUntil = undefined;
+    if (now >= (this.#arrivingUntil ?? now) || (this.#synced && this.#seesOwners(reachable)))
+      this.#arrivingUntil = undefined;
     this.#desk.stockUp(now, out);
     this.#desk.serve(now, out);
     this.#gossip.tick(now, out);
     this.#meshDue = Math.max(now, this.#mesh.nextDeadline() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether all who own something can be reached. A neighbour that has just started knows no more of them than we do. */
+  #seesOwners(reachable: ReadonlySet<string>): boolean {
+    const isSeen = ({ owner }: OwnedRange): boolean => owner === this.config.name || reachable.has(owner);
+    return this.#pools.every(({ ring }) => ring?.ranges.every(isSeen) === true);
   }
 
   // --- spreading ---
@@ -665,28 +603,4 @@ export class Node {
     if (map === undefined) throw new Error(`no channel ${name}`);
     return map;
   }
-}
-
-/** What `status` and the simulator read of a node. Live objects: read, never changed. */
-export interface NodeFacts {
-  readonly mesh: Mesh;
-  readonly pools: readonly Pool[];
-  readonly startedAt: Instant;
-  readonly underlay: string;
-  readonly unreachable: ReadonlyMap<string, Instant>;
-  /** What to call a peer in a command. */
-  readonly callName: (name: string) => string;
-  readonly council: Council;
-  /** What of a universe waits for the heir. */
-  readonly taking: (universe: number) => Taking | undefined;
-  /** Addresses of containers here that others hold since this host began anew. */
-  readonly lost: readonly FormerLost[];
-  /** Addresses held here that others have in use from before they began anew. */
-  readonly contested: (now: Instant) => readonly Contested[];
-  readonly foreign: ReadonlyMap<string, Foreign>;
-  readonly fullSince: (now: Instant) => Instant | undefined;
-  readonly cloneSince: (now: Instant) => Instant | undefined;
-  /** Who that is, for people, as far as it is known. */
-  readonly clone: string | undefined;
-  readonly whyNoRing: () => { message: string; hint: string };
 }

@@ -1,8 +1,9 @@
 // What is wrong, each with the command that mends it. Pure; the daemon adds what only it knows.
 import type { Instant } from "./effects.ts";
+import type { NodeFacts } from "./facts.ts";
 import type { Target } from "./mesh/dialler.ts";
 import { PASSWORD_CODES } from "./mesh/password.ts";
-import type { Node, NodeFacts } from "./node.ts";
+import type { Node } from "./node.ts";
 
 /** What a user must act on; codes as in src/api/status.ts. */
 export type ProblemCode =
@@ -19,7 +20,9 @@ export type ProblemCode =
   | "taking"
   | "peer-unreachable"
   | "target-unreachable"
-  | "refused";
+  | "refused"
+  | "path-mtu"
+  | "path-down";
 
 /** A person may have to act on it; `command` is what to run next. */
 export interface Problem {
@@ -83,7 +86,7 @@ function* ofCluster({ node, now, facts }: Scene): Generator<Problem> {
   const cloned = cloneSince(now);
   if (cloned !== undefined) {
     const who = facts.clone === undefined ? "" : `: ${facts.clone}`;
-    const message = `another host speaks as ${name}${who} (a copied data directory?); give one of them a new one`;
+    const message = `another host speaks as ${name}${who} (a copied data directory?); launch one with another --data-dir`;
     yield { code: "clone", object: name, since: cloned, message, command: "weave status peers" };
   }
   if (council.split !== undefined) {
@@ -185,7 +188,7 @@ function* ofTargets({ node, facts, settlingIn }: Scene): Generator<Problem> {
   const found = mesh.found().filter(({ address }) => !given.has(address));
   for (const target of [...mesh.targets(), ...found]) {
     if (target.failure === undefined || target.state === "connected" || target.state === "self") continue;
-    if (target.failure.code === "full") continue; // there is a path to it
+    if (target.failure.code === "full" || !mesh.isDialled(target)) continue; // there is a path to it
     if (REFUSALS.has(target.failure.code)) {
       yield ofTarget(target, "refused", `turned this host away: ${target.failure.message}`);
       continue;

@@ -22,6 +22,8 @@ export function view(node: Node, now: Instant) {
     underlay,
     bridge,
     vxlan,
+    agreed: node.agreedMtu(),
+    paths: paths(node),
     exposed: node.exposed().map((e) => ({ ...e })),
     connections: connections(node, mesh, now),
     targets: mesh.targets().map((target) => targetOf(node, target)),
@@ -42,6 +44,20 @@ export function view(node: Node, now: Instant) {
   };
 }
 
+function paths(node: Node) {
+  const label = (name: string): string => node.peers().get(name)?.nickname ?? name;
+  return node.paths().map(({ peer, underlay, mtu }) => {
+    const via = node.via(peer);
+    return {
+      peer,
+      nickname: label(peer),
+      underlay,
+      mtu,
+      ...(via === undefined ? {} : { gossip: via === peer ? "direct" : `by ${label(via)}` }),
+    };
+  });
+}
+
 function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"], now: Instant) {
   const links = mesh.links().map((link) => ({
     direction: link.target === undefined ? ("in" as const) : ("out" as const),
@@ -57,6 +73,7 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"], now: I
   const waiting = [...mesh.targets(), ...mesh.found().filter(isTold)].flatMap((target) => {
     const met = target.peer !== undefined && mesh.linkTo(target.peer) !== undefined;
     if (shown.has(target.address) || met || target.state === "connected") return [];
+    if (target.state !== "self" && !mesh.isDialled(target)) return []; // no room, and no need
     shown.add(target.address); // given and found
     return [{ direction: "out" as const, ...targetOf(node, target) }];
   });
@@ -79,21 +96,26 @@ function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"], now: I
 /** Of found peers those that are missing, not those that are merely not connected. */
 const isTold = ({ urgent, wanted, state }: Target): boolean => (wanted && urgent) || state === "dialing";
 
-function targetOf(node: Node, { address, state, peer, failure, nextDial }: Target) {
-  const isLinked = peer !== undefined && node.facts().mesh.linkTo(peer) !== undefined;
+function targetOf(node: Node, target: Target) {
+  const { address, state, peer, failure, nextDial } = target;
+  const { mesh } = node.facts();
+  const isLinked = peer !== undefined && mesh.linkTo(peer) !== undefined;
+  const isIndirect = !isLinked && state !== "self" && !mesh.isDialled(target);
   const shown =
     state === "self"
       ? ("self" as const)
       : isLinked
         ? ("established" as const)
-        : state === "dialing"
-          ? ("connecting" as const)
-          : ("retrying" as const);
+        : isIndirect
+          ? ("indirect" as const)
+          : state === "dialing"
+            ? ("connecting" as const)
+            : ("retrying" as const);
   return {
     address,
     state: shown,
     ...(peer === undefined ? {} : { peer, nickname: node.peers().get(peer)?.nickname ?? peer }),
-    ...(failure === undefined || isLinked
+    ...(failure === undefined || isLinked || isIndirect
       ? {}
       : { failure: failure.message, failureCode: failure.code, since: failure.since }),
     ...(shown === "retrying" ? { nextTry: nextDial } : {}),

@@ -82,6 +82,10 @@ describe("attach, detach, hide and ps", () => {
     }
     expect(await host.weave("attach", host.namespace.path)).toMatchObject({ exit: 1 });
     expect(await host.weave("attach", "/run/netns/none")).toMatchObject({ exit: 1 });
+    expect(await host.weave("attach", "/etc/passwd")).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining("/etc/passwd is not a network namespace"),
+    });
     expect(await host.weaveOk("ps")).toBe(before);
   });
 

@@ -4,7 +4,8 @@
 /** What is typed on a host, or what a runtime asks there. */
 export type Command =
   | { readonly verb: "launch"; readonly peers: readonly string[]; readonly options: LaunchOptions }
-  | { readonly verb: "connect"; readonly peers: readonly string[] }
+  | { readonly verb: "connect"; readonly peers: readonly string[]; readonly replace: boolean }
+  | { readonly verb: "forget"; readonly peers: readonly string[] }
   | { readonly verb: "expose" }
   | { readonly verb: "reset"; readonly force: boolean; readonly join?: string }
   | { readonly verb: "rmpeer"; readonly peers: readonly string[]; readonly force: boolean }
@@ -16,6 +17,9 @@ export interface LaunchOptions {
   readonly init?: string;
   readonly range?: string;
   readonly name?: string;
+  readonly connLimit?: string;
+  readonly discovery?: false;
+  readonly resume?: true;
 }
 
 /** What the answer to a command must be; absent: yes. */
@@ -57,6 +61,13 @@ export type Fact =
       readonly address?: string;
       readonly wanted: boolean;
     }
+  /** Established connections, direct ones; exactly these. */
+  | { readonly kind: "connected"; readonly hosts: readonly string[]; readonly to: readonly string[] | "all" }
+  | { readonly kind: "connections"; readonly hosts: readonly string[]; readonly most: number }
+  /** Whom they were told to dial; exactly these. */
+  | { readonly kind: "targets"; readonly hosts: readonly string[]; readonly targets: readonly string[] }
+  /** What the others call it. */
+  | { readonly kind: "called"; readonly hosts: readonly string[]; readonly name: string }
   | { readonly kind: "exposed"; readonly hosts: readonly string[]; readonly address: string }
   | { readonly kind: "epoch"; readonly hosts: readonly string[]; readonly epoch: number }
   | { readonly kind: "voters"; readonly hosts: readonly string[]; readonly voters: readonly string[] }

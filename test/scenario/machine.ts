@@ -31,6 +31,16 @@ export interface Surroundings {
   broken(error: unknown): void;
 }
 
+/** Of a launch, as commander hands them on. */
+interface GivenOptions {
+  readonly name?: string;
+  readonly ipallocRange?: string;
+  readonly ipallocInit?: string;
+  readonly connLimit?: string;
+  readonly discovery?: false;
+  readonly resume?: true;
+}
+
 /** A daemon while it runs. */
 interface Process {
   readonly store: MemoryStore;
@@ -110,10 +120,7 @@ export class Machine {
   }
 
   /** `weave launch`. Throws what the command line and the configuration refuse. */
-  async launch(
-    peers: readonly string[],
-    given: { readonly name?: string; readonly ipallocRange?: string; readonly ipallocInit?: string },
-  ): Promise<void> {
+  async launch(peers: readonly string[], given: GivenOptions): Promise<void> {
     if (this.#process !== undefined) throw new Error(`${this.hostname} runs already`);
     const options = readLaunchOptions({ ...given, logLevel: "info" }, peers);
     const store = createMemoryStore(this.#disk);

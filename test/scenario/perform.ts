@@ -108,8 +108,10 @@ async function answersOf(stage: Stage, host: string, typed: Command): Promise<re
       return [{ host }];
     case "connect": {
       const targets = typed.peers.map((peer) => stage.machine(peer).address);
-      return asked({ kind: "connect", targets, replace: false });
+      return asked({ kind: "connect", targets, replace: typed.replace });
     }
+    case "forget":
+      return asked({ kind: "forget", targets: typed.peers.map((peer) => stage.machine(peer).address) });
     case "expose":
       return asked({ kind: "expose", addresses: [], masquerade: true });
     case "reset": {
@@ -249,6 +251,23 @@ function unmetOn(stage: Stage, name: string, fact: FactOfHost): string | undefin
       const right = address !== undefined && (fact.address === undefined || fact.address === address);
       return right === fact.wanted ? undefined : (address ?? "no such container");
     }
+    case "connected": {
+      const linked = stage.connectedTo(name);
+      const wanted = fact.to === "all" ? stage.running.filter((other) => other !== name) : fact.to;
+      return sameNames(linked, wanted) ? undefined : `connected to ${linked.join(", ") || "nobody"}`;
+    }
+    case "connections": {
+      const linked = stage.connectedTo(name);
+      return linked.length <= fact.most ? undefined : `connected to ${linked.join(", ")}`;
+    }
+    case "targets": {
+      const targets = stage.targetsOf(name);
+      return sameNames(targets, fact.targets) ? undefined : `targets ${targets.join(", ") || "nobody"}`;
+    }
+    case "called": {
+      const called = stage.peerName(name);
+      return called === fact.name ? undefined : `called ${called}`;
+    }
     case "exposed": {
       const exposed = stage.node(name).exposed();
       const right = exposed.some(({ cidr }) => cidr.split("/")[0] === fact.address);
@@ -260,11 +279,8 @@ function unmetOn(stage: Stage, name: string, fact: FactOfHost): string | undefin
     }
     case "voters": {
       const voters = stage.node(name).facts().council.configuration?.voters ?? [];
-      const names = voters
-        .map((voter) => stage.hostOf(voter.name))
-        .sort()
-        .join();
-      return names === [...fact.voters].sort().join() ? undefined : `voters ${names}`;
+      const names = voters.map((voter) => stage.hostOf(voter.name));
+      return sameNames(names, fact.voters) ? undefined : `voters ${names.join()}`;
     }
     case "lists": {
       const line = stage.ownerLine(name, fact.of);
@@ -276,3 +292,7 @@ function unmetOn(stage: Stage, name: string, fact: FactOfHost): string | undefin
     }
   }
 }
+
+/** In whatever order. */
+const sameNames = (some: readonly string[], others: readonly string[]): boolean =>
+  [...some].sort().join() === [...others].sort().join();

@@ -78,6 +78,11 @@ describe("a scenario", () => {
     ["lose disk alice", "lose disk of HOST"],
     ["lose next of alice", 'cannot lose "next"'],
     ["heal alice", "is too much"],
+    ["alice> weave forget", "which host?"],
+    ["alice> weave launch --conn-limit", "--conn-limit needs a value"],
+    ["expect alice connected bob", "connected to HOST"],
+    ["expect alice has few connections", "at most 3 connections"],
+    ["expect alice targets", "which host?"],
     ["range 10.32.0.0/24", "before the first step"],
   ])("%s is refused with its place", (line, why) => {
     const parse = () => script("alice> weave launch", "", line);

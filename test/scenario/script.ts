@@ -12,6 +12,7 @@ import {
   nothing,
   one,
   optionsOf,
+  PEER_NAME,
   quoted,
   split,
   wholeNumber,
@@ -59,7 +60,14 @@ export function parseScript(file: string, text: string): Script {
 function namedIn(act: Act): readonly string[] {
   switch (act.kind) {
     case "command":
-      return act.command.verb === "launch" || act.command.verb === "connect" ? act.command.peers : [];
+      switch (act.command.verb) {
+        case "launch":
+        case "connect":
+        case "forget":
+          return act.command.peers;
+        default:
+          return [];
+      }
     case "kill":
     case "lose-disk":
       return act.hosts;
@@ -69,11 +77,25 @@ function namedIn(act: Act): readonly string[] {
       return [act.from];
     case "expect": {
       const { fact } = act;
-      const of = fact.kind === "knows" || fact.kind === "lists" ? [fact.of] : [];
-      return "hosts" in fact ? [...fact.hosts, ...of] : [];
+      return "hosts" in fact ? [...fact.hosts, ...othersIn(fact)] : [];
     }
     case "heal":
     case "wait":
+      return [];
+  }
+}
+
+/** Hosts of whom something is said to be so on others. */
+function othersIn(fact: Fact): readonly string[] {
+  switch (fact.kind) {
+    case "knows":
+    case "lists":
+      return [fact.of];
+    case "connected":
+      return fact.to === "all" ? [] : fact.to;
+    case "targets":
+      return fact.targets;
+    default:
       return [];
   }
 }
@@ -132,12 +154,23 @@ function parseWeave([verb, ...rest]: readonly string[]): Command {
   const value = (option: string): string | undefined => options.get(option) || undefined;
   switch (verb) {
     case "launch": {
-      only("--ipalloc-init", "--ipalloc-range", "--name");
-      const [init, range, name] = ["--ipalloc-init", "--ipalloc-range", "--name"].map(value);
-      const given = { ...(init && { init }), ...(range && { range }), ...(name && { name }) };
+      const valued = ["--ipalloc-init", "--ipalloc-range", "--name", "--conn-limit"];
+      only(...valued, "--no-discovery", "--resume");
+      const [init, range, name, connLimit] = valued.map(value);
+      const given = {
+        ...(init && { init }),
+        ...(range && { range }),
+        ...(name && { name }),
+        ...(connLimit && { connLimit }),
+        ...(options.has("--no-discovery") && { discovery: false as const }),
+        ...(options.has("--resume") && { resume: true as const }),
+      };
       return { verb, peers: plain.length === 0 ? [] : hostList(plain), options: given };
     }
     case "connect":
+      only("--replace");
+      return { verb, peers: hostList(plain), replace: options.has("--replace") };
+    case "forget":
       only();
       return { verb, peers: hostList(plain) };
     case "expose":
@@ -242,6 +275,22 @@ function parseFact(words: readonly string[]): Fact {
         wanted: not === "",
       };
     }
+    case "connected": {
+      const [to, ...whom] = rest;
+      if (to !== "to") throw new Error('"connected to HOST...", "to all", "to nobody"');
+      return { kind: "connected", hosts, to: whom.join(" ") === "all" ? "all" : hostsOrNone(whom, "nobody") };
+    }
+    case "have":
+    case "has": {
+      const most = /^at most (\d+) connections$/.exec(rest.join(" "))?.[1];
+      if (most === undefined) throw new Error('"have at most 3 connections"');
+      return { kind: "connections", hosts, most: wholeNumber(most) };
+    }
+    case "target":
+    case "targets":
+      return { kind: "targets", hosts, targets: hostsOrNone(rest, "nobody") };
+    case "called":
+      return { kind: "called", hosts, name: one(rest, PEER_NAME, "a name") };
     case "exposed":
       if (rest[0] !== "at") throw new Error('"exposed at ADDRESS"');
       return { kind: "exposed", hosts, address: one(rest.slice(1), ADDRESS, "an address") };
@@ -262,6 +311,10 @@ function parseFact(words: readonly string[]): Fact {
       throw new Error(`"${verb}" cannot be expected of a host`);
   }
 }
+
+/** Hosts, or the word for none of them. */
+const hostsOrNone = (words: readonly string[], none: string): readonly string[] =>
+  words.join(" ") === none ? [] : hostList(words);
 
 function amount(words: readonly string[]): Amount {
   const said = words.join(" ");

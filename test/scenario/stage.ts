@@ -78,7 +78,7 @@ export class Stage {
   async launch(
     name: string,
     peers: readonly string[],
-    { init, range, name: called }: LaunchOptions,
+    { init, range, name: called, connLimit, discovery, resume }: LaunchOptions,
   ): Promise<void> {
     const machine = this.machine(name);
     const ipallocRange = range ?? (machine.peerName === undefined ? this.#range : undefined);
@@ -86,6 +86,9 @@ export class Stage {
       ...(init && { ipallocInit: init }),
       ...(ipallocRange && { ipallocRange }),
       ...(called && { name: called }),
+      ...(connLimit && { connLimit }),
+      ...(discovery === false && { discovery }),
+      ...(resume && { resume }),
     };
     const targets = peers.map((peer) => this.machine(peer).address);
     await this.answer(machine.launch(targets, given));
@@ -187,6 +190,19 @@ export class Stage {
   /** The address of a target or the name of a peer, as the scenario calls it. */
   hostOf(peer: string): string {
     return [...this.#machines.keys()].find((name) => this.machine(name).peerName === peer) ?? peer;
+  }
+
+  /** Whom a host is connected to, itself: in the words of the scenario. */
+  connectedTo(name: string): readonly string[] {
+    const links = this.node(name).facts().mesh.links();
+    return links.map(({ peer }) => this.hostOf(peer.name)).sort();
+  }
+
+  /** Whom it was told to dial. */
+  targetsOf(name: string): readonly string[] {
+    const hostAt = new Map([...this.#machines].map(([host, { address }]) => [address, host]));
+    const targets = this.node(name).facts().mesh.targets();
+    return targets.map(({ address }) => hostAt.get(address) ?? address).sort();
   }
 
   problems(name: string): readonly Problem[] {

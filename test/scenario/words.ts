@@ -3,6 +3,8 @@
 
 /** Of hosts and containers. */
 export const NAME = /^[a-z][a-z0-9-]*$/;
+/** Of peers; may be longer and freer than a host's here. */
+export const PEER_NAME = /^[A-Za-z0-9][A-Za-z0-9:._-]*$/;
 /** Of errors and problems. */
 export const CODE = /^[a-z]+(-[a-z]+)*$/;
 /** IPv4 or IPv6, without prefix. */
@@ -29,7 +31,7 @@ export function expand(word: string): readonly string[] {
 }
 
 /** Options that take a value, and what stands beside them. */
-const VALUED = new Set(["--ipalloc-init", "--ipalloc-range", "--name", "--join"]);
+const VALUED = new Set(["--ipalloc-init", "--ipalloc-range", "--name", "--conn-limit", "--join"]);
 
 /** "--name x" into options, the rest plain; a flag has the value "". */
 export function optionsOf(words: readonly string[]): { plain: string[]; options: Map<string, string> } {

@@ -1,53 +1,29 @@
 // Docker's daemon on a host of a test, with everything it keeps below one directory: for what it does to the host's
-// firewall. No container is started by it. Debian's package, from the machine or fetched once into the tests' cache.
+// firewall, and for its containers. Debian's package, from the machine or fetched once into the tests' cache.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { homedir } from "node:os";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, type TestNamespace } from "../kernel/support/namespaces.ts";
+import { debianPackages } from "./debian.ts";
 
-const CACHE = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "weave-tests");
 const START_MS = 30_000;
 
 /** A running dockerd. */
 export interface Docker {
+  /** DOCKER_HOST of whoever asks it. */
+  readonly host: string;
+  /** `docker WORDS`; stdout. */
+  run(...words: string[]): string;
+  /** Its containers should have ended. */
   stop(): Promise<void>;
 }
 
 /** Directory of dockerd, or why there is none. */
 export function dockerPrograms(): { readonly dir: string } | { readonly lacking: string } {
   if (existsSync("/usr/sbin/dockerd")) return { dir: "/usr/sbin" };
-  const kept = join(CACHE, "docker.io");
-  const dir = join(kept, "usr/sbin");
-  if (existsSync(join(dir, "dockerd"))) return { dir };
-  mkdirSync(CACHE, { recursive: true });
-  const work = mkdtempSync(join(CACHE, "docker-"));
-  try {
-    execFileSync("apt-get", ["-o", "APT::Sandbox::User=root", "download", "docker.io"], {
-      cwd: work,
-      stdio: "pipe",
-      timeout: 60_000,
-    });
-    const deb = readdirSync(work).find((name) => name.endsWith(".deb")) ?? "";
-    execFileSync("dpkg", ["-x", deb, "root"], { cwd: work, stdio: "pipe", timeout: 60_000 });
-    renameSync(join(work, "root"), kept);
-    return { dir };
-  } catch (error) {
-    return { lacking: `no Docker: docker.io cannot be had from Debian: ${String(error).split("\n")[0]}` };
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  const found = debianPackages("docker.io", ["docker.io"]);
+  if ("lacking" in found) return { lacking: `no Docker: ${found.lacking}` };
+  return { dir: join(found.root, "usr/sbin") };
 }
 
 /** Resolves when it has set up its network: the chains in the firewall, and docker0. */
@@ -75,7 +51,15 @@ export async function startDocker(ns: TestNamespace, programs: string, dir: stri
     },
     START_MS,
   );
+  const host = `unix://${socket}`;
   return {
+    host,
+    run: (...words) =>
+      execFileSync("docker", ["--host", host, ...words], {
+        encoding: "utf8",
+        env: { ...process.env, PATH: `${programs}/../bin:${process.env["PATH"]}` },
+        timeout: START_MS,
+      }).trim(),
     async stop() {
       child.kill("SIGTERM");
       await ended;

@@ -29,15 +29,29 @@ export async function withTarget<T>(
   if (typeof fd !== "number") {
     if (gone === "passed") return work({ ident });
     throw new WeaveError("netns-missing", why ?? `cannot open the network namespace ${path}: ${fd}`, {
-      hint: "name a container that runs, or the path of its namespace",
+      hint: NAME_ONE,
     });
   }
   try {
     return await work({ ident, netns: { pid: process.pid, fd } });
+  } catch (error) {
+    throw inTheirWords(error, `/proc/${process.pid}/fd/${fd}`, text);
   } finally {
     closeSync(fd);
   }
 }
+
+/** The daemon knows the namespace by the descriptor only; whoever typed a path or a name is told of that. */
+function inTheirWords(error: unknown, path: string, target: string): unknown {
+  if (!(error instanceof WeaveError) || !error.message.includes(path)) return error;
+  const { code, message, hint, cause } = error;
+  return new WeaveError(code, message.replaceAll(path, target), {
+    hint: code === "netns-invalid" ? NAME_ONE : hint,
+    cause,
+  });
+}
+
+const NAME_ONE = "name a container that runs, or the path of its namespace";
 
 interface Place {
   readonly ident: string;

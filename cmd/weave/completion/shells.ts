@@ -44,7 +44,13 @@ _weave() {
 ${choose(verbs, "$(%)").replaceAll(" words=", " found=").replaceAll("$words", "$found")}
   [[ -n $found ]] && compadd -- \${=found} || _files
 }
-compdef _weave weave`;
+# As a file of fpath this is the body of _weave, called for the first time: it is to complete, too.
+if [[ \${funcstack[1]} == _weave ]]; then
+  _weave
+else
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+  compdef _weave weave
+fi`;
 }
 
 /** Cases that are the same in both shells: sets \`words\`. */
@@ -70,7 +76,11 @@ function choose(verbs: readonly Verb[], run: string): string {
 }
 
 function fish(verbs: readonly Verb[]): string {
-  const lines = ["# fish completion of weave; load it with: weave completion fish | source"];
+  const lines = [
+    "# fish completion of weave; load it with: weave completion fish | source",
+    `complete -c weave -n __fish_use_subcommand -f -a help -d ${literal("show the help of a verb")}`,
+    `complete -c weave -n "__fish_seen_subcommand_from help" -f -a "${verbs.map(({ name }) => name).join(" ")}"`,
+  ];
   for (const { name, description, options, words, takesPeers } of verbs) {
     const after = `-n "__fish_seen_subcommand_from ${name}"`;
     lines.push(`complete -c weave -n __fish_use_subcommand -f -a ${name} -d ${literal(description)}`);

@@ -1,6 +1,6 @@
 // `weave status endpoints`: every address of the network in use, on all hosts.
 import type { Status } from "../../../src/api/status.ts";
-import { peerLabel } from "./names.ts";
+import { peerLabel, shortPeerLabel } from "./names.ts";
 import { type Column, table } from "./table.ts";
 
 type Endpoint = Status["endpoints"][number];
@@ -13,6 +13,7 @@ const COLUMNS: readonly Column<Endpoint>[] = [
     cell: (endpoint) =>
       endpoint.local ? "this host" : peerLabel({ name: endpoint.peer, nickname: endpoint.nickname }),
     least: 12,
+    cut: ({ peer, nickname }, columns) => shortPeerLabel({ name: peer, nickname }, columns),
   },
   { title: "LABEL", cell: ({ label }) => label, least: 12 },
 ];

@@ -3,7 +3,7 @@ import type { Status } from "../../../src/api/status.ts";
 import { MAX_COLUMNS } from "../context.ts";
 import { wrap } from "../text.ts";
 import { decisions, type IpamStatus, lostAddresses, takingLine } from "./decisions.ts";
-import { peerLabel } from "./names.ts";
+import { peerLabel, shortPeerLabel } from "./names.ts";
 import { reachability } from "./peers.ts";
 import { type Column, table } from "./table.ts";
 
@@ -42,7 +42,7 @@ function columns({ size, used }: Range, peers: Status["peers"]): Column<Owner>[]
     return owner.removed === true ? `removed, ${reached}` : reached;
   };
   return [
-    { title: "OWNER", cell: peerLabel, least: 16 },
+    { title: "OWNER", cell: peerLabel, least: 16, cut: shortPeerLabel },
     { title: "ADDRESSES", cell: ({ addresses }) => String(addresses), right: true },
     { title: "SHARE", cell: ({ addresses }) => share(addresses, size), right: true },
     { title: "USED", cell: (owner) => String(owner.used ?? (owner.self ? used : "-")), right: true },

@@ -1,13 +1,13 @@
 // `weave status peers`: every host this one knows, itself included.
 import type { Status } from "../../../src/api/status.ts";
 import { instant } from "../text.ts";
-import { peerLabel } from "./names.ts";
+import { peerLabel, shortPeerLabel } from "./names.ts";
 import { type Column, table } from "./table.ts";
 
 type Peer = Status["peers"][number];
 
 const COLUMNS: readonly Column<Peer>[] = [
-  { title: "PEER", cell: peerLabel, least: 16 },
+  { title: "PEER", cell: peerLabel, least: 16, cut: shortPeerLabel },
   { title: "STATE", cell: reachability, least: 32 },
   { title: "UNDERLAY", cell: ({ underlay }) => underlay },
   { title: "MTU", cell: ({ mtu }) => String(mtu), right: true },

@@ -10,6 +10,8 @@ export interface Column<Row> {
   readonly right?: boolean;
   /** May be cut to this many characters; absent: never cut. */
   readonly least?: number;
+  /** What stands there where it must be cut to this width; absent: the beginning of the cell. */
+  readonly cut?: (row: Row, columns: number) => string;
   /** May be left out; --json has everything. */
   readonly optional?: boolean;
 }
@@ -39,7 +41,11 @@ export function table<Row>(
       )
       .join(GAP)
       .trimEnd();
-  const body = rows.flatMap((row, at) => [line(sized.map(({ cells }) => cells[at] ?? "")), ...below(row)]);
+  const textOf = ({ column, columns, cells }: Sized<Row>, row: Row, at: number): string => {
+    const cell = cells[at] ?? "";
+    return width(cell) > columns && column.cut !== undefined ? plain(column.cut(row, columns)) : cell;
+  };
+  const body = rows.flatMap((row, at) => [line(sized.map((each) => textOf(each, row, at))), ...below(row)]);
   return [line(sized.map(({ column }) => column.title)), ...body].join("\n");
 }
 

@@ -3,7 +3,7 @@ import type { Status } from "../../../src/api/status.ts";
 import { MAX_COLUMNS } from "../context.ts";
 import { wrap } from "../text.ts";
 import { reason } from "./connections.ts";
-import { peerLabel } from "./names.ts";
+import { peerLabel, shortPeerLabel } from "./names.ts";
 import { type Column, table } from "./table.ts";
 
 type Target = Status["targets"][number];
@@ -16,6 +16,7 @@ const COLUMNS: readonly Column<Target>[] = [
     cell: ({ peer, nickname }) =>
       peer === undefined ? "-" : peerLabel({ name: peer, nickname: nickname ?? "" }),
     least: 12,
+    cut: ({ peer = "", nickname = "" }, columns) => shortPeerLabel({ name: peer, nickname }, columns),
   },
 ];
 

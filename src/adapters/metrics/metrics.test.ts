@@ -22,6 +22,7 @@ const figures: Figures = {
   endpoints: [{ local: true }, { local: false }, { local: false }],
   problems: [{ code: "peer-unreachable" }, { code: "peer-unreachable" }],
   repairs: [{ count: 2 }, { count: 3 }],
+  paths: [{ verified: "yes" }, { verified: "no" }, { verified: "yes" }],
   datapath: { mtu: 1450, settled: true },
   version: '1 "quoted"',
 };
@@ -52,6 +53,9 @@ describe("metrics", () => {
     expect(value("weave_ipam_unreachable_count")).toBe(64);
     expect(value("weave_ipam_unreachable_percentage")).toBe(25);
     expect(value("weave_ipam_pending_allocates")).toBe(0);
+    expect(["yes", "no", "unverified"].map((verified) => value("weave_paths", { verified }))).toEqual([
+      2, 1, 0,
+    ]);
     expect(value("weave_connection_terminations_total")).toBe(0);
     expect(value("process_resident_memory_bytes")).toBeGreaterThan(1e6);
     expect(families.get("weave_allocation_seconds")?.type).toBe("histogram");

@@ -15,14 +15,16 @@ const reasonSchema = z.object({
   message: z.string().transform((text) => text.replace(/\p{Cc}/gu, " ")),
 });
 
-/** The text of the close frame. The message is cut between characters where it does not fit. */
+/** The text of the close frame. The message is cut between characters where it does not fit, and ends with … then. */
 export function encodeCloseReason(reason: CloseReason): string {
   const code = reason.code.slice(0, 40);
-  const message = Array.from(reason.message.slice(0, MAX_REASON_BYTES));
+  const whole = JSON.stringify({ code, message: reason.message });
+  if (Buffer.byteLength(whole) <= MAX_REASON_BYTES) return whole;
+  const characters = Array.from(reason.message.slice(0, MAX_REASON_BYTES));
   for (;;) {
-    const text = JSON.stringify({ code, message: message.join("") });
-    if (Buffer.byteLength(text) <= MAX_REASON_BYTES || message.length === 0) return text;
-    message.pop();
+    const text = JSON.stringify({ code, message: `${characters.join("")}…` });
+    if (Buffer.byteLength(text) <= MAX_REASON_BYTES || characters.length === 0) return text;
+    characters.pop();
   }
 }
 

@@ -117,6 +117,11 @@ export class Dialler {
     }
   }
 
+  /** Whether this one would be dialled, sooner or later. */
+  isDialled(target: Target): boolean {
+    return target.state === "dialing" || this.#isWaiting(target);
+  }
+
   /** Gossip tells that there is a path to a peer again: it is tried soon, and by those who found it after it has tried. */
   cameBack(name: string, now: Instant): void {
     for (const target of this.#given.values()) if (target.peer === name) this.#hurry(target, now);

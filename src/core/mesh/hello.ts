@@ -18,7 +18,10 @@ export interface Introduction {
   readonly capabilities: string[];
 }
 
-/** What this host says of itself on every connection; what differs from one to the next is added by Mesh. */
+/**
+ * What this host says of itself on every connection; what differs from one to the next is added by Mesh. Given more than
+ * that (a whole configuration), it says no more: the rest is nobody's business.
+ */
 export function introduction(facts: {
   software: string;
   name: string;
@@ -29,15 +32,40 @@ export function introduction(facts: {
   vni: number;
   vxlanPort: number;
 }): Introduction {
-  return { t: "hello", protocol: PROTOCOL, capabilities: [], ...facts, universes: [...facts.universes] };
+  const { software, name, nickname, uid, incarnation, universes, vni, vxlanPort } = facts;
+  return {
+    t: "hello",
+    protocol: PROTOCOL,
+    software,
+    name,
+    nickname,
+    uid,
+    incarnation,
+    universes: [...universes],
+    vni,
+    vxlanPort,
+    capabilities: [],
+  };
 }
 
 /** Told to both of two hosts with one name. */
 export function cloneObjection(name: string): CloseReason {
   return {
     code: "clone",
-    message: `two hosts use the peer name ${name} (a copied data directory?); give one of them a new one`,
+    message: `two hosts use the peer name ${name} (a copied data directory?); launch one with another --data-dir`,
   };
+}
+
+/** What a peer said when it turned this one away: in full, where it speaks of our name, which a close frame may have cut. */
+export function inFull(reason: CloseReason, ours: string): CloseReason {
+  switch (reason.code) {
+    case "clone":
+      return cloneObjection(ours);
+    case "name-taken":
+      return nameTaken(ours);
+    default:
+      return reason;
+  }
 }
 
 /** A peer of that name is known by another disk: this one lost it, or never was that peer. */

@@ -17,7 +17,7 @@ import {
   SILENT_MS,
 } from "./constants.ts";
 import type { Target } from "./dialler.ts";
-import { introduction } from "./hello.ts";
+import { cloneObjection, introduction } from "./hello.ts";
 import { type EstablishedLink, type Link, Mesh, type MeshSurroundings } from "./mesh.ts";
 
 const facts = (name: string) => ({
@@ -376,6 +376,14 @@ describe("refusals", () => {
     expect(rig.dials()).toHaveLength(1);
   });
 
+  it("for the name of this host are told in full, however little of it arrived", () => {
+    const rig = new Rig();
+    rig.mesh.setTargets(["bob"], true, 0);
+    const { conn } = rig.up(0, rig.dialNow(0));
+    rig.mesh.down(conn, { code: "clone", message: "two hosts use…" }, 0);
+    expect(rig.target().failure?.message).toBe(cloneObjection("alice").message);
+  });
+
   it("are shown for five minutes after the last attempt, since the first", () => {
     const rig = new Rig();
     for (const now of [0, 60_000]) rig.meet("bob", now, undefined, { vni: 8 });
@@ -552,7 +560,7 @@ describe("at the connection limit", () => {
     const { conn } = rig.meet("dave", 1, rig.dialNow(1), { links: 3 });
     expect(rig.mesh.link(conn)).toBeUndefined();
     rig.tick(10_000_000, 10_000_000);
-    expect(rig.dials()).toEqual([]);
+    expect([rig.dials(), rig.mesh.isDialled(rig.target())]).toEqual([[], false]);
     const bob = rig.mesh.linkTo("bob");
     if (bob !== undefined) rig.mesh.down(bob.conn, { code: "connection-lost", message: "" }, 10_000_001);
     rig.tick(10_000_001);

@@ -18,7 +18,7 @@ import {
   SILENT_MS,
 } from "./constants.ts";
 import { Dialler, type Sought, type Target } from "./dialler.ts";
-import { cloneObjection, type Introduction, nameTaken, objection } from "./hello.ts";
+import { cloneObjection, type Introduction, inFull, nameTaken, objection } from "./hello.ts";
 import { Lag } from "./lag.ts";
 
 /** One connection, from its opening on. */
@@ -127,6 +127,11 @@ export class Mesh {
   /** Those an operator gave. */
   targets(): readonly Target[] {
     return this.#dialler.given();
+  }
+
+  /** False for one whose peer is connected already, or has a path from here where the limit leaves no room for it. */
+  isDialled(target: Target): boolean {
+    return this.#dialler.isDialled(target);
   }
 
   /** Those found through gossip. */
@@ -277,7 +282,7 @@ export class Mesh {
 
   down(conn: ConnId, reason: CloseReason, now: Instant): readonly LinkChange[] {
     const link = this.#links.get(conn);
-    return link === undefined ? [] : this.#gone(link, reason, now);
+    return link === undefined ? [] : this.#gone(link, inFull(reason, this.#ours.name), now);
   }
 
   /** End a link from this side. */
