@@ -95,6 +95,7 @@ test.each([
   ["--ipalloc-init consensus=3.5", "consensus=3.5: expected is a whole number"],
   ["--ipalloc-init seed=a,b,a", "--ipalloc-init seed=a,b,a names a twice"],
   ["--ipalloc-init seed=a,,b", "--ipalloc-init seed=a,,b: up to 64 letters"],
+  ["--ipalloc-init seed=a,,,b", "--ipalloc-init seed=a,,,b: up to 64 letters"],
   [
     "--log-level trace",
     "'--log-level <LEVEL>' argument 'trace' is invalid. Allowed choices are debug, info, warn, error.",

@@ -227,7 +227,7 @@ function readInit(mode: string): NonNullable<LaunchOptions["init"]> {
   if (kind === "consensus") return { kind, expected: readExpected(value ?? "", mode) };
   if (kind === "seed" && value) {
     const names = value.split(",").map((name) => name.trim());
-    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    const twice = names.find((name, i) => name !== "" && names.indexOf(name) !== i);
     if (twice === undefined) return { kind, names };
     throw new WeaveError("bad-request", `--ipalloc-init ${mode} names ${twice} twice`, {
       hint: "each founder has a name of its own: name each once, in the same list on all of them",

@@ -1,6 +1,6 @@
-// `npm run build`: bundles the two programs and the kernel worker with esbuild and compiles the CNI forwarder
-// with gcc, all into dist/. Every file is written beside its place and renamed, so that a daemon that starts
-// while a build runs finds the old file or the new one, never half of one.
+// `npm run build`: bundles the two programs and what they start or load later (kernel worker, survey, metrics) with esbuild
+// and compiles the CNI forwarder with gcc, all into dist/. Every file is written beside its place and renamed, so that a
+// daemon that starts while a build runs finds the old file or the new one, never half of one.
 
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -23,7 +23,7 @@ const dist = join(repositoryRoot, "dist");
  * Packages that stay outside the bundles: native addons, which load their binary relative to their own
  * directory, and the optional native parts that ws tries to load and does without.
  */
-const external = ["netlink", "koffi", "level", "classic-level", "bufferutil", "utf-8-validate"];
+const external = ["netlink", "koffi", "raw-socket", "level", "classic-level", "bufferutil", "utf-8-validate"];
 
 /** CommonJS inside an ES module bundle expects these three names; esbuild does not provide them. */
 const commonJsNames = [
@@ -44,10 +44,27 @@ const withoutLanguages = {
   },
 };
 
+/**
+ * Packages that are asked for only by what weave does not use: fastify's JSON schemas (src/adapters/http/fastify.ts says why),
+ * its plugins and its injection of requests. V8 keeps the text of a program in memory: half a megabyte.
+ */
+const unused = /^(@fastify\/ajv-compiler|@fastify\/fast-json-stringify-compiler|light-my-request|semver)$/;
+const withoutUnused = {
+  name: "without-unused",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: unused }, ({ path }) => ({ path, namespace: "unused" }));
+    onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({
+      contents: `module.exports = () => { throw new Error("${path} is no part of this program (scripts/build.mjs)"); };`,
+    }));
+  },
+};
+
 const bundles = [
   { entry: "cmd/weave/main.ts", out: "bin/weave", executable: true },
   { entry: "cmd/weaver/main.ts", out: "bin/weaver", executable: true },
   { entry: "src/kernel/worker.ts", out: "lib/kernel-worker.js", executable: false },
+  { entry: "src/kernel/survey/main.ts", out: "lib/kernel-survey.js", executable: false },
+  { entry: "src/adapters/metrics/exposition.ts", out: "lib/metrics.js", executable: false },
 ];
 
 const forwarderSources = "cni-plugin/forwarder";
@@ -80,7 +97,7 @@ async function bundle({ entry, out, executable }, version) {
     format: "esm",
     target: "node20.19",
     external,
-    plugins: [withoutLanguages],
+    plugins: [withoutLanguages, withoutUnused],
     // Prefers the ES module build of a dependency, which can be tree-shaken: a smaller file starts faster.
     mainFields: ["module", "main"],
     define: { WEAVE_VERSION: JSON.stringify(version), "process.env.NODE_ENV": '"production"' },

@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { CHECKS } from "../cmd/weave/doctor/checks/all.ts";
+import { DOCTOR_CODES } from "../cmd/weave/doctor/finding.ts";
 import { bySeverity } from "../cmd/weave/status/problems.ts";
 import { CniCode, toCniError } from "../cni-plugin/errors.ts";
 import { createMetrics } from "../src/adapters/metrics/metrics.ts";
@@ -74,6 +76,11 @@ describe("docs", () => {
     expect(first("docs/status.md", "Problem codes")).toEqual(bySeverity(problems).map(({ code }) => code));
   });
 
+  it("list every check and code of doctor", () => {
+    expect(first("docs/doctor.md", "Checks")).toEqual(CHECKS.map(({ name }) => name));
+    expect(first("docs/doctor.md", "Codes").sort()).toEqual([...DOCTOR_CODES].sort());
+  });
+
   it("name every part of a status", () => {
     const listed = section("docs/status.md", "JSON").matchAll(/^ {4}(\w.*?)(?: {2}|$)/gm);
     const names = [...listed].flatMap(([, part]) => part.split(", ").map((name) => /^\w+/.exec(name)?.[0]));
@@ -144,7 +151,10 @@ describe("docs", () => {
     const registered = read("cmd/weave/program.ts").matchAll(/^import \{ add(\w+) \}/gm);
     for (const [, verb] of registered) expect(verbs).toContain(`weave ${verb.toLowerCase()}`);
     const figures = { connections: [], peers: [], ipam: [], endpoints: [], problems: [], version: "1" };
-    const { text } = await createMetrics().scrape({ ...figures, datapath: { mtu: 1, settled: true } });
+    const { text } = await createMetrics(() => import("../src/adapters/metrics/exposition.ts")).scrape({
+      ...figures,
+      datapath: { mtu: 1, settled: true },
+    });
     const real = [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
     const listed = first("docs/metrics.md", "Metrics").flatMap((cell) => cell.split(", "));
     expect(listed.sort()).toEqual(real.sort());

@@ -43,7 +43,7 @@ async function soak(seed) {
     const seconds = (performance.now() - startedAt) / 1_000;
     const memory = Number(/^peak memory +(\d+) MiB/m.exec(output)?.[1] ?? Number.POSITIVE_INFINITY);
     const problems = [
-      ...(code === 0 ? [] : ["a promise was broken"]),
+      ...(code === 0 ? [] : [`a promise was broken, or the simulator: exit code ${code}`]),
       ...(seconds <= MOST_SECONDS ? [] : [`took more than ${MOST_SECONDS} s`]),
       ...(memory <= MOST_MIB ? [] : [`took more than ${MOST_MIB} MiB`]),
       ...idling(output),

@@ -7,7 +7,7 @@ const runDir = ownRunDir();
 
 const VERBS = [
   ...["setup", "launch", "connect", "forget", "prime", "expose", "hide", "attach", "detach", "ps", "status"],
-  ...["completion", "report", "version", "rmpeer", "reset", "stop"],
+  ...["completion", "report", "version", "rmpeer", "reset", "stop", "doctor"],
 ];
 
 describe("help", () => {

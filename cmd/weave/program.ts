@@ -6,6 +6,7 @@ import { addCompletion } from "./completion.ts";
 import { addConnect } from "./connect.ts";
 import { type Context, MAX_COLUMNS } from "./context.ts";
 import { addDetach } from "./detach.ts";
+import { addDoctor } from "./doctor.ts";
 import { addExpose } from "./expose.ts";
 import { reportFailure } from "./failure.ts";
 import { addForget } from "./forget.ts";
@@ -30,17 +31,19 @@ A first network, as root:
   on every host      weave expose
   anywhere           weave status
 
+When something does not work:  weave doctor, on that host
+
 A host that goes:      weave reset, on that host
 A host that is dead:   weave rmpeer HOST, on another one
 
 Every verb has --help with examples. The variables WEAVE_RUN_DIR and WEAVE_DATA_DIR stand for the
 options --run-dir and --data-dir.
-Exit codes: 0 done; 1 failed, or status found a problem; 2 the command line is wrong.
+Exit codes: 0 done; 1 failed, or status or doctor found a problem; 2 the command line is wrong.
 WEAVE_DEBUG=1 shows the stack of an error.`;
 
 /** The verbs in the order of the help. */
 const GROUPS: readonly (readonly [string, readonly ((program: Command, context: Context) => Command)[]])[] = [
-  ["This host:", [addSetup, addLaunch, addPrime, addConnect, addForget, addReset, addStop]],
+  ["This host:", [addSetup, addLaunch, addPrime, addConnect, addForget, addReset, addStop, addDoctor]],
   ["Addresses and containers:", [addExpose, addHide, addAttach, addDetach, addPs]],
   ["The network as a whole:", [addStatus, addReport, addRmpeer]],
   ["This program:", [addCompletion, addVersion]],

@@ -207,7 +207,7 @@ describe("--join", () => {
     daemon = await standInDaemon(directory.path, answers);
     const { stdout } = await weave(["reset", "--join", "d00d"]);
     expect(stdout.replace(/\s+/g, " ")).toContain(
-      "all 3 hosts of this cluster give up c0ffee00 for d00d; 2 answer, 1 away: told when they are back",
+      "all 3 hosts of this cluster give up c0ffee00 for d00d; 2 answer, 1 away will hear it when back",
     );
   });
 

@@ -87,10 +87,42 @@ endpoints    2, 1 of them on this host`);
   test("connections", () => {
     expect(render(healthy, "connections")).toBe(`OK
 
-    ADDRESS          STATE        PEER                      RTT ms  SINCE
-->  192.0.2.2:6783   established  7a:01:02:03:04:06(bob)       0.4  2026-01-31T12:00:00Z
-->  192.0.2.1:6783   self         -                              -  -
-<-  192.0.2.3:40112  established  7a:01:02:03:04:07(carol)       -  2026-01-31T12:00:00Z`);
+    ADDRESS          STATE        PEER                      PATH  MTU  VERIFIED  RTT ms
+->  192.0.2.2:6783   established  7a:01:02:03:04:06(bob)    -       -  -            0.4
+->  192.0.2.1:6783   self         -                         -       -  -              -
+<-  192.0.2.3:40112  established  7a:01:02:03:04:07(carol)  -       -  -              -`);
+  });
+
+  test("connections tell why a path is not verified, and the ways to peers without a connection", () => {
+    const path = { mtu: 1450, verified: "no", verifiedSince: "2026-01-31T12:00:00.500Z" } as const;
+    const reason = "packets of 1450 bytes are lost, those of 1370 arrive";
+    const [bob, ...others] = healthy.connections;
+    const connections = bob === undefined ? [] : [{ ...bob, path: "vxlan", ...path, reason }, ...others];
+    const peer = { peer: "7a:01:02:03:04:08", nickname: "dave", underlay: "192.0.2.4", gossip: "by bob" };
+    const paths = [{ ...peer, mtu: 1450, verified: "yes" as const, pathRttMs: 0.31 }];
+    const lines = render({ ...healthy, connections, paths }, "connections").split("\n");
+    expect(lines[3]).toMatch(/ vxlan +1450 +no +0\.4/);
+    expect(lines[4]).toBe(`    path: ${reason}, since 2026-01-31T12:00:00Z`);
+    expect(lines.slice(-3)).toEqual([
+      "paths to peers without a connection of their own",
+      "PEER                     GOSSIP  VXLAN TO    MTU  VERIFIED  RTT ms",
+      "7a:01:02:03:04:08(dave)  by bob  192.0.2.4  1450  yes          0.3",
+    ]);
+    expect(render({ ...healthy, paths }, undefined)).toContain(
+      "\npaths        1 of 1 verified at full size\n",
+    );
+  });
+
+  test("the summary tells whose the MTU is, and what it was", () => {
+    const change = {
+      mtuOf: "carol",
+      ownMtu: 1450,
+      mtuChange: { from: 1450, to: 1350, at: "2026-01-31T12:30:00.000Z" },
+    };
+    const text = render({ ...healthy, datapath: { ...healthy.datapath, mtu: 1350, ...change } }, undefined);
+    expect(text.replace(/\n +/g, " ")).toContain(
+      "MTU 1350 (that of carol; this host could carry 1450), lowered from 1450 at 2026-01-31T12:30:00Z, running containers too",
+    );
   });
 
   test("targets", () => {
@@ -155,7 +187,7 @@ describe("not in good order", () => {
     } as const;
     const text = render({ ...healthy, connections: [...healthy.connections, refused] }, "connections");
     expect(text.split("\n").slice(-2)).toEqual([
-      expect.stringMatching(/^<- {2}192\.0\.2\.9 +refused +- +- {2}2026-01-31T12:00:00Z$/),
+      expect.stringMatching(/^<- {2}192\.0\.2\.9 +refused +- +- +- +- +-/),
       "    password-wrong: the passwords of the two hosts differ",
     ]);
     // It is no connection that is missing.
@@ -182,6 +214,7 @@ describe("not in good order", () => {
   test("addresses of 39 characters stay whole, columns that may be missing go", () => {
     const [titles = "", row = ""] = render(sprawling, "connections").split("\n").slice(3);
     expect(titles).not.toContain("RTT");
+    expect(titles).toContain("VERIFIED");
     expect(row).toContain("[2001:db8:1111:2222:3333:4444:5555:6660]:6783");
     expect(render(sprawling, "peers")).toContain("2001:db8:1111:2222:3333:4444:5555:6661");
     expect(render(sprawling, "endpoints")).toContain("2001:db8:1111:2222:3333:4444:5555:6661");
@@ -195,7 +228,7 @@ describe("not in good order", () => {
         .split("\n")
         .slice(-2),
     ).toEqual([
-      "->  192.0.2.9:6783  retrying  -          -  -",
+      "->  192.0.2.9:6783  retrying  -     -       -  -              -  -",
       "    connection refused; next try 2026-01-31T12:00:05Z",
     ]);
   });

@@ -7,6 +7,7 @@ import { statusAnswer } from "../../src/adapters/http/status.ts";
 import { markLeaving } from "../../src/adapters/peer-marker.ts";
 import type { Departure } from "../../src/api/control.ts";
 import type { Status } from "../../src/api/status.ts";
+import type { PathState } from "../../src/core/datapath/paths.ts";
 import { WeaveError } from "../../src/core/errors.ts";
 import { accepted } from "../../src/daemon/attachments.ts";
 import { checkExposed, checkTarget, plainTarget } from "../../src/daemon/config.ts";
@@ -20,6 +21,8 @@ export interface ProcessFacts {
   readonly listen: { readonly host: string; readonly port: number };
   /** Addresses come and go, so it is looked at each time. */
   readonly access: () => NonNullable<Status["access"]>;
+  /** What is known of the path to each peer. */
+  readonly paths: () => ReadonlyMap<string, PathState>;
   readonly dataDir: string;
 }
 
@@ -31,7 +34,7 @@ export function createHandlers(
   daemon: Daemon,
   { kernel, clock, meter }: Pick<DaemonPorts, "kernel" | "clock" | "meter">,
   cni: CniPlugin,
-  { dataDir, access, ...facts }: ProcessFacts,
+  { dataDir, access, paths, ...facts }: ProcessFacts,
   end: (how: End) => void,
 ): ControlHandlers {
   const { follower } = daemon;
@@ -41,6 +44,7 @@ export function createHandlers(
       {
         ...{ ...facts, ...newestAside(dataDir), access: access(), settled: follower.isSettled() },
         ...{ failures: follower.failures(), repairs: follower.repairs() },
+        ...{ paths: paths(), mtuChange: follower.mtuChange() },
       },
       clock.now(),
     );

@@ -19,11 +19,13 @@ import { createWsTransport } from "../../src/adapters/transport-ws.ts";
 import { type Anew, anewOf } from "../../src/core/aside.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { readState, type StoredState } from "../../src/core/records.ts";
-import { BRIDGE, resolveConfig } from "../../src/daemon/config.ts";
+import { BRIDGE, containerMtu, resolveConfig } from "../../src/daemon/config.ts";
 import { Daemon, type DaemonPorts } from "../../src/daemon/daemon.ts";
 import { JOURNAL_DIR, type LaunchOptions, PID_FILE, SOCKET_FILE } from "../../src/daemon/options.ts";
+import { PathProber } from "../../src/daemon/paths/prober.ts";
 import { type AsidePorts, setAside } from "../../src/daemon/rejoin.ts";
 import { watchUnderlay } from "../../src/daemon/underlay.ts";
+import { createEchoes } from "../../src/kernel/echo/echoes.ts";
 import { createWorkerKernel } from "../../src/kernel/remote.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
@@ -73,7 +75,10 @@ export async function runWeaver(
     opened(store, () => store.close());
     let records = await store.load();
     checkMarker(options.dataDir, readState(records).name);
-    const kernel = createWorkerKernel(workerFile(), { runDir: options.runDir, onDeath: onFatal });
+    const kernel = createWorkerKernel(libFile("kernel-worker.js"), {
+      runDir: options.runDir,
+      onDeath: onFatal,
+    });
     opened(kernel, () => kernel.close());
     const resolve = async (stored: StoredState, anew: Anew) =>
       resolveConfig(options, {
@@ -98,7 +103,7 @@ export async function runWeaver(
     warnings.push(...resolved.warnings);
     for (const warning of warnings) log.warn(warning);
     const host = options.host === undefined ? {} : { host: options.host };
-    const metrics = createMetrics();
+    const metrics = createMetrics(() => import(libFile("metrics.js")));
     const ports: DaemonPorts = {
       ...asidePorts,
       meter: metrics.meter,
@@ -141,11 +146,20 @@ export async function runWeaver(
     const addresses = watchUnderlay({
       bridge: BRIDGE,
       inspect: () => kernel.inspect(),
+      linkMtu: (name) => kernel.linkMtu(name),
       current: () => daemon.node.facts().underlay,
-      changed: (list, underlay) => daemon.addressesAre(list, underlay),
+      changed: (list, underlay, mtu) =>
+        daemon.addressesAre(list, underlay, mtu && containerMtu(options.mtu, mtu, underlay)),
       log,
     });
     opened(addresses, () => addresses.close());
+    const prober = new PathProber({
+      paths: () => daemon.node.paths(),
+      open: (listener) => createEchoes(BRIDGE, listener),
+      clock: ports.clock,
+      random: ports.random,
+    });
+    opened(prober, () => prober.stop());
     let requestEnd = (_how: End): void => {};
     const socket = join(options.runDir, SOCKET_FILE);
     const listen = { host: options.host ?? "*", port: options.port };
@@ -155,7 +169,10 @@ export async function runWeaver(
         networkInterfaces(),
         ownDevices(daemon),
       );
-    const facts = { version, pid: process.pid, listen, access, dataDir: options.dataDir };
+    const facts = {
+      ...{ version, pid: process.pid, listen, access, dataDir: options.dataDir },
+      paths: () => prober.states(),
+    };
     const handlers = createHandlers(daemon, ports, cni, facts, (how) => requestEnd(how));
     const control = await serveControl(socket, handlers, log);
     opened(control, () => control.close());
@@ -188,7 +205,7 @@ export async function runWeaver(
 
 /** Remove all that weave keeps and made on this host, while no daemon runs. Answers what was there. */
 export async function eraseHost({ dataDir, runDir }: Directories): Promise<readonly string[]> {
-  const kernel = createWorkerKernel(workerFile(), { runDir });
+  const kernel = createWorkerKernel(libFile("kernel-worker.js"), { runDir });
   try {
     return await erase({ dataDir, runDir }, kernel);
   } finally {
@@ -230,7 +247,7 @@ function freshName(): string {
   return bytes.toString("hex").match(/../g)?.join(":") ?? "";
 }
 
-/** dist/bin/weaver -> dist/lib/kernel-worker.js */
-function workerFile(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), "../lib/kernel-worker.js");
+/** dist/bin/weaver -> dist/lib/NAME: what is bundled on its own (scripts/build.mjs). */
+function libFile(name: string): string {
+  return join(dirname(fileURLToPath(import.meta.url)), "../lib", name);
 }

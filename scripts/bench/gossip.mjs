@@ -35,7 +35,7 @@ async function bench({ peers, updates, cold }, say) {
     figure("what it costs, per host", "bytes", [update.perPeer, flooding.perPeer], atMost(717)),
     figure("and on the connection with most", "bytes", [update.perLink], atMost(512)),
     figure("frames of needless repairs", "", [update.repairs], atMost(0)),
-    figure("a range given away, likewise", "bytes", [update.gift], atMost(512)),
+    figure("a gift, on the connection with most", "bytes", [update.gift], atMost(512)),
     figure(`${cold} hosts at once: last first address`, "ms", [start.ms], atMost(5_000)),
     figure("clusters they founded", "", [start.clusters], atMost(1)),
   ];

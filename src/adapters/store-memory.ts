@@ -119,11 +119,14 @@ class MemoryDisk {
   }
 }
 
+/** Far more than a thousand hosts tell each other about; then it begins anew, as keys of containers long gone are among them. */
+const MAX_SHARED_KEYS = 100_000;
 /** One string for each key, however many disks have it. */
 const keys = new Map<string, string>();
 function shared(key: string): string {
   const known = keys.get(key);
   if (known !== undefined) return known;
+  if (keys.size >= MAX_SHARED_KEYS) keys.clear();
   keys.set(key, key);
   return key;
 }

@@ -235,6 +235,24 @@ describe("a dial", () => {
     expect((await event(events, "dial-failed")).message).toContain("404");
   });
 
+  it("sends its frames under the mask of 0, which costs neither end anything", async () => {
+    const there = await listen();
+    const sent: Buffer[] = [];
+    const port = await stranger((socket) => {
+      const onward = connect(there.port, "127.0.0.1");
+      onward.on("error", () => {});
+      socket.on("data", (data: Buffer) => sent.push(data));
+      socket.pipe(onward).pipe(socket);
+    });
+    const { bob, events } = await listen();
+    bob.dial(1, `127.0.0.1:${port}`);
+    bob.send((await event(events, "conn-up")).conn, '{"t":"ping"}', { ack: false });
+    expect((await event(there.events, "conn-frame")).text).toBe('{"t":"ping"}');
+    // FIN and text; masked, 12 bytes; the mask (RFC 6455 section 5.2).
+    const frame = Buffer.concat([Buffer.from([0x81, 0x8c, 0, 0, 0, 0]), Buffer.from('{"t":"ping"}')]);
+    expect(Buffer.concat(sent).includes(frame)).toBe(true);
+  });
+
   it("that nobody takes says why", async () => {
     const { bob, events } = await listen();
     // Both addresses of localhost are tried; the words of each are kept.

@@ -23,6 +23,8 @@ export const problem = z.object({
     "no-quorum", // too few voters answer to decide anything
     "taking", // addresses of a removed peer wait until every host that stays has answered
     "datapath", // the kernel does not hold what it should
+    "path-mtu", // large packets to a peer are lost on the way
+    "path-down", // no packet to a peer arrives, though its daemon answers
   ]),
   /** What it is about: a peer, an address, a kernel object. */
   object: z.string(),
@@ -32,6 +34,19 @@ export const problem = z.object({
   command: z.string(),
 });
 export type Problem = z.infer<typeof problem>;
+
+/** What is known of the way to a peer, by echoes over VXLAN from bridge to bridge. */
+const path = {
+  /** Bytes of the largest packet containers send there. */
+  mtu: z.int().optional(),
+  /** Packets of that size arrive; do not; or nobody can tell. */
+  verified: z.enum(["yes", "no", "unverified"]).optional(),
+  verifiedSince: instant.optional(),
+  /** Why not. */
+  reason: z.string().optional(),
+  /** Of the last full-size echo; `rttMs` is the daemons' own. */
+  pathRttMs: z.number().optional(),
+};
 
 /** The whole answer to `/v1/status`. Names are stable; fields may be added. Instants are ISO 8601 in UTC. */
 export const status = z.object({
@@ -88,7 +103,14 @@ export const status = z.object({
     vxlan: z.string(),
     vni: z.int(),
     port: z.int(),
+    /** Of bridge and containers: the least over all hosts of what their underlay leaves. */
     mtu: z.int(),
+    /** What this host's own underlay leaves. */
+    ownMtu: z.int().optional(),
+    /** Whose underlay leaves the least; absent: this host's. Nickname. */
+    mtuOf: z.string().optional(),
+    /** The last time it changed while the daemon ran. Containers' interfaces were changed with it. */
+    mtuChange: z.object({ from: z.int(), to: z.int(), at: instant }).optional(),
     /** The kernel holds what it should. */
     settled: z.boolean(),
   }),
@@ -127,8 +149,24 @@ export const status = z.object({
       /** The reason for scripts: codes of docs/wire.md, or dial-failed. */
       failureCode: z.string().optional(),
       nextTry: instant.optional(),
+      /** The way of containers' packets to that peer, as in `paths`; absent when not established. */
+      path: z.string().optional(),
+      ...path,
     }),
   ),
+  /** The way of containers' packets to each other peer, connected or not: VXLAN, straight to its host. */
+  paths: z
+    .array(
+      z.object({
+        peer: z.string(),
+        nickname: z.string(),
+        underlay: z.string(),
+        /** The way of what daemons tell each other: "direct", "by NICKNAME"; absent when there is none. */
+        gossip: z.string().optional(),
+        ...path,
+      }),
+    )
+    .optional(),
   /** Addresses given to launch and connect. */
   targets: z.array(
     z.object({

@@ -18,7 +18,7 @@ export interface NewIdentity {
   readonly incarnation: string;
   /** What the operator called it (`--name`); absent: its names are drawn at random. */
   readonly base?: string;
-  /** It founds nothing, whatever `--ipalloc-init` says: the others have a cluster, and it is to join it. */
+  /** It founds nothing, whatever `--ipalloc-init` says, unless it does not find `expect`: the others have a cluster. */
   readonly newcomer?: true;
   /** The ranges it had are not those it has from now on. */
   readonly otherRanges?: true;
@@ -28,7 +28,7 @@ export interface NewIdentity {
 export interface Anew {
   readonly base?: string;
   readonly newcomer?: true;
-  /** The cluster it is to join; until it has, it founds nothing and joins no other. */
+  /** The cluster it is to join; for MOVE_PATIENCE_MS (ipam/founding.ts) it founds nothing and joins no other. */
   readonly expect?: string;
 }
 

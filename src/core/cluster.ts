@@ -37,7 +37,7 @@ import {
 } from "./records.ts";
 import { type Reply, type Request, refusal } from "./requests.ts";
 
-/** A host with nothing in use gives way to another cluster when no member of its own answered for so long. */
+/** A host without containers gives way to another cluster when no member of its own answered for so long. */
 const YIELD_PATIENCE_MS = 30_000;
 
 /** What it joins, owned by Node. */
@@ -442,7 +442,7 @@ export class Cluster {
       for (const range of pool.ring?.ranges ?? []) if (!this.council.isStale(range)) yield range.owner;
   }
 
-  /** Nothing is in use here, and no other member has answered for long. */
+  /** No container is here, and no other member has answered for long. */
   #isAbandoned(now: Instant): boolean {
     if (this.#parts.hasContainers()) return false; // the bridge takes its address along
     const away = this.#parts.neighbourhood.unreachable;

@@ -15,7 +15,7 @@ export interface NodeConfig {
   readonly incarnation: string;
   /** How a cluster is founded where none is stored or heard of. */
   readonly init: Init;
-  /** Join only this cluster: `weave reset --join`. */
+  /** Join this cluster (`weave reset --join`), and another one only when it is not found in time. */
   readonly expect?: string;
   /** Given on the command line: they replace the stored ones. */
   readonly targets?: readonly string[];

@@ -11,8 +11,16 @@ export type Instant = number;
 export type Input =
   | TransportEvent
   | { readonly type: "request"; readonly id: number; readonly request: Request }
-  /** The host's addresses are others than they were; `underlay`: the one it is reached at now. */
-  | { readonly type: "addresses"; readonly addresses: readonly string[]; readonly underlay: string }
+  /**
+   * The host's addresses are others than they were, or what they carry is. `underlay`: the one it is reached at now; `mtu`:
+   * what that leaves for containers, absent when it is not known.
+   */
+  | {
+      readonly type: "addresses";
+      readonly addresses: readonly string[];
+      readonly underlay: string;
+      readonly mtu?: number;
+    }
   /** The caller of a request went away. */
   | { readonly type: "cancel"; readonly id: number }
   /** The instant of nextDeadline() was reached. `scheduled`: when it could be handed in at the earliest. */
@@ -52,6 +60,7 @@ export interface CoreEvent {
     | "foreign-cluster"
     | "spoke-again"
     | "moved"
+    | "mtu"
     | "spared"
     | "frame-refused"
     | "entries-refused"

@@ -15,7 +15,8 @@ import { macForName } from "./address/mac.ts";
 import { Cluster, eraOf, type FormerLost } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
-import { overlayMtu, plan } from "./datapath/plan.ts";
+import { type PathTarget, pathsOf } from "./datapath/paths.ts";
+import { agreedMtu, plan } from "./datapath/plan.ts";
 import type { DatapathState } from "./datapath/state.ts";
 import { type Effect, event, type Input, type Instant, persist, reply } from "./effects.ts";
 import type { Attachment, AttachmentKey, Readiness } from "./endpoints/attachment.ts";
@@ -78,6 +79,8 @@ export class Node {
   readonly #neighbourhood: Neighbourhood;
   readonly #cluster: Cluster;
   #endpoints: ReturnType<typeof viewOf> | undefined;
+  /** What the underlay leaves for containers. */
+  #mtu: number;
   #startedAt: Instant = 0;
   /** When the mesh was to be looked after at the latest. */
   #meshDue: Instant | undefined;
@@ -87,6 +90,7 @@ export class Node {
 
   constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
     this.config = config;
+    this.#mtu = config.mtu;
     this.#codec = codec;
     this.#random = random;
     this.#stored = stored;
@@ -105,6 +109,8 @@ export class Node {
     this.#neighbourhood = new Neighbourhood(config.name, this.#channel(PEERS), this.#mesh);
     this.#own = new OwnRecord({
       config,
+      bridgeMac: this.bridgeMac,
+      mtu: () => this.#mtu,
       channel: this.#channel(PEERS),
       links: () => this.#mesh.links(),
       limit: this.#mesh.limit,
@@ -285,7 +291,7 @@ export class Node {
       vxlanPort: this.config.vxlanPort,
       controlPort: this.config.port,
       underlay: this.#own.underlay,
-      mtu: this.config.mtu,
+      mtu: this.#mtu,
       universes: this.#pools.map((pool) => pool.universe.text),
       ports: portsOf(this.#desk.book.all()),
       here: addressesOf(this.#desk.book.all()),
@@ -300,8 +306,26 @@ export class Node {
 
   /** The MTU of the overlay, as in datapath(). */
   overlayMtu(): number {
-    const { name: self, mtu } = this.config;
-    return overlayMtu({ self, mtu, underlay: this.#own.underlay, peers: this.peers() });
+    return this.agreedMtu().mtu;
+  }
+
+  /** The same, what this host's own underlay leaves, and the peer whose underlay leaves less than that. */
+  agreedMtu(): { readonly mtu: number; readonly own: number; readonly by?: string } {
+    const { name: self } = this.config;
+    const input = { self, mtu: this.#mtu, underlay: this.#own.underlay, peers: this.peers() };
+    return { ...agreedMtu(input), own: this.#mtu };
+  }
+
+  /** The ways to the other hosts. */
+  paths(): readonly PathTarget[] {
+    return pathsOf({
+      self: this.config.name,
+      underlay: this.#own.underlay,
+      mtu: this.overlayMtu(),
+      peers: this.peers(),
+      exposed: this.#desk.exposed,
+      endpoints: this.endpoints().byAddress,
+    });
   }
 
   peers(): ReadonlyMap<string, PeerRecord> {
@@ -339,6 +363,11 @@ export class Node {
 
   readiness(subnet: string | undefined): Readiness {
     return this.#desk.readiness(subnet);
+  }
+
+  /** The neighbour that messages to a peer go through; undefined when there is no way. */
+  via(peer: string): string | undefined {
+    return this.#neighbourhood.linkTowards(peer)?.peer.name;
   }
 
   /** Peers with a path from here. */
@@ -440,7 +469,6 @@ export class Node {
       case "ring": {
         const ranges = frame.ranges.map(rangeFromWire);
         const { universe = 0 } = frame;
-        this.#gossip.ringTold(conn, universe, ranges, now);
         this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
         if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
         break;
@@ -539,13 +567,20 @@ export class Node {
     this.#linkChanges(this.#mesh.spare(spared, now, out), now, out);
   }
 
-  /** This host has other addresses: the others are told, and connections from those it has no more are ended. */
-  #moved({ addresses, underlay }: Extract<Input, { type: "addresses" }>, now: Instant, out: Effect[]): void {
-    const before = this.#own.underlay;
+  /**
+   * This host has other addresses, or its underlay another MTU: the others are told, and connections from addresses it has
+   * no more are ended.
+   */
+  #moved(input: Extract<Input, { type: "addresses" }>, now: Instant, out: Effect[]): void {
+    const { addresses, underlay, mtu = this.#mtu } = input;
+    const before = { underlay: this.#own.underlay, mtu: this.#mtu };
     this.#own.moveTo(underlay);
-    const moved = this.#own.underlay !== before;
-    if (moved) {
-      out.push(event("moved", "info", { from: before, to: this.#own.underlay }), { type: "datapath" });
+    this.#mtu = mtu;
+    const moved = this.#own.underlay !== before.underlay;
+    if (moved) out.push(event("moved", "info", { from: before.underlay, to: this.#own.underlay }));
+    if (mtu !== before.mtu) out.push(event("mtu", "info", { from: before.mtu, to: mtu }));
+    if (moved || mtu !== before.mtu) {
+      out.push({ type: "datapath" });
       this.#publishSelf(now, out);
     }
     this.#linkChanges(this.#mesh.addressesAre(new Set(addresses), moved, now, out), now, out);

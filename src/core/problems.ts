@@ -19,7 +19,9 @@ export type ProblemCode =
   | "taking"
   | "peer-unreachable"
   | "target-unreachable"
-  | "refused";
+  | "refused"
+  | "path-mtu"
+  | "path-down";
 
 /** A person may have to act on it; `command` is what to run next. */
 export interface Problem {

@@ -273,7 +273,7 @@ export const configurationOps = (configuration: Configuration, joined: number): 
   { type: "del", key: "vote" },
 ];
 
-/** Clusters a host remembers to have left: a host that was away for so many moves of its own is told by some neighbour. */
+/** Clusters a host remembers to have left: who was away while its cluster moved so often still hears where it has gone. */
 const MAX_LEFT = 4;
 
 /** With one more: it takes the place of what was known of its cluster. */

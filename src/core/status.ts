@@ -22,6 +22,8 @@ export function view(node: Node, now: Instant) {
     underlay,
     bridge,
     vxlan,
+    agreed: node.agreedMtu(),
+    paths: paths(node),
     exposed: node.exposed().map((e) => ({ ...e })),
     connections: connections(node, mesh, now),
     targets: mesh.targets().map((target) => targetOf(node, target)),
@@ -40,6 +42,20 @@ export function view(node: Node, now: Instant) {
       }))
       .sort((a, b) => a.address.localeCompare(b.address, "en", { numeric: true })),
   };
+}
+
+function paths(node: Node) {
+  const label = (name: string): string => node.peers().get(name)?.nickname ?? name;
+  return node.paths().map(({ peer, underlay, mtu }) => {
+    const via = node.via(peer);
+    return {
+      peer,
+      nickname: label(peer),
+      underlay,
+      mtu,
+      ...(via === undefined ? {} : { gossip: via === peer ? "direct" : `by ${label(via)}` }),
+    };
+  });
 }
 
 function connections(node: Node, mesh: ReturnType<Node["facts"]>["mesh"], now: Instant) {

@@ -368,12 +368,12 @@ function chooseUnderlay(
 }
 
 function chooseMtu(options: LaunchOptions, underlayMtu: number, address: string): number {
-  const family = parseAddress(address)?.family ?? 4;
-  const possible = underlayMtu - VXLAN_OVERHEAD[family];
+  const overhead = overheadAt(address);
+  const possible = underlayMtu - overhead;
   if (options.mtu !== undefined && options.mtu > possible) {
     throw new WeaveError(
       "mtu-invalid",
-      `--mtu ${options.mtu} is more than the underlay carries: ${underlayMtu} less ${VXLAN_OVERHEAD[family]} for VXLAN is ${possible}`,
+      `--mtu ${options.mtu} is more than the underlay carries: ${underlayMtu} less ${overhead} for VXLAN is ${possible}`,
       {
         hint: `use --mtu ${possible} or leave it out`,
       },
@@ -390,3 +390,13 @@ function chooseMtu(options: LaunchOptions, underlayMtu: number, address: string)
   }
   return options.mtu ?? possible;
 }
+
+/**
+ * What an underlay whose MTU changed under the running daemon leaves for containers; never more than `asked` (--mtu), and
+ * never less than MIN_MTU: one that carries less cannot be followed.
+ */
+export function containerMtu(asked: number | undefined, underlayMtu: number, address: string): number {
+  return Math.max(MIN_MTU, Math.min(asked ?? underlayMtu, underlayMtu - overheadAt(address)));
+}
+
+const overheadAt = (address: string): number => VXLAN_OVERHEAD[parseAddress(address)?.family ?? 4];

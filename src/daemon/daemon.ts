@@ -97,9 +97,12 @@ export class Daemon {
     });
   }
 
-  /** The host has these addresses now, and is reached at `underlay`. */
-  addressesAre(addresses: readonly string[], underlay: string): void {
-    this.#runner?.post({ type: "addresses", addresses, underlay });
+  /** The host has these addresses now, and is reached at `underlay`, which leaves containers `mtu`; absent: as before. */
+  addressesAre(addresses: readonly string[], underlay: string, mtu?: number): void {
+    this.#runner?.post({
+      ...{ type: "addresses" as const, addresses, underlay },
+      ...(mtu === undefined ? {} : { mtu }),
+    });
   }
 
   /** Nothing is taken in any more, the kernel is left as it is, the store is closed. */

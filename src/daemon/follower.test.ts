@@ -54,6 +54,7 @@ function rig() {
       drift.listener = listener;
     },
     inspect: unused,
+    linkMtu: unused,
     faults: unused,
     shapingFaults: unused,
     shape: unused,

@@ -3,6 +3,7 @@
 import type { DatapathState } from "../core/datapath/state.ts";
 import type { DatapathReport, Kernel } from "../ports/kernel.ts";
 import type { Logger } from "../ports/logger.ts";
+import { type MtuChange, MtuChanges } from "./paths/mtu-changes.ts";
 import { type RepairRecord, Repairs } from "./repairs.ts";
 
 /** Least time between two applies, so that many changes are one, unless somebody waits. */
@@ -38,6 +39,7 @@ export class DatapathFollower {
   #pauseMs = GATHER_MS;
   readonly #observing: NodeJS.Timeout;
   readonly #repairs = new Repairs();
+  readonly #mtus = new MtuChanges();
   /** Waits with what is damaged again and again. */
   #delayed: NodeJS.Timeout | undefined;
   #waitingFor: readonly Failure[] = [];
@@ -92,6 +94,11 @@ export class DatapathFollower {
   /** What others damaged and was put back, of the last hour, the newest first. */
   repairs(): readonly RepairRecord[] {
     return this.#repairs.recent(Date.now());
+  }
+
+  /** The last time the MTU of bridge and containers was changed, if it was. */
+  mtuChange(): MtuChange | undefined {
+    return this.#mtus.last;
   }
 
   async stop(): Promise<void> {
@@ -165,7 +172,12 @@ export class DatapathFollower {
   /** A kernel that throws, as one whose worker ended, has reached nothing. */
   async #apply(): Promise<DatapathReport> {
     try {
-      return await this.#kernel.apply(this.#wanted());
+      const state = this.#wanted();
+      const report = await this.#kernel.apply(state);
+      const change = this.#mtus.note(state.bridge.mtu, Date.now());
+      if (change !== undefined)
+        this.#log.warn("the MTU of the network changed", { from: change.from, to: change.to });
+      return report;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       return { changes: [], failures: [{ object: "datapath", message }] };

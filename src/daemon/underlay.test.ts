@@ -48,6 +48,7 @@ const told: unknown[] = [];
 let list = "eth0 192.0.2.1";
 let host = facts([["eth0", "192.0.2.1"]]);
 let inspections = 0;
+let linkMtu: number | undefined;
 let watch: { close(): void };
 const warnings: string[] = [];
 
@@ -56,6 +57,7 @@ beforeEach(() => {
   told.length = 0;
   warnings.length = 0;
   inspections = 0;
+  linkMtu = undefined;
   list = "eth0 192.0.2.1";
   host = facts([["eth0", "192.0.2.1"]]);
   const log = { debug() {}, info() {}, error() {}, warn: (text: string) => void warnings.push(text) };
@@ -67,11 +69,12 @@ beforeEach(() => {
         if (list === "broken") throw new Error("netlink");
         return host;
       },
+      linkMtu: async () => linkMtu,
       current: () => "192.0.2.1",
-      changed: (addresses, underlay) => told.push({ addresses, underlay }),
+      changed: (addresses, underlay, mtu) => told.push({ addresses, underlay, mtu }),
       log,
     },
-    () => list,
+    { list: () => list, interfaceAt: (address) => (address === "192.0.2.1" ? "eth0" : undefined) },
   );
 });
 afterEach(() => {
@@ -85,7 +88,7 @@ it("asks the kernel only when the list is another, and tells what it is reached 
   list = "eth0 192.0.2.9";
   host = facts([["eth0", "192.0.2.9"]]);
   await vi.advanceTimersByTimeAsync(10_000);
-  expect([inspections, told]).toEqual([1, [{ addresses: ["192.0.2.9"], underlay: "192.0.2.9" }]]);
+  expect([inspections, told]).toEqual([1, [{ addresses: ["192.0.2.9"], underlay: "192.0.2.9", mtu: 1500 }]]);
 });
 
 it("keeps the address it has while the host has it, and when it has none at all", async () => {
@@ -102,8 +105,8 @@ it("keeps the address it has while the host has it, and when it has none at all"
   host = facts([["weave", "10.32.0.1"]]);
   await vi.advanceTimersByTimeAsync(1_000);
   expect(told).toEqual([
-    { addresses: ["192.0.2.1", "192.0.2.9"], underlay: "192.0.2.1" },
-    { addresses: ["10.32.0.1"], underlay: "192.0.2.1" },
+    { addresses: ["192.0.2.1", "192.0.2.9"], underlay: "192.0.2.1", mtu: 1500 },
+    { addresses: ["10.32.0.1"], underlay: "192.0.2.1", mtu: undefined },
   ]);
 });
 
@@ -118,4 +121,15 @@ it("asks again after a failure, and not once it is closed", async () => {
   list = "eth0 192.0.2.10";
   await vi.advanceTimersByTimeAsync(10_000);
   expect(told).toHaveLength(1);
+});
+
+it("tells when the interface of that address carries more or less, and only then", async () => {
+  linkMtu = 1500; // as it is at the first look: told once, the core knows it
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([inspections, told.length]).toEqual([1, 1]);
+  linkMtu = 1400;
+  host = { ...host, addresses: [{ dev: "eth0", address: "192.0.2.1", mtu: 1400 }] };
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(inspections).toBe(2);
+  expect(told[1]).toEqual({ addresses: ["192.0.2.1"], underlay: "192.0.2.1", mtu: 1400 });
 });

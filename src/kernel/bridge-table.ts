@@ -7,6 +7,7 @@
 // free for all: containers route for others, and move addresses of their own between them. MACs are free, too, so that a
 // container whose MAC another plugin changes is heard at once.
 import { formatAddress, parseAddress } from "../core/address/cidr.ts";
+import { linkLocalOf } from "../core/address/mac.ts";
 import type { DatapathState } from "../core/datapath/state.ts";
 import type { Element, SetChange } from "./rtnetlink/nft-set.ts";
 import { wireAddress } from "./rtnetlink/wire.ts";
@@ -145,14 +146,8 @@ const parsed = remembering((text) => {
   return { family: address.family, text: formatAddress(address.family, address.value) };
 });
 
-/** The address an interface gives itself from its MAC (RFC 4291, appendix A); empty for what is no MAC. */
-const linkLocal = remembering((mac) => {
-  const [first, ...rest] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
-  if (first === undefined || rest.length !== 5 || rest.some(Number.isNaN)) return "";
-  const bytes = [first ^ 2, rest[0], rest[1], 0xff, 0xfe, rest[2], rest[3], rest[4]];
-  const low = bytes.reduce<bigint>((sum, byte) => (sum << 8n) | BigInt(byte ?? 0), 0n);
-  return formatAddress(6, (0xfe80n << 112n) | low);
-});
+/** Empty for what is no MAC. */
+const linkLocal = (mac: string): string => linkLocalOf(mac) ?? "";
 
 /** Every change of the datapath asks of all endpoints, and most are those of the last time. */
 function remembering<T>(work: (text: string) => T): (text: string) => T {

@@ -1,9 +1,8 @@
 // What a daemon must know of its host before it starts: routes its range could overlap, addresses it can be reached
 // at, and what is missing. Reads only: features are probed by requests the kernel refuses, nothing is made.
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import type { HostFacts } from "../ports/kernel.ts";
 import type { Host } from "./host.ts";
+import { isInstalled } from "./programs.ts";
 import { type InterfaceAddress, listAddresses } from "./rtnetlink/address.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
 import { kindExists, type Link, listLinks } from "./rtnetlink/link.ts";
@@ -84,7 +83,7 @@ async function missing(host: Host, socket: NetlinkPort): Promise<HostFacts["miss
       return found;
     }
   }
-  if (!inPath("nft")) found.push({ what: "nft", brings: "apt-get install nftables" });
+  if (!isInstalled("nft")) found.push({ what: "nft", brings: "apt-get install nftables" });
   if (!netfilterAvailable(host)) {
     found.push({ what: "nf_tables", brings: "kernel option CONFIG_NF_TABLES (modprobe nf_tables)" });
   }
@@ -92,17 +91,6 @@ async function missing(host: Host, socket: NetlinkPort): Promise<HostFacts["miss
     found.push({ what: "IPv6", brings: "a boot without ipv6.disable=1 (ND would be flooded to all hosts)" });
   }
   return found;
-}
-
-function inPath(command: string): boolean {
-  return (process.env["PATH"] ?? "").split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, command), constants.X_OK);
-      return directory !== "";
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Without nfnetlink a netfilter socket cannot even be opened (EPROTONOSUPPORT). */

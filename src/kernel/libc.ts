@@ -50,6 +50,7 @@ export const getsockoptFor = libc.func(
   "int getsockopt(int fd, int level, int name, _Inout_ uint8_t *value, _Inout_ uint32_t *length)",
 ) as unknown as CInt<[number, number, number, Buffer, Uint32Array]>;
 const ioctlNone = libc.func("int ioctl(int fd, unsigned long request)") as unknown as CInt<[number, number]>;
+const pollFd = libc.func("int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)");
 const abortProcess = libc.func("void abort()") as unknown as () => never;
 
 /** Close a descriptor. */
@@ -74,6 +75,23 @@ export function sendLater(fd: number, bytes: Uint8Array): Promise<number> {
     // koffi calls back with an error of its own, or with what the C function returned.
     sendBytes.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
       if (error === null || error === undefined) resolve(sent);
+      else reject(error);
+    });
+  });
+}
+
+/** asm-generic/poll.h. */
+const POLLIN = 1;
+
+/** Wait on a pool thread, at most `ms`, until there is something to read from `fd`. It must stay open meanwhile. */
+export function pollLater(fd: number, ms: number): Promise<boolean> {
+  // struct pollfd: fd, events, revents.
+  const pollfd = Buffer.alloc(8);
+  new Int32Array(pollfd.buffer, pollfd.byteOffset, 1)[0] = fd;
+  new Int16Array(pollfd.buffer, pollfd.byteOffset + 4, 1)[0] = POLLIN;
+  return new Promise((resolve, reject) => {
+    pollFd.async(pollfd, 1, ms, (error: Error | null, ready: number) => {
+      if (error === null || error === undefined) resolve(ready > 0);
       else reject(error);
     });
   });

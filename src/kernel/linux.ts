@@ -18,6 +18,7 @@ import { Monitor } from "./monitor.ts";
 import { openNetns, warmThreadPool } from "./netns.ts";
 import { DirectSocket } from "./rtnetlink/direct.ts";
 import { errnoOf } from "./rtnetlink/errors.ts";
+import { getLink } from "./rtnetlink/link.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./rtnetlink/socket.ts";
 import { restoreShaping, shapingFaults } from "./shaping.ts";
 import { SharedReading } from "./shared-reading.ts";
@@ -63,6 +64,9 @@ export function createLinuxKernel(options: LinuxKernelOptions = {}): Kernel {
   return {
     async inspect() {
       return inspect(host, (await parts()).links);
+    },
+    async linkMtu(name) {
+      return (await getLink((await parts()).links, name))?.mtu;
     },
     async apply(state) {
       return (await parts()).datapath.apply(state);

@@ -70,6 +70,7 @@ export function createWorkerKernel(workerUrl: URL | string, options: WorkerKerne
 
   return {
     inspect: () => call("inspect"),
+    linkMtu: (name) => call("linkMtu", name),
     apply: (state) => call("apply", state),
     observe: () => call("observe"),
     async watch(listener) {

@@ -26,6 +26,8 @@ function call(request: Request): Promise<unknown> {
   switch (request.operation) {
     case "inspect":
       return kernel.inspect();
+    case "linkMtu":
+      return kernel.linkMtu(...request.args);
     case "apply":
       return kernel.apply(...request.args);
     case "observe":

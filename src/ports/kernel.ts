@@ -110,6 +110,8 @@ export interface Repair {
 /** Errors are WeaveError: kernel, netns-*, ifname-exists, feature-missing. Every operation is idempotent or undoes itself. */
 export interface Kernel {
   inspect(): Promise<HostFacts>;
+  /** MTU of an interface of the host; undefined when there is none of that name. Costs far less than inspect. */
+  linkMtu(name: string): Promise<number | undefined>;
   /** Bring the host to `state`; never throws for a single object, reports it. */
   apply(state: DatapathState): Promise<DatapathReport>;
   /** Make the next apply read the kernel again: what others changed or deleted comes back. */

@@ -84,9 +84,8 @@ export function sets(elements: Readonly<Record<string, string>> = {}): string {
     .map((name) => `nft ${name} { ${held[name.split(" ")[1] ?? ""] ?? ""} }\n`)
     .join("");
 }
+/** As stateWith() has them. */
 export const SETS = sets();
-
-/** Runs the suite with a fresh host for each test. */
 
 /** The host of the test that runs. */
 export interface Subject {
@@ -99,6 +98,7 @@ export interface Subject {
   ports(): Promise<string[]>;
 }
 
+/** `harness` is asked at each call: every test has another. */
 export function subjectOf(harness: () => KernelHarness): Subject {
   return {
     harness,

@@ -7,6 +7,7 @@ import type { World } from "./world.ts";
 /** What happens, who knows of it, and what is left out. */
 type Change = [change: () => void, isKnown: (host: Host) => boolean, uncounted?: readonly string[]];
 
+/** Bytes are characters: names and addresses are ASCII. */
 export interface Cost {
   /** Of the connection that carried most, both directions together. */
   readonly mostOnOneLink: number;
@@ -17,7 +18,7 @@ export interface Cost {
   readonly ms: number | undefined;
 }
 
-/** Beyond this it is not gossip any more that spreads it. */
+/** Later it may be a comparison that brings it: each connection compares every 10 s. */
 const PATIENCE_MS = 9_000;
 const STEP_MS = 10;
 /**

@@ -1,5 +1,5 @@
 // Frames as the simulator reads them: each text is parsed once, however many hosts it reaches, and all of them share
-// what it says. That is what a thousand copies of a thousand records fit into memory by.
+// what it says. Otherwise a thousand copies of a thousand records would not fit into memory.
 import {
   type Codec,
   decodeFrame,
@@ -13,7 +13,7 @@ type WireEntry = FrameOf<"push">["entries"][number];
 
 /** Characters of texts remembered per generation; what was not asked for during one whole generation is forgotten. */
 const GENERATION_CHARS = 24 * 2 ** 20;
-/** The same, as far as it goes: what few peers say has been read by all of them a moment later. */
+/** Less with few peers: all of them have read a text a moment after it was sent. */
 const CHARS_PER_PEER = 48 * 2 ** 10;
 
 /** A map of bounded size: the newest generation, and the one before it. */

@@ -17,6 +17,7 @@ import { Eyes, type Onlookers, type Seen } from "./eyes.ts";
 import { type HostClock, type LineFaults, unruly } from "./faults.ts";
 import { type Bug, type DirectStore, sabotagedNode, sabotagedStore, sabotagedTransport } from "./sabotage.ts";
 
+/** How a host is launched first. */
 export interface HostOptions {
   readonly name: string;
   readonly address: string;
@@ -63,6 +64,7 @@ interface Running {
   readonly former?: true;
 }
 
+/** Outlives its daemons and its disks. */
 export class Host implements Seen {
   readonly options: HostOptions;
   readonly #world: Surroundings;

@@ -6,6 +6,7 @@ import { Operators } from "./operators.ts";
 import type { Bug } from "./sabotage.ts";
 import { World, type WorldOptions } from "./world.ts";
 
+/** Everything a life follows from. */
 export interface LifeOptions {
   readonly seed: number;
   readonly peers: number;
@@ -38,7 +39,7 @@ const PER_MINUTE = {
   diskloss: 0.7,
 } as const;
 const FEW_PEERS = 10;
-/** Each connection that breaks is told to all: of more peers than these, as many are cut off as of so many. */
+/** A partition of more peers cuts off no more than one of so many: each connection that breaks is told to all. */
 const MANY = 100;
 const MINUTE_MS = 60_000;
 const SECOND_MS = 1_000;
@@ -59,6 +60,7 @@ const FEW: ReadonlySet<Bug> = new Set([
 ] as const);
 const LINE: LineFaults = { reorder: 0.01, duplicate: 0.01, lostOnTheWay: 0.02 };
 
+/** One run, from launch to the last check. Throws Violation when a promise was broken. */
 export class Life {
   readonly world: World;
   readonly #options: LifeOptions;

@@ -18,8 +18,8 @@ end, when all has healed, that everybody knows the same and nothing is lost. The
   --seed N          what everything follows from (1)
   --minutes N       simulated time under faults (10)
   --operations N    ADDs and DELs in that time (10 for each peer, at most 1000)
-  --faults A,B      of ${FAULTS.join(", ")},
-                    or all, or none (all)
+  --faults A,B      all, none, or names of faults (all):
+                    ${FAULTS.join(", ")}
   --universe CIDR   the range (10.32.0.0/12)
   --trace           print everything that happens; with --from N, from event N on
   --bug NAME        one host is wrong on purpose, to see that it is noticed:

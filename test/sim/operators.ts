@@ -11,9 +11,10 @@ const MINUTE_MS = 60_000;
 const MAX_ROUNDS = 12;
 /** Names in one removal. */
 const MAX_REMOVED = 64;
-/** Who was forced to go on has so long to be heard of, before it is done a second time elsewhere. */
+/** After a cluster was continued by force it is not done again for so long: others are to hear of the first time. */
 const FORCE_PAUSE_MS = 5 * MINUTE_MS;
 
+/** Acts when told to, by chance drawn from the world's seed. */
 export class Operators {
   readonly #world: World;
   /** What they have in mind, and when. */

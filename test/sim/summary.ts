@@ -2,6 +2,7 @@
 import { percentile } from "./measures.ts";
 import type { Violation, World } from "./world.ts";
 
+/** As `--json` prints them. Bytes are characters: frames are ASCII. */
 export interface Figures {
   readonly seed: number;
   readonly peers: number;
@@ -31,6 +32,7 @@ export interface Figures {
   readonly violation?: string;
 }
 
+/** The figures of a world at the end of its run. */
 export function summaryOf(
   world: World,
   run: { seed: number; minutes: number; seconds: number; violation?: Violation },

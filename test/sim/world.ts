@@ -15,6 +15,7 @@ import { Schedule } from "./schedule.ts";
 import { frameText } from "./trace.ts";
 import { Witness } from "./witness.ts";
 
+/** What a world is made of. */
 export interface WorldOptions {
   readonly seed: number;
   /** How many, in a chain with cross links behind p0, who founds; or each by name. */
@@ -42,9 +43,10 @@ export interface WorldOptions {
 /** Events of one instant beyond which somebody answers himself for ever. */
 const MAX_AT_ONCE = 50_000;
 const HOUR_MS = 3_600_000;
-/** Of promises, until something is over that takes no time. */
+/** Turns of the promise queue that something may need which takes no virtual time. */
 const MAX_TURNS = 1_000;
 
+/** Hosts, their network, and those who watch them, in virtual time. */
 export class World implements Surroundings {
   readonly schedule = new Schedule();
   readonly hosts: readonly Host[];
@@ -60,6 +62,8 @@ export class World implements Surroundings {
   readonly #log: string[] = [];
   readonly #byName = new Map<string, Host>();
   #containers = 0;
+  /** How much is under way that takes no virtual time. */
+  #busy = 0;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -213,7 +217,6 @@ export class World implements Surroundings {
       this.#busy--;
     }
   }
-  #busy = 0;
 
   /** The first violation: it may be seen inside a promise or a port, where the core would swallow it. */
   #error: unknown;

@@ -34,7 +34,7 @@ export async function joinOther(
     return;
   }
   const who = force || hosts <= 1 ? "this host alone gives" : `all ${hosts} hosts of this cluster give`;
-  const later = force || away === 0 ? "" : `; ${hosts - away} answer, ${away} away: told when they are back`;
+  const later = force || away === 0 ? "" : `; ${hosts - away} answer, ${away} away will hear it when back`;
   const lines = [`${who} up ${plain(before.cluster ?? "no cluster")} for ${plain(answer.cluster)}${later}`];
   if (after === undefined) {
     lines.push(`this host is not there yet; look at: weave status connections`);

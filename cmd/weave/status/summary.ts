@@ -33,8 +33,9 @@ export function summary(status: Status): string {
     ...status.ipam.map((range): [string, string] => ["range", rangeUse(range)]),
     [
       "datapath",
-      `bridge ${datapath.bridge}, ${datapath.vxlan} (VNI ${datapath.vni}, UDP ${datapath.port}), MTU ${datapath.mtu}${datapath.settled ? "" : ", not settled"}`,
+      `bridge ${datapath.bridge}, ${datapath.vxlan} (VNI ${datapath.vni}, UDP ${datapath.port}), MTU ${datapath.mtu}${mtuOrigin(datapath)}${datapath.settled ? "" : ", not settled"}`,
     ],
+    ...paths(status),
     [
       "exposed",
       status.exposed.map(exposed).join(", ") || "no; to let this host reach containers, run weave expose",
@@ -67,6 +68,27 @@ function rangeUse({ range, state, used, owned, size, taking }: Status["ipam"][nu
   const more =
     taking === undefined ? "" : `; ${count(taking.addresses, "address")} of removed hosts not taken yet`;
   return `${range}: this host uses ${used} of its ${count(owned, "address")}, ${share(owned, size)} of the range${more}`;
+}
+
+/** Whose the MTU is, and what it was: containers' interfaces were changed with it. */
+function mtuOrigin({ mtu, ownMtu, mtuOf, mtuChange }: Status["datapath"]): string {
+  const of = mtuOf === undefined ? "" : ` (that of ${mtuOf}; this host could carry ${ownMtu ?? mtu})`;
+  if (mtuChange === undefined) return of;
+  const way = mtuChange.to < mtuChange.from ? "lowered" : "raised";
+  return `${of}, ${way} from ${mtuChange.from} at ${instant(mtuChange.at)}, running containers too`;
+}
+
+/** How many of the ways to other hosts are known to carry packets of full size. */
+function paths({ paths: all = [] }: Status): [string, string][] {
+  if (all.length === 0) return [];
+  const verified = all.filter((path) => path.verified === "yes").length;
+  const broken = all.filter((path) => path.verified === "no").length;
+  return [
+    [
+      "paths",
+      `${verified} of ${all.length} verified at full size${broken === 0 ? "" : `, ${broken} broken`}`,
+    ],
+  ];
 }
 
 /** As many repairs are told in words. */

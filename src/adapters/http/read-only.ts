@@ -1,9 +1,10 @@
 // The read-only listener (--status-addr), for people with curl, for probes and for Prometheus: nothing can be changed through
 // it. Weave Net's paths; what they answer is text, or JSON where the caller accepts that.
-import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Report } from "../../api/report.ts";
 import type { Status } from "../../api/status.ts";
 import type { Logger } from "../../ports/logger.ts";
+import { createFastify } from "./fastify.ts";
 import { listen } from "./listen.ts";
 
 /** What is shown. */
@@ -28,7 +29,7 @@ export async function serveReadOnly(
   handlers: ReadOnlyHandlers,
   log: Logger,
 ): Promise<{ close(): Promise<void> }> {
-  const server = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
+  const server = createFastify(BODY_LIMIT);
   const paths = ["/status", ...handlers.sections.map((name) => `/status/${name}`), "/report", "/metrics"];
   server.setNotFoundHandler((request, reply) => {
     const isThere = paths.includes(request.url);

@@ -2,7 +2,7 @@
 // permission: its directory is 0700 and the umask is set before bind, so only root can talk here.
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import {
   type ApiError,
@@ -19,6 +19,7 @@ import type { Report } from "../../api/report.ts";
 import type { Status } from "../../api/status.ts";
 import { type ErrorCode, WeaveError } from "../../core/errors.ts";
 import type { Logger } from "../../ports/logger.ts";
+import { createFastify } from "./fastify.ts";
 
 /** What the daemon does for each route. */
 export interface ControlHandlers {
@@ -81,7 +82,7 @@ export async function serveControl(
 
 /** The API, listening nowhere yet. */
 export function createServer(handlers: ControlHandlers, log: Logger): FastifyInstance {
-  const server = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
+  const server = createFastify(BODY_LIMIT);
   server.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
   server.setNotFoundHandler((request, reply) =>
     answerError(new WeaveError("bad-request", `no such path: ${request.method} ${request.url}`), reply, log),

@@ -15,6 +15,7 @@ export interface Figures {
   readonly problems: readonly { readonly code: string }[];
   /** What was brought back in the kernel, so many times. */
   readonly repairs?: readonly { readonly count: number }[] | undefined;
+  readonly paths?: readonly { readonly verified?: "yes" | "no" | "unverified" | undefined }[] | undefined;
   readonly datapath: { readonly mtu: number; readonly settled: boolean };
   readonly version: string;
 }
@@ -51,6 +52,11 @@ export function createGauges(registry: Registry): (figures: Figures) => void {
   const endpoints = gauge("weave_endpoints", "Addresses in use in the cluster", "where");
   const problems = gauge("weave_problems", "Problems of weave status, by code", "code");
   const mtu = gauge("weave_mtu_bytes", "MTU of the overlay");
+  const paths = gauge(
+    "weave_paths",
+    "Paths to other hosts, by whether they carry packets of full size",
+    "verified",
+  );
   const settled = gauge("weave_datapath_settled", "1 when the kernel holds what it should, else 0");
   const info = gauge("weave_build_info", "Always 1; what runs is in the labels", "version");
   const repairs = new Counter({
@@ -90,6 +96,10 @@ export function createGauges(registry: Registry): (figures: Figures) => void {
     endpoints.set({ where: "local" }, local);
     endpoints.set({ where: "remote" }, figures.endpoints.length - local);
     for (const { code } of figures.problems) problems.inc({ code });
+    for (const verified of ["yes", "no", "unverified"] as const) {
+      const those = (figures.paths ?? []).filter((path) => path.verified === verified);
+      paths.set({ verified }, those.length);
+    }
     mtu.set(datapath.mtu);
     settled.set(datapath.settled ? 1 : 0);
     info.set({ version: figures.version }, 1);

@@ -147,7 +147,7 @@ function bindError(code: string, cause: unknown, where: string, port: number): W
         "port-in-use",
         `cannot listen on TCP port ${port} of ${where}: the port is in use`,
         {
-          hint: "stop the process that holds it (ss -ltnp), or choose another port with --port on every host",
+          hint: "stop the process that holds it (weave doctor names it), or choose another port with --port on every host",
           cause,
           fields,
         },

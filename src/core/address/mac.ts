@@ -22,6 +22,20 @@ export function macForName(name: string): string {
   return mac(FROM_NAME, fnv1a64(name) & 0xffff_ffffn);
 }
 
+/**
+ * The address an interface gives itself from its MAC (RFC 4291, appendix A), canonical; undefined for what is no MAC.
+ * The kernel's default for a bridge (addr_gen_mode 0).
+ */
+export function linkLocalOf(text: string): string | undefined {
+  const bytes = text.split(":").map((byte) => Number.parseInt(byte, 16));
+  if (bytes.length !== 6 || bytes.some(Number.isNaN)) return undefined;
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = bytes;
+  const groups = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f];
+  // A leading group of zero belongs to the zeros that "::" stands for.
+  const shown = groups[0] === 0 ? groups.slice(1) : groups;
+  return `fe80::${shown.map((group) => group.toString(16)).join(":")}`;
+}
+
 /** Six colon-separated bytes, lower case. */
 function isMac(text: string): boolean {
   return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(text);

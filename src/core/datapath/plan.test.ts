@@ -1,7 +1,19 @@
 import { describe, expect, it } from "vitest";
+import { linkLocalOf, macForName } from "../address/mac.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { PeerRecord } from "../mesh/peer-record.ts";
 import { type PlanInput, plan } from "./plan.ts";
+
+/** What there is of a peer's bridge, exposed or not. */
+const [bob, carol] = ["bob", "carol"].map((name) => ({
+  mac: macForName(name),
+  address: linkLocalOf(macForName(name)) ?? "",
+})) as [Bridge, Bridge];
+type Bridge = { readonly mac: string; readonly address: string };
+const BRIDGES = [bob, carol];
+/** The entries besides. */
+const containers = <T extends { readonly mac: string }>(entries: readonly T[]): readonly T[] =>
+  entries.filter(({ mac }) => !BRIDGES.some((bridge) => bridge.mac === mac));
 
 const peer = (underlay: string, mtu = 1450): PeerRecord => ({
   nickname: "",
@@ -62,9 +74,15 @@ describe("plan", () => {
       vxlan: { name: "vxlan-6784", vni: 7, port: 6784, local: "192.0.2.1" },
       ports: [],
       flood: ["192.0.2.2", "192.0.2.3"],
-      forwarding: [{ mac: "02:a0:0a:28:00:01", vtep: "192.0.2.2" }],
+      forwarding: [
+        { mac: bob.mac, vtep: "192.0.2.2" },
+        { mac: carol.mac, vtep: "192.0.2.3" },
+        { mac: "02:a0:0a:28:00:01", vtep: "192.0.2.2" },
+      ],
       neighbours: [
         { address: "10.32.0.5", mac: "02:a0:0a:20:00:05" },
+        bob,
+        carol,
         { address: "10.40.0.1", mac: "02:a0:0a:28:00:01" },
       ],
       routes: [],
@@ -128,14 +146,32 @@ describe("plan", () => {
         here: new Map([["10.32.0.5", "02:a0:0a:20:00:05"]]), // announced or not
       }),
     );
-    expect(state.forwarding).toEqual([{ mac: "02:a0:0a:28:00:02", vtep: "192.0.2.2" }]);
+    expect(containers(state.forwarding)).toEqual([{ mac: "02:a0:0a:28:00:02", vtep: "192.0.2.2" }]);
+  });
+
+  it("with an MTU that IPv6 cannot have, bridges have no link-local neighbours", () => {
+    const state = plan(input({ mtu: 1279 }));
+    expect(state.neighbours).toEqual([]);
+    expect(state.forwarding).toHaveLength(2);
+    expect(plan(input({ mtu: 1280 })).neighbours).toEqual([bob, carol]);
+  });
+
+  it("a bridge has the MAC its peer says, or else that of its name; never one that is ours", () => {
+    const peers = new Map([
+      ["bob", { ...peer("192.0.2.2"), bridgeMac: "02:b0:00:00:00:0b" }],
+      ["carol", { ...peer("192.0.2.3"), bridgeMac }],
+    ]);
+    expect(plan(input({ peers }))).toMatchObject({
+      forwarding: [{ mac: "02:b0:00:00:00:0b", vtep: "192.0.2.2" }],
+      neighbours: [{ mac: "02:b0:00:00:00:0b", address: "fe80::b0:ff:fe00:b" }],
+    });
   });
 
   it("an address that a container here has stays here, whoever announces it", () => {
     const here = new Map([["10.32.0.5", "02:a0:0a:20:00:05"]]);
     const endpoints = new Map([["10.32.0.5", endpoint("bob", "02:bb:00:00:00:01")]]);
     const state = plan(input({ here, endpoints }));
-    expect(state.neighbours).toEqual([{ address: "10.32.0.5", mac: "02:a0:0a:20:00:05" }]);
+    expect(containers(state.neighbours)).toEqual([{ address: "10.32.0.5", mac: "02:a0:0a:20:00:05" }]);
     expect(state.routes).toEqual([]);
   });
 
@@ -149,8 +185,8 @@ describe("plan", () => {
         ]),
       }),
     );
-    expect(state.forwarding).toHaveLength(1);
-    expect(state.neighbours.map((n) => n.address)).toEqual(["10.40.0.1", "10.40.0.2"]);
+    expect(containers(state.forwarding)).toHaveLength(1);
+    expect(containers(state.neighbours).map((n) => n.address)).toEqual(["10.40.0.1", "10.40.0.2"]);
   });
 
   it("the bridge's own addresses are no neighbours of it, another peer's bridge is", () => {
@@ -163,12 +199,13 @@ describe("plan", () => {
         ]),
       }),
     );
-    expect(state.neighbours).toEqual([{ address: "10.40.0.1", mac: "02:b0:00:00:00:0b" }]);
+    expect(containers(state.neighbours)).toEqual([{ address: "10.40.0.1", mac: "02:b0:00:00:00:0b" }]);
   });
 
   it("endpoints of a peer whose record has not come are left out, whole", () => {
     const endpoints = new Map([["10.41.0.1", endpoint("dave", "02:a0:0a:29:00:01")]]);
-    expect(plan(input({ endpoints }))).toMatchObject({ forwarding: [], neighbours: [] });
+    const { forwarding, neighbours } = plan(input({ endpoints }));
+    expect([containers(forwarding), containers(neighbours)]).toEqual([[], []]);
   });
 
   it("leads to endpoints of others outside the ranges and outside the subnets of the bridge", () => {

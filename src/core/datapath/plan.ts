@@ -1,14 +1,18 @@
 // The desired datapath, from what gossip knows. Entries are programmed ahead rather than learned or looked up on a miss:
 // gossip knows (address, MAC, peer) before the first packet, a stopped daemon delays nothing, and no container can take
 // over another's traffic by sending with its MAC. Cost per remote endpoint: two FDB entries and a neighbour (0.16 ms);
-// per peer: one flood entry, and one copy of each broadcast frame.
+// per peer: one flood entry, two FDB entries and a neighbour for its bridge, and one copy of each broadcast frame.
 import { type Cidr, contains, formatCidr, networkOf, parseCidr } from "../address/cidr.ts";
+import { linkLocalOf } from "../address/mac.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
-import type { PeerRecord } from "../mesh/peer-record.ts";
+import { bridgeMacOf, type PeerRecord } from "../mesh/peer-record.ts";
 import type { DatapathState, PortMap, PortState } from "./state.ts";
 
 /** Bytes VXLAN adds inside the underlay's MTU: outer IP (20 or 40), UDP 8, VXLAN 8, inner Ethernet 14. RFC 7348, 5. */
 export const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
+
+/** The least MTU with which an interface has IPv6 (RFC 8200, 5; IPV6_MIN_MTU of net/ipv6.h). */
+export const IPV6_MIN_MTU = 1280;
 
 /** What the datapath follows from. */
 export interface PlanInput {
@@ -38,19 +42,26 @@ export interface PlanInput {
 }
 
 /** The other peers packets can be sent to. One that has not found its network yet says a loopback address. */
-const othersOf = ({ self, underlay, peers }: Pick<PlanInput, "self" | "underlay" | "peers">) =>
+export const othersOf = ({ self, underlay, peers }: Pick<PlanInput, "self" | "underlay" | "peers">) =>
   [...peers].filter(
     ([name, record]) =>
       name !== self && record.underlay !== underlay && !/^(127\.|::1$)/.test(record.underlay),
   );
 
-/** The MTU of the overlay: the least of all hosts'. */
-export const overlayMtu = (input: Pick<PlanInput, "self" | "underlay" | "mtu" | "peers">): number =>
-  othersOf(input).reduce((least, [, record]) => Math.min(least, record.mtu), input.mtu);
+/** The MTU of the overlay: the least of all hosts'. `by`: the peer that has it, absent when it is this host. */
+export function agreedMtu(input: Pick<PlanInput, "self" | "underlay" | "mtu" | "peers">): {
+  readonly mtu: number;
+  readonly by?: string;
+} {
+  let least: { readonly mtu: number; readonly by?: string } = { mtu: input.mtu };
+  for (const [by, { mtu }] of othersOf(input)) if (mtu < least.mtu) least = { mtu, by };
+  return least;
+}
 
 /** The whole desired state; the same input gives the same state. */
 export function plan(input: PlanInput): DatapathState {
   const others = othersOf(input);
+  const { mtu } = agreedMtu(input);
   const vteps = new Map(others.map(([name, record]) => [name, record.underlay]));
   const own = new Set(input.exposed.map(({ cidr }) => cidr.split("/")[0]));
   const localMacs = new Set([input.bridgeMac, ...input.here.values()]);
@@ -63,6 +74,14 @@ export function plan(input: PlanInput): DatapathState {
   );
   // Our own containers are served here, whoever else has their addresses.
   const neighbours = [...input.here].map(([address, mac]) => ({ address, mac }));
+  // Bridges reach each other, exposed or not: by these ways paths are probed, and no probe is flooded to all hosts.
+  for (const [name, record] of others) {
+    const mac = bridgeMacOf(name, record);
+    const address = linkLocalOf(mac);
+    if (localMacs.has(mac) || address === undefined) continue;
+    forwarding.set(mac, record.underlay);
+    if (mtu >= IPV6_MIN_MTU) neighbours.push({ address, mac });
+  }
   for (const [address, endpoint] of input.endpoints) {
     const vtep = vteps.get(endpoint.peer);
     if (endpoint.peer !== input.self && vtep === undefined) continue; // its peer record has not arrived yet
@@ -76,7 +95,7 @@ export function plan(input: PlanInput): DatapathState {
     bridge: {
       name: input.bridgeName,
       mac: input.bridgeMac,
-      mtu: overlayMtu(input),
+      mtu,
       addresses: input.exposed.map(({ cidr }) => cidr),
     },
     vxlan: { name: input.vxlanName, vni: input.vni, port: input.vxlanPort, local: input.underlay },

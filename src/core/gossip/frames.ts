@@ -131,7 +131,7 @@ const frame = z.discriminatedUnion("t", [
   }),
   /**
    * What was decided last: on adoption to every neighbour, and the answer to whoever is behind or of another cluster.
-   * `yields`: the sender's cluster was never used, or it is alone in it with nothing in use, and would give it up.
+   * `yields`: the sender's cluster was never used, or it is alone in it without containers, and would give it up.
    */
   z.looseObject({
     t: z.literal("config"),
@@ -295,6 +295,7 @@ export function entryFromWire(wire: WireEntry): Entry {
   return held;
 }
 
+/** Absent for the first, as in most frames there are. */
 export const universeToWire = (index: number): { readonly universe?: number } =>
   index === 0 ? {} : { universe: index };
 

@@ -40,7 +40,7 @@ const MAX_CHANNELS = 16;
 interface LinkState {
   readonly conn: ConnId;
   eager: boolean;
-  /** The other side belongs to another cluster: nothing but fingerprints and the ring is exchanged. */
+  /** The other side belongs to another cluster, or was removed: of gossip only fingerprints are exchanged. */
   suspended: boolean;
   /** A delta is on its way out; the next waits for conn-sent. */
   busy: boolean;
@@ -170,8 +170,11 @@ export class Gossip {
       link.newsRanges,
       link.missing,
       link.asked,
+      link.awaiting,
     ])
       waiting.clear();
+    link.mismatchSince = undefined;
+    link.doubtedAt = undefined;
     link.synced = false;
     link.sumsDue = now;
   }
@@ -273,7 +276,7 @@ export class Gossip {
     if (link === undefined) return;
     const ours = this.#data.era();
     link.sameEra = ours !== undefined && ours.cluster === cluster && ours.epoch === epoch;
-    const first = !link.synced; // a suspended link never is: both sides see each other's ring anew, and may yield later
+    const first = !link.synced; // a suspended link never is: what it missed is compared when the clusters are one
     // What can never be compared (a bad name, one channel too many) must not keep the link from being in sync.
     link.theirs = new Map(
       Object.entries(sums).filter(
@@ -409,6 +412,7 @@ export class Gossip {
     return map;
   }
 
+  /** Do what is due, and send what waits wherever a link is free. Called after every input. */
   tick(now: Instant, out: Effect[]): void {
     for (const [universe, { ranges, due }] of this.#given) {
       if (now < due) continue;
@@ -422,11 +426,6 @@ export class Gossip {
         this.#judge(link, link.mismatchSince, now, out);
       this.#flush(link, now, out);
     }
-  }
-
-  /** Send what is waiting wherever a link is free. Called after every input. */
-  flush(now: Instant, out: Effect[]): void {
-    for (const link of this.#links.values()) this.#flush(link, now, out);
   }
 
   nextDeadline(): Instant | undefined {

@@ -40,7 +40,7 @@ export interface CouncilHost extends FoundingHost, RosterHost {
   readonly random: Random;
   /** The ranges were never used, by anybody this host knows of. */
   isUnused(): boolean;
-  /** Nothing is in use here, and no other member has answered for long. */
+  /** No container is here, and no other member has answered for long. */
   isAbandoned(now: Instant): boolean;
   /** A message of a ballot; `cluster` is undefined as long as there is none. May be lost. */
   send(to: string, body: BallotBody, cluster: string | undefined, out: Effect[]): void;
@@ -211,7 +211,8 @@ export class Council {
     const ours = this.#configuration;
     if (ours === undefined) {
       // A cluster that gives itself up is nobody's to join; who was to join it, follows it.
-      if (theirs.joins !== undefined && theirs.cluster === this.#expect) this.#expect = theirs.joins;
+      if (theirs.joins !== undefined && this.#expect !== undefined && this.#isExpected(theirs))
+        this.#expect = theirs.joins;
       if (theirs.joins !== undefined || !this.#isExpected(theirs)) return "foreign";
       if (this.#left.some(({ cluster, epoch }) => cluster === theirs.cluster && theirs.epoch < epoch))
         return "older";
@@ -232,7 +233,7 @@ export class Council {
     return is === "split" ? "same" : is;
   }
 
-  /** Whether this host would give its cluster up: nobody ever used it, or it is alone in it with nothing in use. */
+  /** Whether this host would give its cluster up: nobody ever used it, or it is alone in it and has no containers. */
   yields(now: Instant): boolean {
     return this.#isUnused() || this.#host.isAbandoned(now);
   }

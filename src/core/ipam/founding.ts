@@ -13,14 +13,14 @@ export const FOUND_SETTLE_MS = 500;
 export const FOUND_LATEST_MS = 2_000;
 /** The least name has not done it: the others may. */
 export const FOUND_ANYBODY_MS = 6_000;
-/** A host that moves over waits so long for the cluster it is to join; two that gave way to each other are both gone. */
+/** A host that moves over waits so long for the cluster it is to join. That may be gone: two can give way to each other. */
 export const MOVE_PATIENCE_MS = 60_000;
 
 /** What a founding needs of the node around it. */
 export interface FoundingHost {
   readonly self: Voter;
   readonly init: Init;
-  /** Join this cluster only. */
+  /** The cluster to join; another one only when it is not found in time. */
   readonly expect: string | undefined;
   /** All ranges, as text. */
   readonly universes: string;
@@ -44,7 +44,7 @@ export class Founding {
   #candidates = "";
   #since: Instant = 0;
   #enoughSince: Instant | undefined;
-  /** When the cluster to join is given up for lost; undefined without one, or when it was. */
+  /** When the cluster to join is given up for lost; undefined when there is none, or that has happened. */
   #patienceEnds: Instant | undefined;
   #stranded = false;
 
@@ -57,12 +57,12 @@ export class Founding {
     if (this.#host.expect !== undefined) this.#patienceEnds = now + MOVE_PATIENCE_MS;
   }
 
-  /** When the cluster to join is given up for lost, if it is waited for. */
+  /** When `strand` is due; undefined when no cluster is waited for. */
   get patienceEnds(): Instant | undefined {
     return this.#patienceEnds;
   }
 
-  /** The cluster to join was not found in time: any other will do, or a new one; this host stands for it like everybody. */
+  /** The cluster to join was not found in time. From then on this host may join any other, and stands for a founding. */
   get isStranded(): boolean {
     return this.#stranded;
   }

@@ -87,6 +87,7 @@ export class Membership {
       out.push(event("frame-refused", "warn", { from: String(from), why }));
       return false;
     }
+    if (from !== undefined) this.#gossip.ringTold(from, universe, ranges, now);
     if (fresh.length === 0) return false;
     const received = fresh.filter((r) => r.owner === this.#self);
     if (first && received.length > 0) {

@@ -114,7 +114,7 @@ describe("donors", () => {
     expect(silences(poolOf("a", "b120 c80 d56"), 0, 5)).toEqual(["b", "c", "d", "b", "c"]);
   });
 
-  it("that answer again are as good as any", () => {
+  it("that answer again are asked in the order of what they own as before", () => {
     const pool = poolOf("a", "b120 c80 d56");
     expect(silences(pool, 0, 3)).toEqual(["b", "c", "d"]);
     const now = 3 * ASK_TIMEOUT_MS;

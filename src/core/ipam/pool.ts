@@ -25,6 +25,12 @@ interface Ask {
   readonly deadline: Instant;
 }
 
+/** `donor`: whom to ask again then; undefined for a fragment, which nobody waits for. */
+interface Denial {
+  readonly donor: string | undefined;
+  readonly until: Instant;
+}
+
 /** Ring and space of one universe, kept in step, as this host sees them. */
 export class Pool {
   readonly universe: Universe;
@@ -34,8 +40,8 @@ export class Pool {
   #owned: readonly OffsetRange[] = [];
   #ask: Ask | undefined;
   #nextAsk = 1;
-  /** "donor start-end young" -> until when: a denial says nothing about other parts of the range. */
-  readonly #denied = new Map<string, Instant>();
+  /** By what was asked for ("donor start-end young"): a denial says nothing about other parts of the range. */
+  readonly #denied = new Map<string, Denial>();
   /** Donors that did not answer when they were last asked, and when that was. */
   readonly #silent = new Map<string, Instant>();
   /** The ask for a fragment that is outstanding, and when the next may be made. */
@@ -195,7 +201,7 @@ export class Pool {
     if (this.#ask !== undefined) return "asking";
     const shares = new Map<string, number>();
     for (const r of this.#livingIn(subnet)) {
-      if (reachable.has(r.owner) && now >= (this.#denied.get(asked(r.owner, subnet, evenIfYoung)) ?? 0)) {
+      if (reachable.has(r.owner) && !this.#isDenied(asked(r.owner, subnet, evenIfYoung), now)) {
         shares.set(r.owner, (shares.get(r.owner) ?? 0) + r.end - r.start);
       }
     }
@@ -226,7 +232,7 @@ export class Pool {
     const fragment = chooseFragment(
       runsOf(living),
       this.#self,
-      (run) => reachable.has(run.owner) && now >= (this.#denied.get(fragmentOf(run)) ?? 0),
+      (run) => reachable.has(run.owner) && !this.#isDenied(fragmentOf(run), now),
     );
     this.#tidyAt = now + TIDY_PAUSE_MS;
     if (fragment === undefined) {
@@ -241,13 +247,14 @@ export class Pool {
   answered(id: number, given: boolean, now: Instant): void {
     if (this.#tidying?.id === id) {
       if (given) this.#tidyAt = now + TIDY_NEXT_MS;
-      else this.#denied.set(this.#tidying.what, now + TIDY_DENIAL_MS);
+      else this.#denied.set(this.#tidying.what, { donor: undefined, until: now + TIDY_DENIAL_MS });
       this.#tidying = undefined;
     }
     if (this.#ask?.id !== id) return;
-    this.#silent.delete(this.#ask.donor);
-    for (const [what, until] of this.#denied) if (now >= until) this.#denied.delete(what);
-    if (!given) this.#denied.set(this.#ask.what, now + DENIAL_MS);
+    const { donor, what } = this.#ask;
+    this.#silent.delete(donor);
+    for (const [before, { until }] of this.#denied) if (now >= until) this.#denied.delete(before);
+    if (!given) this.#denied.set(what, { donor, until: now + DENIAL_MS });
     this.#ask = undefined;
   }
 
@@ -265,9 +272,8 @@ export class Pool {
   /** When the first of the reachable donors that had nothing may be asked again. */
   retryAt(reachable: ReadonlySet<string>, now: Instant): Instant | undefined {
     let first: Instant | undefined;
-    for (const [what, until] of this.#denied)
-      if (until > now && reachable.has(what.slice(0, what.indexOf(" "))))
-        first = Math.min(first ?? until, until);
+    for (const { donor, until } of this.#denied.values())
+      if (until > now && donor !== undefined && reachable.has(donor)) first = Math.min(first ?? until, until);
     return first;
   }
 
@@ -299,6 +305,10 @@ export class Pool {
     return this.space.usedIn(clip(this.#owned, subnet.usable)) < this.capacityIn(subnet);
   }
 
+  #isDenied(what: string, now: Instant): boolean {
+    return now < (this.#denied.get(what)?.until ?? 0);
+  }
+
   /** Entries of the subnet whose owner may give of them. */
   #livingIn(subnet: Subnet): readonly OwnedRange[] {
     return (this.ring?.within(subnet.usable) ?? []).filter((r) => !this.#isStale(r));
@@ -327,5 +337,4 @@ export class Pool {
 
 const asked = (donor: string, { range }: Subnet, evenIfYoung: boolean): string =>
   `${donor} ${range.start}-${range.end} ${evenIfYoung}`;
-/** No name of a donor is before the first space. */
-const fragmentOf = ({ owner, start, end }: Run): string => ` fragment ${owner} ${start}-${end}`;
+const fragmentOf = ({ owner, start, end }: Run): string => `fragment ${owner} ${start}-${end}`;

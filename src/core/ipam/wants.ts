@@ -12,7 +12,7 @@ export const DECISION_PATIENCE_MS = 8_000;
 /** Told when the configuration is without this host, or that its voters did not decide so. */
 export type LeaveDone = (decided: boolean, out: Effect[]) => void;
 
-/** A decision somebody here waits for. `id` is of the request; `before`: those of `gone` that were so when it was asked. */
+/** A decision somebody here waits for. `id` is of the request; `before`: those of `gone` that were gone when it was asked. */
 export type Want = { readonly id: number; readonly since: Instant } & (
   | { readonly kind: "remove"; readonly gone: readonly string[]; readonly before: readonly string[] }
   | { readonly kind: "leave"; readonly heir: string; readonly done: LeaveDone }
@@ -131,7 +131,8 @@ export class Wants {
       want.kind === "join"
         ? `run it where the others are; or this host alone: weave reset --join ${want.cluster} --force`
         : "run it where the others are; when they are gone for good: weave rmpeer --force with their names (docs/ipam.md)";
-    return refusal("no-quorum", message, roster.hasQuorum() ? "try again: weave status ipam" : hint);
+    const later = "look at: weave status ipam; then try again";
+    return refusal("no-quorum", message, roster.hasQuorum() ? later : hint);
   }
 }
 

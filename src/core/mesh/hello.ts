@@ -18,7 +18,10 @@ export interface Introduction {
   readonly capabilities: string[];
 }
 
-/** What this host says of itself on every connection; what differs from one to the next is added by Mesh. */
+/**
+ * What this host says of itself on every connection; what differs from one to the next is added by Mesh. Given more than
+ * that (a whole configuration), it says no more: the rest is nobody's business.
+ */
 export function introduction(facts: {
   software: string;
   name: string;
@@ -29,7 +32,20 @@ export function introduction(facts: {
   vni: number;
   vxlanPort: number;
 }): Introduction {
-  return { t: "hello", protocol: PROTOCOL, capabilities: [], ...facts, universes: [...facts.universes] };
+  const { software, name, nickname, uid, incarnation, universes, vni, vxlanPort } = facts;
+  return {
+    t: "hello",
+    protocol: PROTOCOL,
+    software,
+    name,
+    nickname,
+    uid,
+    incarnation,
+    universes: [...universes],
+    vni,
+    vxlanPort,
+    capabilities: [],
+  };
 }
 
 /** Told to both of two hosts with one name. */

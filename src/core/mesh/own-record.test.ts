@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { plainConfig } from "../../../test/support/node-config.ts";
+import { macForName } from "../address/mac.ts";
 import { OriginMap } from "../crdt/origin-map.ts";
 import { seededRandom } from "../random.ts";
 import { introduction } from "./hello.ts";
@@ -7,12 +8,14 @@ import { Mesh } from "./mesh.ts";
 import { OwnRecord } from "./own-record.ts";
 
 /** Alice's record among so many peers; her connections are made by hand. */
-function rig(peers = 3, pinned = false) {
+function rig(peers = 3, pinned = false, bridgeMac = macForName("alice")) {
   const config = plainConfig("alice", "10.32.0.0/24", { underlay: { address: "192.0.2.1", pinned } });
   const mesh = new Mesh(introduction({ ...config, universes: [] }), seededRandom(1));
   const channel = new OriginMap("alice");
   const own = new OwnRecord({
     config,
+    bridgeMac,
+    mtu: () => 1450,
     channel,
     links: () => mesh.links(),
     limit: 32,

@@ -1,5 +1,6 @@
 // What this host says of itself to everybody: its one record in the peers channel, and what follows from others saying
 // something there in its name. Decides what is said; Node writes it down and passes it on.
+import { macForName } from "../address/mac.ts";
 import type { NodeConfig } from "../config.ts";
 import type { Entry, OriginMap } from "../crdt/origin-map.ts";
 import type { Instant } from "../effects.ts";
@@ -22,6 +23,9 @@ export interface Standing {
 /** What the record follows from, besides the configuration. */
 export interface OwnRecordHost {
   readonly config: NodeConfig;
+  readonly bridgeMac: string;
+  /** What the underlay leaves for containers now. */
+  mtu(): number;
   /** The peers channel. */
   readonly channel: OriginMap;
   links(): readonly EstablishedLink[];
@@ -94,7 +98,8 @@ export class OwnRecord {
     this.#linksDue = undefined;
     if (this.#withdrawn) return undefined;
     this.#published = now;
-    const { nickname, uid, incarnation, software, port, mtu } = this.#host.config;
+    const { name, nickname, uid, incarnation, software, port } = this.#host.config;
+    const { bridgeMac } = this.#host;
     const { joined, candidate } = this.#standing();
     this.#told = { joined, candidate };
     const links = this.#host
@@ -111,7 +116,8 @@ export class OwnRecord {
       software,
       underlay: this.#underlay,
       port,
-      mtu,
+      mtu: this.#host.mtu(),
+      ...(bridgeMac === macForName(name) ? {} : { bridgeMac }),
       links,
       limit: this.#host.limit,
     });
@@ -149,7 +155,7 @@ export class OwnRecord {
 
   /**
    * A member only with a ring: from the ring a newcomer learns whether its name is another's, and who was taken for a
-   * member under a name that is not its own would be waited for for ever.
+   * member under a name that is not its own would be awaited for ever.
    */
   #standing(): Standing {
     const { joined, candidate } = this.#host.standing();

@@ -1,6 +1,7 @@
 // What each peer says of itself to all: its entry in the "peers" channel, key "self".
 import { z } from "zod";
 import { isUnicast } from "../address/cidr.ts";
+import { isUnicastMac, macForName } from "../address/mac.ts";
 import { MAX_NAME_CHARS } from "../crdt/origin-map.ts";
 import { MAX_ESTABLISHED } from "./constants.ts";
 
@@ -28,6 +29,8 @@ const record = z.looseObject({
   port: z.int().min(1).max(65535),
   /** What its underlay leaves for containers. The overlay runs at the least of all peers. */
   mtu: z.int().min(MIN_MTU).max(65535),
+  /** MAC of its bridge, where that is not made of its name (a host that began anew keeps the former one's). */
+  bridgeMac: z.string().refine(isUnicastMac, "not a MAC an interface can have").exactOptional(),
   /** Peers it is connected to now. */
   links: z.array(z.string().max(MAX_NAME_CHARS)).max(MAX_ESTABLISHED),
   /** So many connections it has at most, but for those that hold the mesh together. */
@@ -36,6 +39,10 @@ const record = z.looseObject({
 
 /** What a peer says of itself to everybody. Fields of newer versions are kept and relayed. */
 export type PeerRecord = z.infer<typeof record>;
+
+/** MAC of a peer's bridge. */
+export const bridgeMacOf = (name: string, record: Pick<PeerRecord, "bridgeMac">): string =>
+  record.bridgeMac ?? macForName(name);
 
 /** What each value was parsed to. */
 const parsedBefore = new WeakMap<object, PeerRecord | undefined>();

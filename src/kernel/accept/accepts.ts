@@ -6,7 +6,7 @@ import type { Host } from "../host.ts";
 import { NFPROTO_INET } from "../rtnetlink/nfnetlink.ts";
 import type { NftTable } from "../rtnetlink/nft-chain.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../rtnetlink/socket.ts";
-import type { Backend } from "./backend.ts";
+import type { Backend, Standing } from "./backend.ts";
 import { FIREWALLD_TABLE, firewalld } from "./firewalld.ts";
 import { iptablesLegacy } from "./iptables-legacy.ts";
 import { iptablesNft } from "./iptables-nft.ts";
@@ -24,6 +24,15 @@ export interface Outcome {
   /** The accept had been put in before, and was gone. */
   readonly again: boolean;
   readonly failure?: unknown;
+}
+
+/** How one firewall stands to the bridge's traffic. */
+export interface Stance {
+  /** As in Backend.where. */
+  readonly where: string;
+  readonly standing: Standing;
+  /** What puts the accept in; empty when nothing is missing. */
+  readonly commands: readonly string[];
 }
 
 export class Accepts {
@@ -82,6 +91,17 @@ export class Accepts {
     }
     if (found.length > 0) this.#stale = true;
     return found;
+  }
+
+  /** All of them as they are. Writes nothing; throws when one cannot be looked at. */
+  survey(bridge: string): Promise<readonly Stance[]> {
+    return Promise.all(
+      this.#backends.map(async (backend) => {
+        const standing = await backend.look(bridge);
+        const commands = standing === "missing" ? await backend.commands(bridge) : [];
+        return { where: backend.where, standing, commands };
+      }),
+    );
   }
 
   /** Put in what is missing. Empty when nothing had to be done. Never throws. */

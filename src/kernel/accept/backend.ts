@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { WeaveError } from "../../core/errors.ts";
 import type { Host } from "../host.ts";
+import { isInstalled } from "../programs.ts";
 
 /** "none": it drops nothing, or is not there. */
 export type Standing = "none" | "there" | "missing";
@@ -17,6 +18,8 @@ export interface Backend {
   forget?(): void;
   /** Put the accept in; what was done, in words for people. */
   assert(bridge: string): Promise<readonly string[]>;
+  /** What a person would type to put all of it in. Writes nothing. */
+  commands(bridge: string): Promise<readonly string[]>;
   /** Take it out; empty when it was not there. */
   withdraw(bridge: string): Promise<readonly string[]>;
 }
@@ -39,6 +42,21 @@ export async function insertRules(tool: Tool, chain: string, bridge: string): Pr
     done.push(`${inserted.program} -I ${chain} 1 ${rule.join(" ")}`);
   }
   return done;
+}
+
+/** What inserts all of them, for a person to type, with the first of `programs` that is installed. */
+export function insertCommands(
+  programs: readonly string[],
+  chain: string,
+  bridge: string,
+): readonly string[] {
+  const program = programs.find(isInstalled);
+  return [
+    ...(program === undefined ? ["apt-get install iptables"] : []),
+    ...[...acceptRules(bridge)]
+      .reverse()
+      .map((rule) => `${program ?? programs[0]} -I ${chain} 1 ${rule.join(" ")}`),
+  ];
 }
 
 /** Delete those rules of the chains that are there; what was done. */

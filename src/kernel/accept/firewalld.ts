@@ -38,6 +38,9 @@ export function firewalld(host: Host, netfilter: () => NetlinkSocket): Backend {
       if (!ok) throw refusal;
       return [`firewall-cmd ${args.join(" ")}`];
     },
+    async commands(bridge) {
+      return [`firewall-cmd --zone=${ZONE} --change-interface=${bridge}`];
+    },
     async withdraw(bridge) {
       if (!(await runs())) return [];
       const args = [`--zone=${ZONE}`, `--remove-interface=${bridge}`];

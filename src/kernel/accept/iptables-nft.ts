@@ -3,7 +3,7 @@
 import type { Host } from "../host.ts";
 import { getChain, listRuleBytes } from "../rtnetlink/nft-chain.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
-import { acceptRules, type Backend, deleteRules, insertRules, toolOf } from "./backend.ts";
+import { acceptRules, type Backend, deleteRules, insertCommands, insertRules, toolOf } from "./backend.ts";
 
 const FORWARD = "FORWARD";
 /** Docker's chain for rules of others: it never touches what stands in it. */
@@ -12,7 +12,8 @@ const DOCKER_USER = "DOCKER-USER";
 /** `family` is AF_INET or AF_INET6, as NFPROTO_* have them. */
 export function iptablesNft(host: Host, netfilter: () => NetlinkSocket, family: 2 | 10): Backend {
   const name = family === 2 ? "iptables" : "ip6tables";
-  const tool = toolOf(host, [`${name}-nft`, name]);
+  const programs = [`${name}-nft`, name];
+  const tool = toolOf(host, programs);
   const table = { family, table: "filter" };
   const rulesOf = (chain: string) => listRuleBytes(netfilter(), table, chain);
   /** Where the accept belongs; undefined where nothing is dropped. */
@@ -34,6 +35,9 @@ export function iptablesNft(host: Host, netfilter: () => NetlinkSocket, family: 
     async assert(bridge) {
       const chain = await target();
       return chain === undefined ? [] : insertRules(tool, chain, bridge);
+    },
+    async commands(bridge) {
+      return insertCommands(programs, (await target()) ?? FORWARD, bridge);
     },
     async withdraw(bridge) {
       const there = [];

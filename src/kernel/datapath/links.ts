@@ -105,7 +105,7 @@ function portTaken({ vni, port }: VxlanState): (error: unknown) => never {
       errno === "EEXIST"
         ? `another VXLAN device has VNI ${vni} on UDP port ${port}; find it with: ip -d link show type vxlan`
         : errno === "EADDRINUSE"
-          ? `another program uses UDP port ${port}; find it with: ss -lunp 'sport = ${port}'`
+          ? `another program uses UDP port ${port}; find it with: weave doctor`
           : undefined;
     throw new WeaveError(error.code, error.message, { hint, cause: error, fields: error.fields });
   };

@@ -127,6 +127,11 @@ export function createMemoryKernel(facts: Partial<HostFacts> = {}): MemoryKernel
         missing: [],
         ...facts,
       })),
+    linkMtu: (name) =>
+      act("linkMtu", () => {
+        const addresses = facts.addresses ?? [{ dev: "eth0", mtu: 1500 }];
+        return addresses.find(({ dev }) => dev === name)?.mtu;
+      }),
     apply: (state) => act("apply", () => apply(structuredClone(state))),
     observe: () =>
       act("observe", () => {

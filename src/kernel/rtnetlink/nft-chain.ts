@@ -2,18 +2,21 @@
 // (linux/netfilter/nf_tables.h). And which table a notification is about.
 import { attribute, parseAttributes, readText, readU16, text } from "./attributes.ts";
 import { errnoOf } from "./errors.ts";
-import { nfgenmsg } from "./nfnetlink.ts";
+import { NFPROTO_UNSPEC, nfgenmsg } from "./nfnetlink.ts";
 import type { NetlinkReply, NetlinkSocket } from "./socket.ts";
 
 const NFNL_SUBSYS_NFTABLES = 10;
 const NFT_MSG_GETTABLE = 1;
+const NFT_MSG_NEWCHAIN = 3;
 const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_NEWRULE = 6;
 const NFT_MSG_GETRULE = 7;
 const NFT_MSG_NEWGEN = 15;
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
+const NFTA_CHAIN_HOOK = 4;
 const NFTA_CHAIN_POLICY = 5;
+const NFTA_HOOK_HOOKNUM = 1;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 /** Of all objects the table's name is attribute 1 (NFTA_TABLE_NAME, NFTA_SET_TABLE, ...). */
@@ -31,6 +34,13 @@ export interface NftTable {
 export interface NftChain {
   /** A base chain whose policy is drop. */
   readonly drops: boolean;
+}
+
+/** A chain that hangs at a hook. */
+export interface BaseChain extends NftTable, NftChain {
+  readonly chain: string;
+  /** NF_INET_* or NF_BR_* of its family. */
+  readonly hook: number;
 }
 
 /**
@@ -64,7 +74,35 @@ export async function getChain(
   const [reply] = await orNothing(socket.request(subject, type(NFT_MSG_GETCHAIN), payload));
   if (reply === undefined) return undefined;
   const policy = parseAttributes(reply.data.subarray(4)).get(NFTA_CHAIN_POLICY);
-  return { drops: policy?.length === 4 && policy.readUInt32BE(0) === NF_DROP };
+  return { drops: dropsByPolicy(policy) };
+}
+
+const dropsByPolicy = (policy: Buffer | undefined): boolean =>
+  policy?.length === 4 && policy.readUInt32BE(0) === NF_DROP;
+
+/** The base chains of all tables of all families. */
+export async function listBaseChains(socket: NetlinkSocket): Promise<readonly BaseChain[]> {
+  const subject = { operation: "nft list", object: "chains" };
+  const parts = await orNothing(socket.dump(subject, type(NFT_MSG_GETCHAIN), nfgenmsg(NFPROTO_UNSPEC, 0)));
+  return parts
+    .filter((part) => (part.type & 0xff) === NFT_MSG_NEWCHAIN)
+    .flatMap(({ data }) => decodeBaseChain(data) ?? []);
+}
+
+/** NFT_MSG_NEWCHAIN payload; undefined for a chain that only others jump to. */
+export function decodeBaseChain(payload: Buffer): BaseChain | undefined {
+  const attributes = parseAttributes(payload.subarray(4));
+  const at = attributes.get(NFTA_CHAIN_HOOK);
+  const hook = at === undefined ? undefined : parseAttributes(at).get(NFTA_HOOK_HOOKNUM);
+  const [table, chain] = [attributes.get(NFTA_CHAIN_TABLE), attributes.get(NFTA_CHAIN_NAME)];
+  if (hook?.length !== 4 || table === undefined || chain === undefined) return undefined;
+  return {
+    family: payload.readUInt8(0),
+    table: readText(table),
+    chain: readText(chain),
+    hook: hook.readUInt32BE(0),
+    drops: dropsByPolicy(attributes.get(NFTA_CHAIN_POLICY)),
+  };
 }
 
 /** The rules of a table or of one chain, in order, as the kernel encodes them; empty when it does not exist. */

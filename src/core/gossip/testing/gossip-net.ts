@@ -3,13 +3,32 @@ import { type ConnId, MAX_FRAME_CHARS } from "../../connection.ts";
 import { type Json, OriginMap } from "../../crdt/origin-map.ts";
 import type { Effect, Instant } from "../../effects.ts";
 import { Ring } from "../../ipam/ring.ts";
-import { decodeFrame, type Frame, rangeFromWire } from "../frames.ts";
-import { Gossip } from "../gossip.ts";
+import { decodeFrame, type Frame, type FrameOf, rangeFromWire } from "../frames.ts";
+import { Gossip, LAZY_DELAY_MS } from "../gossip.ts";
 
 /** The channel all peers have. */
 export const CHANNEL = "endpoints";
 /** Where all of them belong at first. */
 export const era = { cluster: "c1", epoch: 1, decision: 7 };
+
+/** A frame as it leaves. */
+interface Sent {
+  readonly conn: ConnId;
+  readonly frame: Frame;
+  readonly ack: boolean;
+}
+
+export const kinds = (sends: readonly Sent[]): string[] => sends.map(({ frame }) => frame.t);
+export const pushes = (sends: readonly Sent[]): FrameOf<"push">[] =>
+  sends.flatMap(({ frame }) => (frame.t === "push" ? [frame] : []));
+
+/** Channels of peers in which there is something else than in those of the first. */
+export const differences = (first: Peer, ...others: readonly Peer[]): string[] =>
+  others.flatMap((peer) =>
+    [...first.channels]
+      .filter(([channel, map]) => peer.map(channel).fingerprint() !== map.fingerprint())
+      .map(([channel]) => `${peer.name} ${channel}`),
+  );
 
 /** Gossip and its data, with what Node does around them. */
 export class Peer {
@@ -84,7 +103,7 @@ export class Peer {
   }
 
   /** What it sends now, by connection. Every frame is one the other side takes. */
-  sends(now: Instant): { conn: ConnId; frame: Frame; ack: boolean }[] {
+  sends(now: Instant): Sent[] {
     this.gossip.tick(now, this.#out);
     return this.#out.splice(0).flatMap((effect) => {
       if (effect.type !== "send") throw new Error(effect.type);
@@ -110,6 +129,15 @@ export class Net {
     const conn = this.#ends.push([a, b]) - 1;
     a.gossip.linkUp(conn, false, this.now, true);
     b.gossip.linkUp(conn, false, this.now, false);
+    return conn;
+  }
+
+  /** Joined, and each has all of the other. */
+  inStep(a: Peer, b: Peer): ConnId {
+    const conn = this.join(a, b);
+    this.run(LAZY_DELAY_MS);
+    if (!a.gossip.isSynced() || !b.gossip.isSynced()) throw new Error("not in step");
+    this.took();
     return conn;
   }
 
@@ -157,3 +185,11 @@ export class Net {
     }
   }
 }
+
+/** Three peers that have not met, and the net to join them by. */
+export const strangers = (): [alice: Peer, bob: Peer, carol: Peer, net: Net] => [
+  new Peer("alice"),
+  new Peer("bob"),
+  new Peer("carol"),
+  new Net(),
+];

@@ -11,6 +11,8 @@ import { type Configuration, canonical } from "../configuration.ts";
 import { Council } from "../council.ts";
 
 const LATENCY_MS = 10;
+/** After a start all that founding needs is over, and voters are chosen. */
+const FOUNDED_MS = 120_000;
 
 type Message =
   | { readonly k: "ballot"; readonly body: BallotBody; readonly cluster: string | undefined }
@@ -359,3 +361,18 @@ function assertWritten(host: Host, body: BallotBody): void {
     (written[0] > number || (written[0] === number && written[1] >= by));
   if (!isThere) throw new Error(`${host.name} says ${body.k} ${body.round.join()}, which is not on its disk`);
 }
+
+/** Stands for election among so many. */
+export const consensus = (expected: number): Options => ({ init: { kind: "consensus", expected } });
+
+/** Founded by all of them, who have become its voters. */
+export function cluster(...names: string[]): Net {
+  const net = Net.of(...names).start();
+  net.run(FOUNDED_MS);
+  if (net.clusters.length !== 1 || net.clusters[0] === undefined) throw new Error("not founded");
+  return net;
+}
+
+/** What a host has accepted in a ballot, as its disk has it. */
+export const acceptedBy = (host: Host): Configuration | undefined =>
+  readState(host.disk).vote?.accepted?.value;
