@@ -89,6 +89,32 @@ describe.skipIf(whyNot("iptables-nft", "iptables-legacy") !== undefined)("anothe
     await eventually("a repair is told", () => count(`accept in ${where}`) === 1, DEADLINE_MS);
   });
 
+  test.each(
+    ["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"].flatMap((tool) =>
+      ["-j REJECT", "-j DROP", "-m comment --comment rest -j DROP"].map((rule) => [tool, rule] as const),
+    ),
+  )("%s with %s at the end of its rules", async (tool, rule) => {
+    await alice.netns.run(
+      `${tool} -A FORWARD -s 192.0.2.9/32 -j DROP`.replace(
+        /192\S+/,
+        tool.startsWith("ip6") ? "2001:db8::9" : "$&",
+      ),
+    );
+    await alice.netns.run(`${tool} -A FORWARD ${rule}`);
+    await accepted(tool, "FORWARD");
+    await eventually("containers reach the outside", reaches, DEADLINE_MS);
+  });
+
+  test.each(["iptables-nft", "iptables-legacy"])("%s that drops some is left alone", async (tool) => {
+    await alice.netns.run(`${tool} -A FORWARD -s 192.0.2.9/32 -j DROP`);
+    await alice.netns.run(`${tool} -A FORWARD -i eth9 -j REJECT`);
+    await alice.netns.run(`${tool} -A FORWARD -p tcp --dport 25 -j REJECT`);
+    follower.changed();
+    await alice.kernel.observe();
+    await follower.settled();
+    expect(await rules(alice.netns, tool, "FORWARD")).toEqual([]);
+  });
+
   test.each([
     ["iptables-nft", "iptables (nf_tables)"],
     ["iptables-legacy", "iptables-legacy"],

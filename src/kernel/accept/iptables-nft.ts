@@ -2,6 +2,7 @@
 // rules another tool put into its tables it may refuse to show.
 import type { Host } from "../host.ts";
 import { getChain, listRuleBytes } from "../rtnetlink/nft-chain.ts";
+import { dropsEverything } from "../rtnetlink/nft-expression.ts";
 import type { NetlinkSocket } from "../rtnetlink/socket.ts";
 import { acceptRules, type Backend, deleteRules, insertCommands, insertRules, toolOf } from "./backend.ts";
 
@@ -18,9 +19,12 @@ export function iptablesNft(host: Host, netfilter: () => NetlinkSocket, family: 
   const rulesOf = (chain: string) => listRuleBytes(netfilter(), table, chain);
   /** Where the accept belongs; undefined where nothing is dropped. */
   const target = async (): Promise<string | undefined> => {
-    if ((await getChain(netfilter(), table, FORWARD))?.drops !== true) return undefined;
+    const chain = await getChain(netfilter(), table, FORWARD);
+    if (chain === undefined) return undefined;
+    const rules = await rulesOf(FORWARD);
+    if (!chain.drops && !rules.some(dropsEverything)) return undefined;
     if ((await getChain(netfilter(), table, DOCKER_USER)) === undefined) return FORWARD;
-    const led = (await rulesOf(FORWARD)).some((rule) => rule.includes(`${DOCKER_USER}\0`));
+    const led = rules.some((rule) => rule.includes(`${DOCKER_USER}\0`));
     return led ? DOCKER_USER : FORWARD;
   };
   return {

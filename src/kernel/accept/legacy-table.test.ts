@@ -57,6 +57,14 @@ describe("the filter table of iptables-legacy", () => {
     expect(table([], policy)).toEqual({ drops, chains: ["ERROR"], accepts: [] });
   });
 
+  test.each([
+    ["everything", { verdict: DROP }, true],
+    ["what comes from one interface", { iniface: "eth9", verdict: DROP }, false],
+  ])("a rule that drops %s", (_, rule, drops) => {
+    expect(table([rule], ACCEPT)).toMatchObject({ drops });
+    expect(table([], ACCEPT, { chain: "OTHER" }, rule)).toMatchObject({ drops: false });
+  });
+
   test("rules that accept, by chain; policies and other verdicts are none", () => {
     const found = table(
       [{ iniface: "weave" }, { iniface: "eth0", verdict: DROP }, { outiface: "weave" }],

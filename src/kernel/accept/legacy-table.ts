@@ -15,6 +15,7 @@ const NAME_BYTES = 32;
 const INFO_BYTES = 84;
 /** NF_INET_FORWARD, an index into hook_entry and underflow. */
 const FORWARD = 2;
+const FORWARD_CHAIN = "FORWARD";
 /** Verdicts of the standard target are -NF_DROP - 1 and -NF_ACCEPT - 1. */
 const VERDICT_DROP = -1;
 const VERDICT_ACCEPT = -2;
@@ -25,15 +26,18 @@ const MAX_BYTES = 16 << 20;
 /** Up to this size, some thousand rules, the policy is looked at each time, which means to read all rules. */
 const MAX_OFTEN_BYTES = 256 << 10;
 
-/** Where things are in struct ipt_entry and ip6t_entry, on kernels with 64-bit counters aligned to 8. */
+/**
+ * Where things are in struct ipt_entry and ip6t_entry, on kernels with 64-bit counters aligned to 8: `match` ends what is
+ * compared with each packet (struct ipt_ip, ip6t_ip6), `size` the entry; matches follow.
+ */
 const LAYOUT = {
-  2: { names: "ip_tables_names", level: 0, iniface: 16, outiface: 32, target: 88 },
-  10: { names: "ip6_tables_names", level: 41, iniface: 64, outiface: 80, target: 140 },
+  2: { names: "ip_tables_names", level: 0, iniface: 16, outiface: 32, match: 84, target: 88, size: 112 },
+  10: { names: "ip6_tables_names", level: 41, iniface: 64, outiface: 80, match: 136, target: 140, size: 168 },
 } as const;
 
 /** The filter table, as far as it matters here. */
 export interface LegacyTable {
-  /** Policy DROP of FORWARD. */
+  /** Policy DROP of FORWARD, or a rule in it that drops or rejects whatever comes to it. */
   readonly drops: boolean;
   /** Names of chains of its own, such as DOCKER-USER. */
   readonly chains: readonly string[];
@@ -119,23 +123,37 @@ export function parseTable(family: 2 | 10, info: Buffer, entries: Buffer): Legac
     const next = at + readU16(entries, at + target + 2);
     if (next <= at || verdictAt + 4 > entries.length) break;
     const kind = readText(entries.subarray(verdictAt - TARGET_BYTES + 2, verdictAt - 1));
-    if (at === forwardFrom) chain = "FORWARD";
+    if (at === forwardFrom) chain = FORWARD_CHAIN;
     if (kind === "ERROR") {
       // A chain of its own begins, or the table ends, with an entry that has its name.
       chain = readText(entries.subarray(verdictAt, next));
       chains.push(chain);
     } else if (kind === "") {
       const verdict = readS32(entries, verdictAt);
-      if (at === forwardEnd) drops = verdict === VERDICT_DROP;
+      if (at === forwardEnd) drops ||= verdict === VERDICT_DROP;
+      else if (verdict === VERDICT_DROP) drops ||= chain === FORWARD_CHAIN && takesAll(family, entries, at);
       else if (verdict === VERDICT_ACCEPT && chain !== "")
         accepts.push({
           chain,
           iniface: readText(entries.subarray(at + iniface, at + iniface + 16)),
           outiface: readText(entries.subarray(at + outiface, at + outiface + 16)),
         });
-    }
+    } else if (kind === "REJECT") drops ||= chain === FORWARD_CHAIN && takesAll(family, entries, at);
     if (at === forwardEnd) chain = "";
     at = next;
   }
   return { drops, chains, accepts };
+}
+
+/** Whether the entry at `at` compares nothing; struct xt_entry_match begins with its size and its name. */
+function takesAll(family: 2 | 10, entries: Buffer, at: number): boolean {
+  const { match, target, size } = LAYOUT[family];
+  if (entries.subarray(at, at + match).some((byte) => byte !== 0)) return false;
+  const end = at + readU16(entries, at + target);
+  for (let next = at + size; next < end; ) {
+    const bytes = readU16(entries, next);
+    if (bytes < 4 || readText(entries.subarray(next + 2, next + 31)) !== "comment") return false;
+    next += bytes;
+  }
+  return true;
 }

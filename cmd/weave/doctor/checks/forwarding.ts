@@ -46,7 +46,7 @@ function aboutAccept(where: string, commands: readonly string[]): Finding {
     message:
       where === "firewalld"
         ? `firewalld drops what is forwarded from and to ${BRIDGE}, which is in no zone of it`
-        : `${where} drops what is forwarded (FORWARD has the policy DROP) and does not accept what is ${BRIDGE}'s; weaver puts that in while it runs`,
+        : `${where} drops what is forwarded (policy or last rule of FORWARD) and does not accept what is ${BRIDGE}'s; weaver puts that in while it runs`,
     command: commands.join(" && "),
   };
 }
