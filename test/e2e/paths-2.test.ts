@@ -184,3 +184,27 @@ describe("two hosts", () => {
     await bothVerified();
   });
 });
+
+describe("a host that began anew under another name", () => {
+  const lab = useLab(2);
+
+  it("keeps its bridge, and its path is verified", async () => {
+    const [stays, joins] = [lab.host(1), lab.host(2)];
+    for (const host of lab.hosts) await host.launch();
+    for (const host of lab.hosts) await lab.attached(host);
+    const { cluster = "" } = await stays.status();
+    const former = (await joins.status()).name;
+    const [bridge] = await joins.namespace.json("ip -j link show weave");
+    await joins.weaveOk("connect", stays.address);
+    await joins.until("met", ({ problems }) => problems.some(({ code }) => code === "foreign-cluster"));
+    await joins.weaveOk("reset", "--join", cluster);
+    await joins.until("is in the cluster", (status) => status.cluster === cluster);
+    expect((await joins.status()).name).not.toBe(former);
+    expect((await joins.namespace.json("ip -j link show weave"))[0]?.["address"]).toBe(bridge?.["address"]);
+    for (const [host, to] of [
+      [stays, joins],
+      [joins, stays],
+    ] as const)
+      await host.until("verified", (status) => pathTo(to, status)?.verified === "yes", WITHIN_MS);
+  });
+});

@@ -56,6 +56,12 @@ describe("connections", () => {
   });
 });
 
+it("the bridge's MAC is told where it is not the one made of the name", () => {
+  expect(rig().own.publish(0)?.value).not.toHaveProperty("bridgeMac");
+  const { own } = rig(3, false, "02:b0:00:00:00:0a");
+  expect(own.publish(0)?.value).toMatchObject({ bridgeMac: "02:b0:00:00:00:0a", mtu: 1450 });
+});
+
 describe("the address told", () => {
   it("is that of the first connection, and stays while one leaves from it", () => {
     const { own, meet } = rig();
