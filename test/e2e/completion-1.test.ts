@@ -36,12 +36,11 @@ const SHELLS: Readonly<Record<string, (line: string) => string[]>> = {
   bash(line) {
     const words = line.split(" ");
     const typed = words.map((word) => `'${word}'`).join(" ");
-    const program = [
-      "source <(weave completion bash)",
-      `COMP_WORDS=(${typed}) COMP_CWORD=${words.length - 1}`,
-      '"$(complete -p weave | sed "s/.*-F \\([^ ]*\\).*/\\1/")"',
-      'printf "%s\\n" "${COMPREPLY[@]}"',
-    ].join("\n");
+    const program = `
+      source <(weave completion bash)
+      COMP_WORDS=(${typed}) COMP_CWORD=${words.length - 1}
+      $(complete -p weave | sed "s/.*-F \\([^ ]*\\).*/\\1/")
+      printf "%s\\n" "\${COMPREPLY[@]}"`;
     return lines(run("bash", "-c", program));
   },
   // As a file of fpath, in a shell that completes with it for the first time.
