@@ -38,7 +38,7 @@ import { Inbound } from "./inbound.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
 import { DEFAULT_CONN_LIMIT } from "./mesh/constants.ts";
-import { dispensable, sought } from "./mesh/discovery.ts";
+import { dispensable, isFull, sought } from "./mesh/discovery.ts";
 import { introduction } from "./mesh/hello.ts";
 import { type LinkChange, Mesh } from "./mesh/mesh.ts";
 import { Neighbourhood } from "./mesh/neighbourhood.ts";
@@ -97,6 +97,7 @@ export class Node {
       {
         incarnationOf: (name) => this.peers().get(name)?.incarnation,
         isReachable: (name) => this.reachable().has(name),
+        isFull: (name) => isFull(this.peers().get(name)),
         discovery: config.discovery === true,
         limit: config.connLimit ?? DEFAULT_CONN_LIMIT,
       },

@@ -37,7 +37,7 @@ export function sought(around: Surroundings): readonly Sought[] {
   for (const [name, record] of records) {
     if (name === self || own.has(name) || !around.isMember(name)) continue;
     if (!reachable.has(name)) urgent.push({ name, address: addressOf(record, around.port), urgent: true });
-    else if (record.links.length < (record.limit ?? Number.POSITIVE_INFINITY)) others.push({ name, record });
+    else if (!isFull(record)) others.push({ name, record });
   }
   const goal = records.size - 1 <= limit ? limit : Math.max(Math.min(2, limit), Math.floor(limit * 0.75));
   const places = goal - own.size;
@@ -54,6 +54,10 @@ export function sought(around: Surroundings): readonly Sought[] {
     ...chosen.map(({ name, record }) => ({ name, address: addressOf(record, around.port), urgent: false })),
   ];
 }
+
+/** Whether a peer has as many connections as it may, by its own word. */
+export const isFull = (record: Pick<PeerRecord, "links" | "limit"> | undefined): boolean =>
+  record?.limit !== undefined && record.links.length >= record.limit;
 
 /** Connected peers, in this order, that can be given up beyond the limit: each can be reached without its connection. */
 export function dispensable(

@@ -554,6 +554,19 @@ describe("at the connection limit", () => {
     expect(rig.links()).toEqual(["bob", "carol", "dave", "erin"]);
   });
 
+  it("a target with a path that has room for no more is dialled when it has", () => {
+    const there = { full: true };
+    const rig = new Rig(1, { limit: 2, isReachable: () => true, isFull: () => there.full });
+    rig.mesh.setTargets(["dave"], true, 0);
+    const { conn } = rig.meet("dave", 1, rig.dialNow(1), { links: 3 });
+    rig.mesh.down(conn, { code: "full", message: "connection limit reached" }, 2);
+    rig.tick(10_000_000, 10_000_000);
+    expect([rig.dials(), rig.mesh.isDialled(rig.target())]).toEqual([[], false]);
+    there.full = false;
+    rig.tick(10_000_001);
+    expect(rig.dials()).toHaveLength(1);
+  });
+
   it("a target with a path is not dialled before there is room", () => {
     const rig = full("dave");
     rig.mesh.setTargets(["dave"], true, 0);

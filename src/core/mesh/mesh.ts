@@ -70,6 +70,8 @@ export interface MeshSurroundings {
   incarnationOf(name: string): string | undefined;
   /** Over whatever connections there are. */
   isReachable(name: string): boolean;
+  /** It says of itself that it has as many connections as it may. */
+  isFull(name: string): boolean;
   readonly discovery: boolean;
   /** Connections beyond it must be needed. */
   readonly limit: number;
@@ -78,6 +80,7 @@ export interface MeshSurroundings {
 const ALONE: MeshSurroundings = {
   incarnationOf: () => undefined,
   isReachable: () => false,
+  isFull: () => false,
   discovery: false,
   limit: DEFAULT_CONN_LIMIT,
 };
@@ -105,7 +108,9 @@ export class Mesh {
       random,
       discovery: this.#around.discovery,
       isNeedless: ({ peer }) =>
-        peer !== undefined && (this.#byPeer.has(peer) || (this.#isFull() && this.#around.isReachable(peer))),
+        peer !== undefined &&
+        (this.#byPeer.has(peer) ||
+          ((this.#isFull() || this.#around.isFull(peer)) && this.#around.isReachable(peer))),
     });
   }
 
@@ -129,7 +134,7 @@ export class Mesh {
     return this.#dialler.given();
   }
 
-  /** False for one whose peer is connected already, or has a path from here where the limit leaves no room for it. */
+  /** False for one whose peer is connected already, or has a path from here where a limit leaves no room, here or there. */
   isDialled(target: Target): boolean {
     return this.#dialler.isDialled(target);
   }
