@@ -32,6 +32,9 @@ const packages = [
   { name: "podman", proof: "podman", reason: "another runtime that calls the plugin" },
   { name: "busybox-static", proof: "/bin/busybox", reason: "the images of the test containers" },
   { name: "gcc", proof: "gcc", reason: "compiling the CNI executable, and the searches of the model" },
+  { name: "g++", proof: "g++", reason: "npm raw-socket, which is compiled when it is installed" },
+  { name: "make", proof: "make", reason: "the same" },
+  { name: "python3", proof: "python3", reason: "the same: node-gyp is written in it" },
   {
     name: "musl-tools",
     proof: "musl-gcc",

@@ -33,7 +33,8 @@ problem or no daemon.
 
 Examples:
   weave status
-  weave status connections               hosts dialled and connected, and why not
+  weave status connections               hosts dialled and connected, and why not; whether
+                                         packets of full size reach them
   weave status targets                   addresses given to launch and connect
   weave status ipam                      who owns which addresses
   weave status peers --json              {ok, problems, peers}

@@ -31,3 +31,18 @@ it("the table says both sides, ratio, target and what is missed, within 100 colu
   expect(lines[1]).toMatch(/^ADD 8 at a time, no ipMasq +300 +156 +\/s +1\.92 +ratio >= 2 +MISSED$/);
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
 });
+
+it("of rounds the median ratio counts, and the table says how far they lie apart", () => {
+  const rounds = {
+    ...rate,
+    name: "TCP, requests of 1 byte; routed VXLAN",
+    ratios: [0.5, 1.1, 0.98, 1.2, 1.05],
+  };
+  const meets = (target) => isMet({ ...rounds, target: { of: "ratio", ...target } });
+  expect([1.1, 1.11].map((atLeast) => meets({ atLeast }))).toEqual([true, false]);
+  expect([0.98, 0.97].map((atMost) => meets({ atMost }))).toEqual([true, false]);
+  const lines = renderTable([{ ...rounds, target: { of: "ratio", atLeast: 1 } }, rate]);
+  expect(lines[0]).toMatch(/weave +reference +ratio +half within +target$/);
+  expect(lines[1]).toMatch(/300 +156 +\/s +1\.05 +0\.98-1\.10 +ratio >= 1 +met$/);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
+});

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { must, mustEnd } from "./commands.mjs";
 
 const PREFIX = "weave-bench-";
-const netnsName = (name) => `${PREFIX}${process.pid}-${name}`;
+/** The name `ip netns` knows a namespace of this bench by. */
+export const netnsName = (name) => `${PREFIX}${process.pid}-${name}`;
 
 /** The path a runtime would pass as CNI_NETNS. */
 export const netnsPath = (name) => `/run/netns/${netnsName(name)}`;
@@ -39,7 +40,7 @@ export async function makeContainers(side, count) {
 }
 
 /** `ip` commands one by one: a batch cannot change its namespace. */
-async function batch(lines) {
+export async function batch(lines) {
   for (const line of lines) await must("ip", line.split(" "));
 }
 

@@ -3,14 +3,18 @@
 import { cpus, release, totalmem } from "node:os";
 import { isMet, renderTable } from "./figures.mjs";
 
-/** A line of the result; without a target where none is given, without a ratio where there is nothing to compare. */
-export function figure(name, unit, [ours, reference], target) {
+/**
+ * A line of the result; without a target where none is given, without a ratio where there is nothing to compare. `ratios`
+ * are those of single rounds, where both sides were measured in rounds.
+ */
+export function figure(name, unit, [ours, reference], target, ratios) {
   return {
     name,
     unit,
     ours,
     ...(reference === undefined ? {} : { reference }),
     ...(target === undefined ? {} : { target }),
+    ...(ratios === undefined ? {} : { ratios }),
   };
 }
 

@@ -12,7 +12,7 @@
 // Node joins the machines: mesh (connections), gossip (spreading), membership and pools (the ring), desk (containers).
 
 import { macForName } from "./address/mac.ts";
-import { Cluster, eraOf, type FormerLost } from "./cluster.ts";
+import { Cluster, eraOf } from "./cluster.ts";
 import type { NodeConfig } from "./config.ts";
 import { type Entry, OriginMap } from "./crdt/origin-map.ts";
 import { type PathTarget, pathsOf } from "./datapath/paths.ts";
@@ -24,23 +24,19 @@ import { toAttachment } from "./endpoints/book.ts";
 import { Desk, RING_PATIENCE_MS } from "./endpoints/desk.ts";
 import { type Conflict, ENDPOINTS, type Endpoint, viewOf } from "./endpoints/endpoint.ts";
 import { addressesOf, masqueradeOf, portMapsOf, portsOf } from "./endpoints/publish.ts";
+import type { NodeFacts } from "./facts.ts";
 import {
   type Codec,
-  decodeBody,
   encodeFrame,
   type FrameOf,
   JSON_CODEC,
-  rangeFromWire,
   type UnicastBody,
   universeToWire,
 } from "./gossip/frames.ts";
 import { Gossip } from "./gossip/gossip.ts";
-import { configurationFromWire } from "./ipam/configuration-wire.ts";
-import type { Council } from "./ipam/council.ts";
-import type { Contested, Foreign } from "./ipam/membership.ts";
+import { Inbound } from "./inbound.ts";
 import { Pool } from "./ipam/pool.ts";
 import type { OwnedRange } from "./ipam/ring.ts";
-import type { Taking } from "./ipam/takeover.ts";
 import { DEFAULT_CONN_LIMIT } from "./mesh/constants.ts";
 import { dispensable, isFull, sought } from "./mesh/discovery.ts";
 import { introduction } from "./mesh/hello.ts";
@@ -68,7 +64,6 @@ export class Node {
   readonly config: NodeConfig;
   readonly bridgeMac: string;
   readonly #stored: StoredState;
-  readonly #codec: Codec;
   readonly #random: Random;
   readonly #channels = new Map<string, OriginMap>();
   readonly #mesh: Mesh;
@@ -78,6 +73,7 @@ export class Node {
   readonly #own: OwnRecord;
   readonly #neighbourhood: Neighbourhood;
   readonly #cluster: Cluster;
+  readonly #inbound: Inbound;
   #endpoints: ReturnType<typeof viewOf> | undefined;
   /** What the underlay leaves for containers. */
   #mtu: number;
@@ -91,7 +87,6 @@ export class Node {
   constructor(config: NodeConfig, stored: StoredState, random: Random, codec: Codec = JSON_CODEC) {
     this.config = config;
     this.#mtu = config.mtu;
-    this.#codec = codec;
     this.#random = random;
     this.#stored = stored;
     this.bridgeMac = stored.bridgeMac ?? macForName(config.name);
@@ -178,6 +173,18 @@ export class Node {
       },
       stored,
     );
+    this.#inbound = new Inbound({
+      self: config.name,
+      codec,
+      mesh: this.#mesh,
+      gossip: this.#gossip,
+      cluster: this.#cluster,
+      desk: this.#desk,
+      own: this.#own,
+      linkChanges: (changes, now, out) => this.#linkChanges(changes, now, out),
+      spread: (channel, fresh, from, now, out) => this.#spread(channel, fresh, from, now, out),
+      forward: (frame, out) => this.#forward(frame, out),
+    });
   }
 
   /** Identity of the cluster; undefined before it is founded or found. */
@@ -221,7 +228,8 @@ export class Node {
         this.#mesh.up(input, now, out);
         break;
       case "conn-frame":
-        if (this.#frame(input.conn, input.text, now, out) === "passing") return this.#inPassing(now, out);
+        if (this.#inbound.frame(input.conn, input.text, now, out) === "passing")
+          return this.#inPassing(now, out);
         break;
       case "conn-sent":
         this.#gossip.sent(input.conn);
@@ -398,119 +406,6 @@ export class Node {
   }
 
   // --- inputs ---
-
-  /** "passing": nothing but gossip can follow from it. */
-  #frame(conn: number, text: string, now: Instant, out: Effect[]): "passing" | "telling" {
-    const link = this.#mesh.link(conn);
-    if (link === undefined) return "passing"; // closed by us a moment ago
-    this.#mesh.heard(link, now);
-    const frame = this.#codec.decode(text);
-    if (frame === "unknown") return "passing"; // of a newer version
-    if ("refused" in frame) {
-      out.push(
-        event("frame-refused", "warn", {
-          from: link.peer?.name ?? link.remoteAddress,
-          why: String(frame.refused),
-        }),
-      );
-      if (link.peer === undefined)
-        this.#linkChanges(
-          this.#mesh.drop(link, { code: "malformed", message: String(frame.refused) }, now, out),
-          now,
-          out,
-        );
-      return "telling";
-    }
-    if (frame.t === "hello") {
-      this.#linkChanges(this.#mesh.hello(link, frame, now, out), now, out);
-      return "telling";
-    }
-    if (link.peer === undefined) {
-      this.#linkChanges(
-        this.#mesh.drop(link, { code: "protocol", message: "spoke before it introduced itself" }, now, out),
-        now,
-        out,
-      );
-      return "telling";
-    }
-    switch (frame.t) {
-      case "ping":
-        this.#mesh.ping(link, frame.n, out);
-        return "passing";
-      case "pong":
-        this.#mesh.pong(link, now);
-        return "passing";
-      case "sums":
-        this.#cluster.membership.neighbourIs(link, eraOf(frame), now, out);
-        this.#gossip.sums(conn, frame, now, out);
-        if (this.#cluster.isBehind(frame)) this.#cluster.tell(link, now, out);
-        break;
-      case "config": {
-        const theirs = configurationFromWire(frame.configuration);
-        this.#cluster.membership.neighbourIs(link, theirs, now, out);
-        if (this.#cluster.council.heard(theirs, frame.yields === true, now, out) === "older")
-          this.#cluster.tell(link, now, out);
-        break;
-      }
-      case "digest":
-        this.#gossip.digest(conn, frame, now, out);
-        break;
-      case "buckets":
-        this.#gossip.buckets(conn, frame, out);
-        break;
-      case "have":
-        this.#gossip.have(conn, frame, now);
-        return "passing";
-      case "want":
-        this.#gossip.want(conn, frame, out);
-        return "passing";
-      case "push":
-        this.#pushed(conn, frame, now, out);
-        break;
-      case "ring": {
-        const ranges = frame.ranges.map(rangeFromWire);
-        const { universe = 0 } = frame;
-        this.#cluster.membership.heardRing(universe, frame, ranges, conn, now, out);
-        if (frame.repair === true) this.#gossip.ringArrived(conn, universe, frame.parts, now, out);
-        break;
-      }
-      case "prune":
-      case "graft":
-        break; // of protocol 1, where trees were found by trial
-      case "to":
-        if (frame.to === this.config.name)
-          this.#cluster.addressed(frame.from, decodeBody(frame.body), now, out);
-        else if (frame.hops > 0) this.#forward({ ...frame, hops: frame.hops - 1 }, out);
-        break;
-    }
-    return "telling";
-  }
-
-  #pushed(conn: number, frame: FrameOf<"push">, now: Instant, out: Effect[]): void {
-    const map = this.#gossip.channel(frame.channel);
-    if (map === undefined) return;
-    const entries = this.#gossip.push(conn, frame);
-    const self = this.config.name;
-    // A clone somewhere beyond our neighbours would answer each of our answers for ever.
-    const admitted = entries.filter((entry) => this.#cluster.admits(frame.channel, entry));
-    const isCloned = this.#own.cloneSince(now) !== undefined;
-    const heard = isCloned ? admitted.filter((e) => e.origin !== self) : admitted;
-    if (frame.channel === ENDPOINTS)
-      this.#desk.mind(
-        heard.filter((e) => e.origin === self),
-        now,
-        out,
-      );
-    if (frame.channel === PEERS) this.#own.heard(admitted);
-    const { fresh, refused } = map.merge(heard);
-    if (refused > 0) out.push(event("entries-refused", "warn", { channel: frame.channel, refused }));
-    this.#spread(frame.channel, fresh, conn, now, out);
-    for (const { origin, key } of fresh) {
-      if (origin !== self) continue;
-      if (frame.channel === PEERS) this.#own.echoed(now);
-      out.push(event("spoke-again", "info", { channel: frame.channel, key }));
-    }
-  }
 
   #linkChanges(changes: readonly LinkChange[], now: Instant, out: Effect[]): void {
     for (const { type, link, reason } of changes) {
@@ -709,28 +604,4 @@ export class Node {
     if (map === undefined) throw new Error(`no channel ${name}`);
     return map;
   }
-}
-
-/** What `status` and the simulator read of a node. Live objects: read, never changed. */
-export interface NodeFacts {
-  readonly mesh: Mesh;
-  readonly pools: readonly Pool[];
-  readonly startedAt: Instant;
-  readonly underlay: string;
-  readonly unreachable: ReadonlyMap<string, Instant>;
-  /** What to call a peer in a command. */
-  readonly callName: (name: string) => string;
-  readonly council: Council;
-  /** What of a universe waits for the heir. */
-  readonly taking: (universe: number) => Taking | undefined;
-  /** Addresses of containers here that others hold since this host began anew. */
-  readonly lost: readonly FormerLost[];
-  /** Addresses held here that others have in use from before they began anew. */
-  readonly contested: (now: Instant) => readonly Contested[];
-  readonly foreign: ReadonlyMap<string, Foreign>;
-  readonly fullSince: (now: Instant) => Instant | undefined;
-  readonly cloneSince: (now: Instant) => Instant | undefined;
-  /** Who that is, for people, as far as it is known. */
-  readonly clone: string | undefined;
-  readonly whyNoRing: () => { message: string; hint: string };
 }

@@ -3,6 +3,7 @@
 import { parseAddress } from "./address/cidr.ts";
 import type { PathState } from "./datapath/paths.ts";
 import { VXLAN_OVERHEAD } from "./datapath/plan.ts";
+import { MIN_MTU } from "./mesh/peer-record.ts";
 import type { Node } from "./node.ts";
 import type { Problem } from "./problems.ts";
 
@@ -24,7 +25,7 @@ export function pathProblems(node: Node, states: ReadonlyMap<string, PathState>)
 /** Why a path is not verified, for the line below it; undefined when it is. */
 export function pathReason(state: PathState): string | undefined {
   if (state.fault === "drops-large")
-    return `packets of ${state.mtu} bytes are lost${state.passes === undefined ? "" : `, those of ${state.passes} arrive`}`;
+    return `packets of ${state.mtu} bytes are lost${state.passes === undefined ? ", small ones arrive" : `, those of ${state.passes} arrive`}`;
   if (state.fault === "no-answer") return "no packet is answered over VXLAN";
   return state.reason;
 }
@@ -35,12 +36,14 @@ interface Who {
   readonly vxlanPort: number;
 }
 
-function dropsLarge({ label, underlay }: Who, { mtu, passes = 0 }: PathState) {
+function dropsLarge({ label, underlay }: Who, state: PathState) {
+  const { mtu, passes = 0 } = state;
   const family = parseAddress(underlay)?.family ?? 4;
   const outer = mtu + VXLAN_OVERHEAD[family];
+  const other = passes < MIN_MTU ? "" : `, or launch weave on one of the two hosts with --mtu ${passes}`;
   return {
     code: "path-mtu" as const,
-    message: `packets of ${mtu} bytes to ${label} are lost, those of ${passes} arrive: the underlay to ${underlay} does not carry the ${outer} bytes of their outer packets, and does not say so (ICMP filtered?). Raise its MTU, or launch weave on one of the two hosts with --mtu ${passes}`,
+    message: `to ${label} ${pathReason(state)}: the underlay to ${underlay} does not carry the ${outer} bytes of their outer packets, and does not say so (ICMP filtered?). Raise its MTU${other}`,
     command: `ping -c 3 -M do -s ${outer - PING_OVERHEAD[family]} ${underlay}`,
   };
 }

@@ -1,8 +1,9 @@
 // What is wrong, each with the command that mends it. Pure; the daemon adds what only it knows.
 import type { Instant } from "./effects.ts";
+import type { NodeFacts } from "./facts.ts";
 import type { Target } from "./mesh/dialler.ts";
 import { PASSWORD_CODES } from "./mesh/password.ts";
-import type { Node, NodeFacts } from "./node.ts";
+import type { Node } from "./node.ts";
 
 /** What a user must act on; codes as in src/api/status.ts. */
 export type ProblemCode =

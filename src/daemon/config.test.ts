@@ -3,7 +3,14 @@ import { Universe } from "../core/address/universe.ts";
 import { WeaveError } from "../core/errors.ts";
 import { readState, type StoredState } from "../core/records.ts";
 import type { HostFacts } from "../ports/kernel.ts";
-import { checkChosen, checkTarget, plainTarget, resolveConfig, type Surroundings } from "./config.ts";
+import {
+  checkChosen,
+  checkTarget,
+  containerMtu,
+  plainTarget,
+  resolveConfig,
+  type Surroundings,
+} from "./config.ts";
 import { type LaunchOptions, launchOptions } from "./options.ts";
 
 const options = (given: Partial<LaunchOptions> = {}): LaunchOptions => launchOptions.parse(given);
@@ -459,4 +466,14 @@ it.each([
   ["[2001:db8::1]:7000", "[2001:db8::1]:7000"],
 ])("%s is the target %s where 6783 is meant", (text, plain) => {
   expect(plainTarget(text, 6783)).toBe(plain);
+});
+
+it.each([
+  ["what the underlay leaves", undefined, 1400, "192.0.2.1", 1350],
+  ["less over IPv6", undefined, 1500, "2001:db8::1", 1430],
+  ["--mtu, while that is less", 1300, 1500, "192.0.2.1", 1300],
+  ["less than --mtu, when the underlay carries less", 1300, 1320, "192.0.2.1", 1270],
+  ["never less than the least", undefined, 600, "192.0.2.1", 576],
+] as const)("an underlay that changes leaves containers %s", (_, asked, carries, address, left) => {
+  expect(containerMtu(asked, carries, address)).toBe(left);
 });

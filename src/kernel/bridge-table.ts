@@ -40,6 +40,10 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     `${ND} nd-neighbor-advert @th,64,128 @known6 iifname . @th,64,128 != @homes6 counter drop`,
   ],
   prerouting: [
+    // Nearly every frame, on the bridges of others, too: it is to cost two comparisons. Tags and broken headers go on.
+    ...["ip meta l4proto != icmp", "ip6 meta l4proto != ipv6-icmp"].map(
+      (data) => `meta protocol ${data} accept`,
+    ),
     // Tags in tags: a receiver that takes off two of number 0 would see what is not looked at here.
     `iifname "vw*" meta protocol vmap { arp : goto arps, ip : goto redirects, ip6 : goto discovery, 8021q : drop, 8021ad : drop }`,
   ],

@@ -1,7 +1,9 @@
 // The libc calls Node does not offer, through koffi: namespaces, raw sockets, two ioctls. The only file that imports koffi.
 // Synchronous on purpose: koffi's asynchronous calls run on pool threads, which are in another namespace. Sending and closing
 // may, since a descriptor knows its own.
-import koffi from "koffi";
+
+// Not a static import: the main thread, which needs this only where npm raw-socket is missing (echo/), does without its 3 MB.
+const { default: koffi } = await import("koffi");
 
 const SEND = "long send(int fd, const uint8_t *buf, size_t len, int flags)";
 

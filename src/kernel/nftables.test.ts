@@ -116,10 +116,22 @@ table inet weave {
 		type nf_proto
 		elements = { ipv4 }
 	}
+	chain loopback {
+		ip daddr 127.0.0.0/8 drop
+		ip saddr 127.0.0.0/8 drop
+	}
+	chain underlay {
+		ip saddr @peers4 notrack
+		ip6 saddr @peers6 notrack
+	}
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
-		iifname "weave" ip daddr 127.0.0.0/8 drop
-		iifname "weave" ip saddr 127.0.0.0/8 drop
+		iifname "weave" goto loopback
+		udp dport 6784 goto underlay
+	}
+	chain untracked {
+		type filter hook output priority raw; policy accept;
+		udp dport 6784 notrack
 	}
 	chain prerouting {
 		type nat hook prerouting priority -105; policy accept;
@@ -163,12 +175,15 @@ table inet weave {
 		iifname "weave" goto containers
 		udp dport 6784 goto vxlan
 	}
+	chain leaving {
+		tcp dport 6783 counter drop
+		udp dport 6784 counter drop
+		ip daddr . tcp dport @controls4 counter drop
+		ip6 daddr . tcp dport @controls6 counter drop
+	}
 	chain forward {
 		type filter hook forward priority filter - 5; policy accept;
-		iifname "weave" oifname != "weave" tcp dport 6783 counter drop
-		iifname "weave" oifname != "weave" udp dport 6784 counter drop
-		iifname "weave" oifname != "weave" ip daddr . tcp dport @controls4 counter drop
-		iifname "weave" oifname != "weave" ip6 daddr . tcp dport @controls6 counter drop
+		iifname "weave" oifname != "weave" goto leaving
 	}
 	chain containers {
 		tcp dport 6783 counter drop

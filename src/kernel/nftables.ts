@@ -19,7 +19,7 @@ export function renderTable(firewall: TableState): string {
     removeTable().trimEnd(),
     `table inet ${TABLE} {`,
     ...setsOf(firewall).flatMap(renderSet),
-    ...chain("guard", "type filter hook prerouting priority raw", guardRules(bridge)),
+    ...guardChains(firewall),
     // Before all others that translate destinations (dstnat is -100), however often one of us is loaded anew.
     ...chain("prerouting", "type nat hook prerouting priority -105", [
       "ip daddr != 127.0.0.0/8 fib daddr type local jump ports",
@@ -95,11 +95,21 @@ export function ruleCount(): number {
 }
 
 /**
- * Where route_localnet is on, the kernel lets 127.0.0.0/8 through from and to the bridge: the host itself may use that,
- * no container. Before connection tracking, which turns answers to the host's own flows back into that range.
+ * What is decided before connection tracking. 127.0.0.0/8: where route_localnet is on, the kernel lets it through from and to
+ * the bridge; the host itself may use that, no container, and tracking turns answers to the host's own flows back into that
+ * range. VXLAN between peers: no rule of ours asks for its state, and to look it up, on both hosts, costs as much as the
+ * routing of a packet. What this host forwards for others is left alone.
  */
-function guardRules(bridge: string): string[] {
-  return ["daddr", "saddr"].map((field) => `iifname "${bridge}" ip ${field} 127.0.0.0/8 drop`);
+function guardChains({ bridge, vxlanPort }: TableState): string[] {
+  return [
+    ...chain("loopback", undefined, ["ip daddr 127.0.0.0/8 drop", "ip saddr 127.0.0.0/8 drop"]),
+    ...chain("underlay", undefined, ["ip saddr @peers4 notrack", "ip6 saddr @peers6 notrack"]),
+    ...chain("guard", "type filter hook prerouting priority raw", [
+      `iifname "${bridge}" goto loopback`,
+      `udp dport ${vxlanPort} goto underlay`,
+    ]),
+    ...chain("untracked", "type filter hook output priority raw", [`udp dport ${vxlanPort} notrack`]),
+  ];
 }
 
 /**
@@ -115,12 +125,16 @@ function protectionChains({ bridge, vxlanPort, controlPort }: TableState): strin
     ]),
     // Out of the overlay, to whatever address: another host would see this one's, and believe it.
     ...chain(
-      "forward",
-      "type filter hook forward priority filter - 5",
+      "leaving",
+      undefined,
       [...ours, "ip daddr . tcp dport @controls4", "ip6 daddr . tcp dport @controls6"].map(
-        (port) => `iifname "${bridge}" oifname != "${bridge}" ${port} counter drop`,
+        (port) => `${port} counter drop`,
       ),
     ),
+    // With br_netfilter every frame from container to container comes by here: it is to cost two comparisons.
+    ...chain("forward", "type filter hook forward priority filter - 5", [
+      `iifname "${bridge}" oifname != "${bridge}" goto leaving`,
+    ]),
     ...chain("containers", undefined, [
       ...ours.map((port) => `${port} counter drop`),
       "ct state established,related accept",

@@ -1,12 +1,13 @@
 // `weave doctor` as an operator runs it: on a host in good order, on one that never saw weave, and on hosts where something
 // real is wrong. What it says mends a finding is run, and then the finding is gone.
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -66,12 +67,24 @@ async function mend(report: DoctorReport, ...codes: string[]): Promise<void> {
     expect(await shell(command), command).toMatchObject({ exit: 0 });
 }
 
-/** Everything doctor could have changed of the kernel. */
-const kernelState = async (): Promise<string> =>
-  (await shell("nft list ruleset; ip -d link; ip address; ip route; sysctl -ar '^net' 2>&1")).stdout.replace(
-    /\bpackets \d+ bytes \d+\b|(sec|lft) .*/g,
-    "",
+/** Everything doctor could have changed of the kernel, without what changes by itself. */
+const kernelState = async (): Promise<string> => {
+  const { stdout } = await shell(
+    "nft list ruleset; ip -d link; ip address; ip route; sysctl -ar '^net' 2>&1",
   );
+  return stdout.replace(/\b(packets \d+ bytes \d+|tentative )|(_lft|nf_conntrack_count) .*/g, "");
+};
+
+/** A process that goes by this name, in the namespace of the host. `comm` is the name as the kernel keeps it. */
+async function inNamespaceAs(name: string, comm: string): Promise<ChildProcess> {
+  const program = join(lab.dir, name);
+  copyFileSync("/bin/sleep", program);
+  chmodSync(program, 0o755);
+  const child = spawn("nsenter", [`--net=${host.namespace.path}`, program, "600"], { stdio: "ignore" });
+  const runs = (): boolean => readFileSync(`/proc/${child.pid}/comm`, "utf8").trim() === comm;
+  await eventually(`${name} runs`, runs);
+  return child;
+}
 
 describe("a host that never launched weave", () => {
   afterEach(async () => {
@@ -138,6 +151,14 @@ describe("a host that never launched weave", () => {
     expect(told(await doctor())).toEqual([]);
   });
 
+  it("has a link with the name of the bridge", async () => {
+    await host.namespace.run("ip link add weave type veth peer name peer0");
+    const report = await doctor();
+    expect(told(report)).toEqual(["link-taken weave"]);
+    await mend(report, "link-taken");
+    expect(told(await doctor())).toEqual([]);
+  });
+
   it("has a route into the range; another range is free", async () => {
     await host.namespace.run("ip route add 10.40.0.0/16 dev lo");
     try {
@@ -187,14 +208,8 @@ describe("what runtimes read", () => {
 
 describe("other software of the host", () => {
   it("means to manage our links, or gives pods other addresses", async () => {
-    const fake = join(lab.dir, "systemd-networkd");
-    copyFileSync("/bin/sleep", fake);
-    chmodSync(fake, 0o755);
-    const networkd = spawn("nsenter", [`--net=${host.namespace.path}`, fake, "600"], { stdio: "ignore" });
+    const networkd = await inNamespaceAs("systemd-networkd", "systemd-network");
     try {
-      await eventually("it runs there", () =>
-        host.namespace.run(`pgrep -x systemd-network`).then(Boolean, () => false),
-      );
       const etc = join(lab.dir, "etc");
       const script = `mkdir -p ${etc}/up ${etc}/work
         mount -t tmpfs tmpfs ${etc} && mkdir ${etc}/up ${etc}/work
@@ -231,6 +246,40 @@ describe("with a daemon", () => {
     const { exit, stdout } = await host.weave("doctor");
     expect(exit).toBe(0);
     expect(stdout.split("\n").filter((line) => line.length > 100)).toEqual([]);
+  });
+
+  it("whose links NetworkManager took, on a host whose firewalld lets nobody in", async () => {
+    const bin = join(lab.dir, "tools");
+    mkdirSync(bin);
+    const put = (name: string, script: string): void => {
+      writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`);
+      chmodSync(join(bin, name), 0o755);
+    };
+    put(
+      "nmcli",
+      "printf 'wan:connected\\nvxlan-6784:connecting (getting IP configuration)\\nweave:unmanaged\\n'",
+    );
+    put(
+      "firewall-cmd",
+      `case "$*" in
+        --state) echo running ;;
+        --get-zone-of-interface=wan) echo outside ;;
+        "--zone=outside --list-all") printf 'outside (active)\\n  target: default\\n  ports: 6783/tcp\\n' ;;
+        *) exit 2 ;;
+      esac`,
+    );
+    const manager = await inNamespaceAs("NetworkManager", "NetworkManager");
+    try {
+      const report = parse(await host.weaveWith({ PATH: `${bin}:${PATH}` }, "doctor", "--json"));
+      expect(told(report)).toEqual(["firewalld-ports outside", "managed-link vxlan-6784"]);
+      expect(report.findings[0]?.command).toMatch(/ --zone=outside --add-port=6784\/udp /);
+    } finally {
+      manager.kill("SIGKILL");
+    }
+    // What runs in another namespace manages other links.
+    expect(told(parse(await host.weaveWith({ PATH: `${bin}:${PATH}` }, "doctor", "--json")))).toEqual([
+      "firewalld-ports outside",
+    ]);
   });
 
   it("that has stopped: what it would put back is told, and mended by hand or by a launch", async () => {

@@ -14,6 +14,7 @@ describe("a host on which others delete things", () => {
     const [alice, bob] = [lab.host(1), lab.host(2)];
     const [here, there] = [await lab.attached(alice, "c1"), await lab.attached(bob, "c2")];
     await lab.untilKnown([here, there]);
+    await alice.until("the kernel holds what is known", ({ datapath }) => datapath.settled);
     const before = await rendered();
     expect((await alice.status()).repairs).toEqual([]);
 

@@ -82,7 +82,7 @@ describe("two hosts", () => {
         false,
         [["path-mtu", to.nickname]],
       ]);
-      expect(problems[0]?.message).toContain(`packets of 1450 bytes to ${to.nickname} are lost`);
+      expect(problems[0]?.message).toContain(`to ${to.nickname} packets of 1450 bytes are lost`);
       expect(problems[0]?.command).toBe(`ping -c 3 -M do -s 1472 ${to.address}`);
     }
     const told = (status: Status): number =>

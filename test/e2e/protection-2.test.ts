@@ -86,6 +86,11 @@ describe("hosts and containers", () => {
     await lab.untilVotersSettled();
     await third.kill();
     expect(await late.pings(far.address)).toBe(true);
+    await lab
+      .host(1)
+      .until("it is away", ({ peers }) =>
+        peers.some(({ nickname, reachable }) => nickname === third.nickname && !reachable),
+      );
     await lab.host(1).weaveOk("rmpeer", third.nickname);
     await eventually("the removed one is no peer", async () =>
       (await Promise.all([lab.host(1), lab.host(2)].map(peersOf))).every(

@@ -120,6 +120,20 @@ describe.skipIf(whyNot() !== undefined)("protection", () => {
       }
     });
 
+    test("between peers is not tracked: no rule asks for its state, and looking it up costs", async () => {
+      const tracked = async (): Promise<boolean> => {
+        for (const { netns } of [alice, bob]) await netns.succeeds("conntrack -F");
+        expect(await a1.netns.run(`ping -c 1 -W 2 ${b1.addresses[0]}`)).toContain(" 0% packet loss");
+        const lists = [alice, bob].map(({ netns }) => netns.run("conntrack -L -p udp"));
+        return (await Promise.all(lists)).join().includes("dport=6784");
+      };
+      expect(await tracked()).toBe(false);
+      await without(alice, exposed(alice), ["inet weave guard", "inet weave untracked"], async () => {
+        expect(await tracked()).toBe(true);
+      });
+      expect(await tracked()).toBe(false);
+    });
+
     test("a daemon that starts and does not know all yet shuts nobody out", async () => {
       await alice.restart();
       await alice.kernel.apply(exposed(alice, { flood: [], prune: false }));

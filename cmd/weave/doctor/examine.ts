@@ -46,6 +46,6 @@ function failure({ name }: Check, { message }: Error): Finding {
     code: "check-failed",
     object: name,
     message: `${name} could not be looked at: ${message}`,
-    command: process.getuid?.() === 0 ? "WEAVE_DEBUG=1 weave doctor" : "sudo weave doctor",
+    command: process.getuid?.() === 0 ? "weave doctor" : "sudo weave doctor",
   };
 }

@@ -18,6 +18,7 @@ export const DOCTOR_CODES = [
   "input-drops", // a chain drops what no rule accepts, where peers come in
   "firewalld-ports", // firewalld does not let peers in
   "managed-link", // a network manager believes that a link of ours is its own
+  "link-taken", // a link of another kind has the name of one of ours
   "port-taken", // somebody else holds a port of ours
   "mtu-too-large", // containers' full packets do not fit the underlay
   "path-mtu", // full packets do not arrive at a peer, small ones do

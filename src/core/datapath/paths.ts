@@ -30,7 +30,7 @@ export interface PathState {
   readonly rttMs?: number;
   /** With "no": small packets are answered, or nothing is. */
   readonly fault?: "drops-large" | "no-answer";
-  /** With "drops-large": packets of so many bytes are answered. */
+  /** With "drops-large", once it is found: packets of so many bytes are answered, larger ones not. */
   readonly passes?: number;
   /** With "unverified": why. */
   readonly reason?: string;

@@ -185,10 +185,10 @@ export class PathMonitor {
     const { mtu } = path.target;
     const fault = round.smallAnswered ? "drops-large" : "no-answer";
     path.range = fault === "drops-large" ? narrowed(path.range, round, mtu) : undefined;
-    const isSearched = path.range !== undefined && path.range.fails - path.range.passes > STEP_BYTES;
-    if (!isSearched) path.nextAt = now + BROKEN_MS;
+    const found = path.range !== undefined && path.range.fails - path.range.passes <= STEP_BYTES;
+    if (found || path.range === undefined) path.nextAt = now + BROKEN_MS;
     const since = path.state.fault === fault ? path.state.since : now;
-    const passes = path.range === undefined ? {} : { passes: path.range.passes };
+    const passes = found && path.range !== undefined ? { passes: path.range.passes } : {};
     path.state = { verified: "no", since, mtu, fault, ...passes };
   }
 

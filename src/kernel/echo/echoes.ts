@@ -2,7 +2,6 @@
 // the asker's affair.
 import { randomBytes } from "node:crypto";
 import type { Echo, Echoes, EchoListener } from "../../ports/echo.ts";
-import { openLibcSocket } from "./libc-socket.ts";
 import { encodeRequest, type Family, idOfReply, type Mark } from "./packet.ts";
 import { openRawSocket } from "./raw-socket.ts";
 import type { IcmpSocket, OpenSocket } from "./socket.ts";
@@ -68,6 +67,7 @@ const openEither: OpenSocket = async (family, listener) => {
   try {
     return await openRawSocket(family, listener);
   } catch {
+    const { openLibcSocket } = await import("./libc-socket.ts");
     return openLibcSocket(family, listener);
   }
 };

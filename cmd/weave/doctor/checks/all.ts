@@ -6,6 +6,7 @@ import { firewalld } from "./firewalld.ts";
 import { forwarding } from "./forwarding.ts";
 import { kernel } from "./kernel.ts";
 import { kubernetes } from "./kubernetes.ts";
+import { links } from "./links.ts";
 import { managers } from "./managers.ts";
 import { mtu } from "./mtu.ts";
 import { ports } from "./ports.ts";
@@ -14,6 +15,6 @@ import { sysctls } from "./sysctls.ts";
 
 /** `cni` runs plugins and waits for them without a turn of the loop, so it comes last. */
 export const CHECKS: readonly Check[] = [
-  ...[daemon, kernel, ports, range, mtu, sysctls, forwarding, firewalld, managers, kubernetes],
+  ...[daemon, kernel, links, ports, range, mtu, sysctls, forwarding, firewalld, managers, kubernetes],
   cni,
 ];

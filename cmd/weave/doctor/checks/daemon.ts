@@ -38,7 +38,7 @@ export function judgeDaemon({ status, launched, runDir, version }: DaemonFacts):
       code: "kernel-fault",
       object,
       message: `the kernel does not hold what it should: ${message}`,
-      command: "weave status --json | jq .problems",
+      command: "weave report -f '.problems[].message'",
     }));
   for (const { object, count: times, message, notBefore } of status.repairs ?? []) {
     if (notBefore === undefined) continue;
@@ -46,7 +46,7 @@ export function judgeDaemon({ status, launched, runDir, version }: DaemonFacts):
       code: "fought-over",
       object,
       message: `something on this host takes it away again and again, ${times} times in the last hour; last put back: ${message}`,
-      command: "weave status --json | jq .repairs",
+      command: "weave report -f .repairs",
     });
   }
   const notes: Finding[] = status.problems

@@ -60,7 +60,7 @@ describe("MTU", () => {
       "bob loses them; launch weave on one of the two hosts with --mtu 1346",
       "weave stop && weave launch --mtu 1346",
     ],
-    ["path-mtu", "bob loses them; launch weave on one of the two hosts with --mtu 0", "ping bob"],
+    ["path-mtu", "bob loses them; launch weave on one of the two hosts with --mtu 789", "ping bob"],
     ["path-down", "bob does not answer", "ping bob"],
     ["peer-unreachable", "bob is away", undefined],
   ])("what the daemon tells of paths: %s, %s", (code, message, command) => {

@@ -78,10 +78,13 @@ function judgeRunning(
 
 const shown = ({ name, nickname }: Status["peers"][number]): string => nickname || name;
 
-/** The daemon says which MTU would do, where it has found one that passes; its own command shows the fault. */
+/** The least MTU with IPv6 (RFC 8200, 5): while the daemon still searches for one that passes, it tells smaller ones. */
+const LEAST_MTU = 1280;
+
+/** The daemon's own command shows the fault; the MTU it has found mends it. */
 function toMend(message: string): string | undefined {
-  const [, mtu] = /--mtu ([1-9]\d*)$/.exec(message) ?? [];
-  return mtu === undefined ? undefined : `weave stop && weave launch --mtu ${mtu}`;
+  const mtu = Number(/--mtu (\d+)$/.exec(message)?.[1] ?? 0);
+  return mtu < LEAST_MTU ? undefined : `weave stop && weave launch --mtu ${mtu}`;
 }
 
 function leastToMost(mtus: readonly number[]): string {

@@ -30,6 +30,13 @@ it("in use is changed by a stop and a launch", () => {
   expect(findings[0]?.command).toMatch(/^weave stop; weave launch --ipalloc-range /);
 });
 
+it("in use within a larger route was chosen so: a note", () => {
+  const range = { cidrs: ["10.32.0.0/12"], from: "weaver" } as const;
+  const { findings, notes } = judgeRange({ ...facts, range, routes: [{ dst: "10.0.0.0/8", dev: "eth0" }] });
+  expect(findings).toEqual([]);
+  expect(notes).toMatchObject([{ code: "range-overlap", object: "10.0.0.0/8" }]);
+});
+
 it("has the nameserver in it", () => {
   expect(judgeRange({ ...facts, nameservers: ["10.36.0.2"] }).findings).toMatchObject([
     { code: "nameserver-in-range", object: "10.36.0.2" },

@@ -60,11 +60,14 @@ export function judgeRange({ range: { cidrs, from }, routes, nameservers }: Rang
   const isUsed = from === "weaver" || from === "firewall table";
   const command = `${isUsed ? "weave stop; " : ""}weave launch --ipalloc-range ${freeRange([...others, ...servers].map(({ cidr }) => cidr))}`;
   const findings: Finding[] = [];
+  const notes: Finding[] = [];
   for (const text of cidrs) {
     const own = parseCidr(text);
     if (own === undefined) continue;
-    for (const { dst, dev } of others.filter((route) => overlaps(route.cidr, own))) {
-      findings.push({
+    for (const { dst, dev, cidr } of others.filter((route) => overlaps(route.cidr, own))) {
+      // The range is the more special route, and somebody chose it with that one there: a launch asks for that.
+      const isKnown = from === "weaver" && cidr.prefix < own.prefix;
+      (isKnown ? notes : findings).push({
         code: "range-overlap",
         object: dst,
         message: `the range ${text} overlaps the route ${dst}${dev === "" ? "" : ` dev ${dev}`} of this host: of two things with one address only one is reached; take another range, the same on every host`,
@@ -82,7 +85,11 @@ export function judgeRange({ range: { cidrs, from }, routes, nameservers }: Rang
       });
     }
   }
-  return { findings, saw: `${cidrs.join(", ")} (${from}), ${count(others.length, "route")} of this host` };
+  return {
+    findings,
+    notes,
+    saw: `${cidrs.join(", ")} (${from}), ${count(others.length, "route")} of this host`,
+  };
 }
 
 /** A range of usual size that none of `used` overlaps, as a word for a shell. */

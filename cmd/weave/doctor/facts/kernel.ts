@@ -7,15 +7,25 @@ import { line, type Part, type PartName, parts } from "../../../../src/kernel/su
 /** It takes a tenth of a second; firewall-cmd half a one. */
 const PATIENCE_MS = 7_000;
 
-/** What came of each part. */
-type Told = ReadonlyMap<string, { readonly value: unknown } | { readonly failure: string }>;
+/** What came of a part. */
+type Answer = { readonly value: unknown } | { readonly failure: string };
+
+/** What came of each part, and why there is nothing of the others. */
+interface Told {
+  readonly parts: ReadonlyMap<string, Answer>;
+  readonly otherwise: string;
+}
 
 /** A reader of parts; the process is started with the first, and answers for all. `program` is its bundle. */
-export function kernelSurvey(program: string): <K extends PartName>(part: K) => Promise<Part<K>> {
+export function kernelSurvey(
+  program: string,
+  patienceMs = PATIENCE_MS,
+): <K extends PartName>(part: K) => Promise<Part<K>> {
   let told: Promise<Told> | undefined;
   return async (part) => {
-    told ??= survey(program);
-    const answer = (await told).get(part) ?? { failure: "the kernel was not read in time" };
+    told ??= survey(program, patienceMs);
+    const { parts: answers, otherwise } = await told;
+    const answer = answers.get(part) ?? { failure: otherwise };
     if ("failure" in answer) throw new Error(answer.failure);
     return parse(part, answer.value);
   };
@@ -27,23 +37,25 @@ function parse<K extends PartName>(part: K, value: unknown): Part<K> {
 }
 
 /** Never rejects: what is not told is missing. */
-function survey(program: string): Promise<Told> {
+function survey(program: string, patienceMs: number): Promise<Told> {
   return new Promise((resolve) => {
-    const told = new Map<string, { value: unknown } | { failure: string }>();
+    const told = new Map<string, Answer>();
+    const late = `the kernel was not read within ${patienceMs / 1000} s`;
     const child = spawn(process.execPath, [program, BRIDGE], {
       stdio: ["ignore", "pipe", "ignore"],
-      timeout: PATIENCE_MS,
+      timeout: patienceMs,
       killSignal: "SIGKILL",
     });
     // A process that hangs inside the kernel does not die of a signal: it is not waited for.
     const leave = setTimeout(() => {
       child.stdout.destroy();
       child.unref();
-      resolve(told);
-    }, PATIENCE_MS + 500);
+      resolve({ parts: told, otherwise: late });
+    }, patienceMs + 500);
     const end = (): void => {
       clearTimeout(leave);
-      resolve(told);
+      const otherwise = child.killed ? late : `${program} ended early; was weave built whole?`;
+      resolve({ parts: told, otherwise });
     };
     createInterface({ input: child.stdout }).on("line", (text) => {
       const { part, value, failure } = line.safeParse(parseJson(text)).data ?? { part: "" };
