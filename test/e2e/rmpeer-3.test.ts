@@ -25,6 +25,8 @@ describe("a host that is dead", () => {
     await lab.untilVotersSettled();
     used = containers.slice(1).map(({ address }) => address);
     await lab.host(3).kill();
+    const isMissed = ({ peers }: Status): boolean => peers.some(({ reachable }) => !reachable);
+    for (const number of [1, 2]) await lab.host(number).until("h3 is missed", isMissed); // one that answers is not removed
   });
 
   it("is named when it is unknown, and not oneself", async () => {
