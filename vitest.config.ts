@@ -7,6 +7,9 @@ const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.
   version: string;
 };
 
+/** Whole hosts with real timers: they mostly wait, and more of them at once would make each other late. */
+const SIDE_BY_SIDE = 2;
+
 /** Projects of one group run together, groups one after the other. */
 const group = { pure: 0, kernel: 1, e2e: 2 };
 
@@ -18,7 +21,7 @@ function project(
     /** For one test; a hook gets the same. */
     timeoutMs: number;
     groupOrder?: number;
-    fileParallelism?: boolean;
+    maxWorkers?: number;
     globalSetup?: string[];
   },
 ) {
@@ -34,7 +37,7 @@ function project(
       setupFiles: ["./scripts/vitest/seed.mjs"],
       globalSetup: options.globalSetup ?? [],
       sequence: { groupOrder: options.groupOrder ?? group.pure },
-      fileParallelism: options.fileParallelism ?? true,
+      ...(options.maxWorkers === undefined ? {} : { maxWorkers: options.maxWorkers }),
       // A process per file: a test that changes its namespace or hangs in the kernel harms no other.
       pool: "forks" as const,
     },
@@ -66,22 +69,21 @@ export default defineConfig({
         include: ["test/e2e/**/*.test.ts"],
         timeoutMs: 180_000,
         groupOrder: group.e2e,
-        // Whole hosts with real timers: side by side they would make each other late.
-        fileParallelism: false,
+        maxWorkers: SIDE_BY_SIDE,
         globalSetup: ["./scripts/vitest/build.mjs"],
       }),
       project("cni", {
         include: ["test/cni/**/*.test.ts"],
         timeoutMs: 120_000,
         groupOrder: group.e2e,
-        fileParallelism: false,
+        maxWorkers: SIDE_BY_SIDE,
         globalSetup: ["./scripts/vitest/build.mjs"],
       }),
       project("runtimes", {
         include: ["test/runtimes/**/*.test.ts"],
         timeoutMs: 180_000,
         groupOrder: group.e2e,
-        fileParallelism: false,
+        maxWorkers: SIDE_BY_SIDE,
         globalSetup: ["./scripts/vitest/build.mjs"],
       }),
     ],
