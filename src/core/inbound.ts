@@ -78,7 +78,7 @@ export class Inbound {
     }
     switch (frame.t) {
       case "ping":
-        this.#host.mesh.ping(link, frame.n, out);
+        this.#host.mesh.ping(link, frame, out);
         return "passing";
       case "pong":
         this.#host.mesh.pong(link, now);

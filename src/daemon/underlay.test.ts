@@ -100,10 +100,10 @@ it("keeps the address it has while the host has it, and when it has none at all"
     ],
     "192.0.2.9",
   );
-  await vi.advanceTimersByTimeAsync(1_000);
+  await vi.advanceTimersByTimeAsync(2_000);
   list = "none";
   host = facts([["weave", "10.32.0.1"]]);
-  await vi.advanceTimersByTimeAsync(1_000);
+  await vi.advanceTimersByTimeAsync(2_000);
   expect(told).toEqual([
     { addresses: ["192.0.2.1", "192.0.2.9"], underlay: "192.0.2.1", mtu: 1500 },
     { addresses: ["10.32.0.1"], underlay: "192.0.2.1", mtu: undefined },
@@ -112,10 +112,10 @@ it("keeps the address it has while the host has it, and when it has none at all"
 
 it("asks again after a failure, and not once it is closed", async () => {
   list = "broken";
-  await vi.advanceTimersByTimeAsync(3_000);
+  await vi.advanceTimersByTimeAsync(6_000);
   expect([inspections, warnings.length]).toEqual([3, 3]);
   list = "eth0 192.0.2.9";
-  await vi.advanceTimersByTimeAsync(1_000);
+  await vi.advanceTimersByTimeAsync(2_000);
   expect(told).toHaveLength(1);
   watch.close();
   list = "eth0 192.0.2.10";

@@ -6,8 +6,8 @@ import { parseAddress } from "../core/address/cidr.ts";
 import type { HostFacts } from "../ports/kernel.ts";
 import type { Logger } from "../ports/logger.ts";
 
-/** A change is to be followed within seconds; a look takes some 0.1 ms. */
-const LOOK_MS = 1_000;
+/** A change is to be followed within seconds; a look takes some 0.2 ms. */
+const LOOK_MS = 2_000;
 
 /** What is watched, and who is told. */
 export interface UnderlayWatch {

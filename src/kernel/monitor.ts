@@ -2,7 +2,7 @@
 // less often, the few settings the kernel tells nobody about. Decides nothing and mends nothing; says what drifted.
 //
 // It looks at fixed times instead of waking up with each message: a thousand links that another engine makes cost one
-// reading each fifth of a second, and many messages about one thing are one.
+// reading each third of a second, and many messages about one thing are one.
 import type { Accepts } from "./accept/accepts.ts";
 import type { Datapath } from "./datapath/datapath.ts";
 import { Drift, type Left } from "./datapath/drift.ts";
@@ -17,7 +17,7 @@ import { NFTABLES_GROUPS, NotificationSocket, ROUTE_GROUPS } from "./rtnetlink/n
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from "./rtnetlink/socket.ts";
 
 /** With a reading of the kernel and an apply behind it, all is over well within a second; idle it must cost next to nothing. */
-const TICK_MS = 200;
+const TICK_MS = 300;
 /** Settings and the tables of iptables-legacy are looked at each so many ticks: some ten files. */
 const POLL_TICKS = 2;
 /** Where nobody knows what drifted everything is read, which costs milliseconds: no more often than this. */

@@ -68,7 +68,8 @@ const hello = z.looseObject({
 
 const frame = z.discriminatedUnion("t", [
   hello,
-  z.looseObject({ t: z.literal("ping"), n: count }),
+  /** `rtt`: milliseconds, as the sender measured last. */
+  z.looseObject({ t: z.literal("ping"), n: count, rtt: count.exactOptional() }),
   z.looseObject({ t: z.literal("pong"), n: count }),
   /** Fingerprint of each channel. Says "I have this": the other side asks when it differs for long. */
   z.looseObject({

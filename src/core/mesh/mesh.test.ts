@@ -316,6 +316,21 @@ describe("a link", () => {
     expect(rig.links()).toEqual([]);
   });
 
+  it("is asked by the side with the lesser name, which tells what it measured", () => {
+    const rig = new Rig();
+    const asked = rig.meet("aaron", 0);
+    const answering = rig.meet("bob", 0);
+    rig.sent();
+    rig.tick(PING_INTERVAL_MS);
+    expect(rig.sent()).toEqual([{ t: "ping", n: 0 }]);
+    rig.mesh.pong(answering, PING_INTERVAL_MS + 7);
+    rig.mesh.ping(asked, { n: 0, rtt: 9 }, rig.out);
+    expect(asked.rttMs).toBe(9);
+    rig.sent();
+    rig.tick(2 * PING_INTERVAL_MS);
+    expect(rig.sent()).toEqual([{ t: "ping", n: 0, rtt: 7 }]);
+  });
+
   it("is measured by ping and pong", () => {
     const rig = new Rig();
     const link = rig.meet("bob", 0);
@@ -323,7 +338,7 @@ describe("a link", () => {
     rig.sent();
     rig.mesh.pong(link, PING_INTERVAL_MS + 7);
     expect(link.rttMs).toBe(7);
-    rig.mesh.ping(link, 3, rig.out);
+    rig.mesh.ping(link, { n: 3 }, rig.out);
     expect(rig.sent()).toEqual([{ t: "pong", n: 3 }]);
   });
 
@@ -483,7 +498,7 @@ class Wires {
     if (link === undefined || frame === "unknown" || "refused" in frame) return;
     mesh.heard(link, this.now);
     if (frame.t === "hello") mesh.hello(link, frame, this.now, out);
-    if (frame.t === "ping") mesh.ping(link, frame.n, out);
+    if (frame.t === "ping") mesh.ping(link, frame, out);
     if (frame.t === "pong") mesh.pong(link, this.now);
   }
 }

@@ -300,7 +300,9 @@ export class Mesh {
     link.lastHeard = now;
   }
 
-  ping(link: Link, n: number, out: Effect[]): void {
+  /** `rtt`: what the other side has measured. */
+  ping(link: Link, { n, rtt }: { readonly n: number; readonly rtt?: number }, out: Effect[]): void {
+    if (rtt !== undefined) link.rttMs = rtt;
     send(out, link, { t: "pong", n });
   }
 
@@ -328,10 +330,10 @@ export class Mesh {
             out,
           ),
         );
-      } else if (link.peer !== undefined && now >= link.nextPing) {
+      } else if (this.#asks(link) && now >= link.nextPing) {
         link.pingSent = now;
         link.nextPing = now + PING_INTERVAL_MS;
-        send(out, link, { t: "ping", n: 0 });
+        send(out, link, { t: "ping", n: 0, ...(link.rttMs === undefined ? {} : { rtt: link.rttMs }) });
       }
     }
     return changes;
@@ -340,13 +342,14 @@ export class Mesh {
   nextDeadline(): Instant | undefined {
     let next = this.#dialler.nextDeadline() ?? Number.POSITIVE_INFINITY;
     for (const link of this.#links.values()) {
-      next = Math.min(
-        next,
-        link.lastHeard + this.#patience(link),
-        link.peer === undefined ? next : link.nextPing,
-      );
+      next = Math.min(next, link.lastHeard + this.#patience(link), this.#asks(link) ? link.nextPing : next);
     }
     return Number.isFinite(next) ? next : undefined;
+  }
+
+  /** One side of a link asks, the other answers: both hear something each PING_INTERVAL_MS. */
+  #asks({ peer }: Link): boolean {
+    return peer !== undefined && this.#ours.name < peer.name;
   }
 
   #patience({ peer }: Link): number {

@@ -7,7 +7,7 @@ import type { Echoes, OpenEchoes } from "../../ports/echo.ts";
 import { PathMonitor } from "./monitor.ts";
 
 /** How often the paths themselves are looked up: peers come and go, the MTU changes. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 
 /** What is probed, and by whom. */
 export interface Probing {
