@@ -45,7 +45,11 @@ describe("three daemons", () => {
     process.kill(pid, "SIGSTOP");
     try {
       for (const host of [lab.host(1), lab.host(2)]) {
-        await host.until("h3 is missed", ({ peers }) => peers.some(({ reachable }) => !reachable), NOTICE_MS);
+        await host.until(
+          "h3 is missed",
+          ({ problems }) => problems.some(({ code }) => code === "peer-unreachable"),
+          NOTICE_MS,
+        );
         expect(await host.weave("status")).toMatchObject({
           exit: 1,
           stdout: expect.stringMatching(/^PROBLEM: peer-unreachable h3 since /),

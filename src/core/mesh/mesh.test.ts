@@ -281,6 +281,15 @@ describe("a link", () => {
     expect(rig.links()).toEqual([]);
   });
 
+  it("has a deadline each PING_INTERVAL_MS on the side that answers, too, or its absence could not be told", () => {
+    const rig = new Rig();
+    rig.meet("aaron", 0);
+    rig.sent();
+    expect(rig.mesh.nextDeadline()).toBe(PING_INTERVAL_MS);
+    expect(rig.tick(PING_INTERVAL_MS + 20_000, 20_000)).toEqual([]);
+    expect(rig.sent()).toEqual([]);
+  });
+
   it("is not taken for dead by a process that was away itself", () => {
     const rig = new Rig();
     rig.meet("bob", 0);

@@ -330,10 +330,9 @@ export class Mesh {
             out,
           ),
         );
-      } else if (this.#asks(link) && now >= link.nextPing) {
-        link.pingSent = now;
+      } else if (link.peer !== undefined && now >= link.nextPing) {
         link.nextPing = now + PING_INTERVAL_MS;
-        send(out, link, { t: "ping", n: 0, ...(link.rttMs === undefined ? {} : { rtt: link.rttMs }) });
+        if (this.#ours.name < link.peer.name) this.#ping(link, now, out);
       }
     }
     return changes;
@@ -342,14 +341,17 @@ export class Mesh {
   nextDeadline(): Instant | undefined {
     let next = this.#dialler.nextDeadline() ?? Number.POSITIVE_INFINITY;
     for (const link of this.#links.values()) {
-      next = Math.min(next, link.lastHeard + this.#patience(link), this.#asks(link) ? link.nextPing : next);
+      // On the side that answers, too: how late this is tells how long the process was away.
+      const look = link.peer === undefined ? next : link.nextPing;
+      next = Math.min(next, link.lastHeard + this.#patience(link), look);
     }
     return Number.isFinite(next) ? next : undefined;
   }
 
   /** One side of a link asks, the other answers: both hear something each PING_INTERVAL_MS. */
-  #asks({ peer }: Link): boolean {
-    return peer !== undefined && this.#ours.name < peer.name;
+  #ping(link: Link, now: Instant, out: Effect[]): void {
+    link.pingSent = now;
+    send(out, link, { t: "ping", n: 0, ...(link.rttMs === undefined ? {} : { rtt: link.rttMs }) });
   }
 
   #patience({ peer }: Link): number {
