@@ -1,21 +1,16 @@
 // Port maps as elements: written, and read back as what they were.
 import { expect, test } from "vitest";
 import type { PortMap } from "../core/datapath/state.ts";
-import { describeChanges, differences, portMapFrom, portMapsOf, setsOf } from "./firewall-sets.ts";
+import {
+  describeChanges,
+  differences,
+  EMPTY_TABLE,
+  portMapFrom,
+  portMapsOf,
+  setsOf,
+} from "./firewall-sets.ts";
 
-const NONE = {
-  bridge: "weave",
-  vxlanPort: 6784,
-  controlPort: 6783,
-  controls: [],
-  overlay: [],
-  masquerade: [],
-  exempt: [],
-  portMaps: [],
-  peers: [],
-  exposed: [],
-};
-const withMaps = (...portMaps: PortMap[]) => ({ ...NONE, portMaps });
+const withMaps = (...portMaps: PortMap[]) => ({ ...EMPTY_TABLE, portMaps });
 
 test.each<PortMap>([
   { protocol: "tcp", hostPort: 8080, address: "10.32.0.5", port: 80 },

@@ -31,6 +31,20 @@ export interface TableState extends FirewallState {
   readonly exposed: readonly Family[];
 }
 
+/** The table of a host that knows nobody and has no container. */
+export const EMPTY_TABLE: TableState = {
+  bridge: "weave",
+  vxlanPort: 6784,
+  controlPort: 6783,
+  controls: [],
+  overlay: [],
+  masquerade: [],
+  exempt: [],
+  portMaps: [],
+  peers: [],
+  exposed: [],
+};
+
 /** `kept`: underlay addresses that are let in besides those of the state. */
 export function tableStateOf(state: DatapathState, kept: readonly string[] = []): TableState {
   const { bridge, vxlan, flood, firewall } = state;

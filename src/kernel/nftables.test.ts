@@ -1,25 +1,12 @@
 // The firewall's text: the whole of it once, and what may stand in it.
 import { expect, test } from "vitest";
 import { formatCidr } from "../core/address/cidr.ts";
-import { blocks } from "./firewall-sets.ts";
+import { blocks, EMPTY_TABLE } from "./firewall-sets.ts";
 import { renderTable } from "./nftables.ts";
-
-const NONE = {
-  bridge: "weave",
-  vxlanPort: 6784,
-  controlPort: 6783,
-  controls: [],
-  overlay: [],
-  masquerade: [],
-  exempt: [],
-  portMaps: [],
-  peers: [],
-  exposed: [],
-};
 
 test("the table of a host that masquerades both families and publishes ports", () => {
   const text = renderTable({
-    ...NONE,
+    ...EMPTY_TABLE,
     controls: [
       { address: "10.99.0.3", port: 7000 },
       { address: "fd99:0::3", port: 7000 },
@@ -205,10 +192,10 @@ table inet weave {
 });
 
 test("the rules are the same with and without sources", () => {
-  const none = renderTable(NONE);
+  const none = renderTable(EMPTY_TABLE);
   expect(none).not.toContain("elements");
   expect(none.split("\tchain")[1]).toBe(
-    renderTable({ ...NONE, overlay: ["10.0.0.0/8"], masquerade: ["10.0.0.0/8"] }).split("\tchain")[1],
+    renderTable({ ...EMPTY_TABLE, overlay: ["10.0.0.0/8"], masquerade: ["10.0.0.0/8"] }).split("\tchain")[1],
   );
 });
 
@@ -227,5 +214,5 @@ test.each([
 
 test("what is no CIDR, or no interface name, never reaches the text", () => {
   expect(() => blocks(["10.0.0.0/8; flush ruleset"], 4)).toThrow("not a CIDR");
-  expect(() => renderTable({ ...NONE, bridge: 'weave" accept' })).toThrow("not an interface name");
+  expect(() => renderTable({ ...EMPTY_TABLE, bridge: 'weave" accept' })).toThrow("not an interface name");
 });

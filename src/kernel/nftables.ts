@@ -3,7 +3,7 @@
 // Text and not JSON: nft 1.0.6 crashes on some JSON it wrote itself. The rules never change while a daemon runs; what
 // changes are elements of sets and maps (firewall-sets.ts), so that no process is needed for it.
 import { WeaveError } from "../core/errors.ts";
-import { type SetState, setsOf, type TableState } from "./firewall-sets.ts";
+import { EMPTY_TABLE, type SetState, setsOf, type TableState } from "./firewall-sets.ts";
 
 /** The name of the one table there is of ours. */
 export const TABLE = "weave";
@@ -77,18 +77,7 @@ export function removeTable(): string {
 
 /** How many rules the table has, whatever stands in its sets. */
 export function ruleCount(): number {
-  const text = renderTable({
-    bridge: TABLE,
-    vxlanPort: 1,
-    controlPort: 1,
-    controls: [],
-    overlay: [],
-    masquerade: [],
-    exempt: [],
-    portMaps: [],
-    peers: [],
-    exposed: [],
-  });
+  const text = renderTable(EMPTY_TABLE);
   const inChains = text.split("\tchain ").slice(1);
   return inChains.flatMap((part) => part.split("\n").slice(1)).filter((line) => /^\t\t(?!type )/.test(line))
     .length;
