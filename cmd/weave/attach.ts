@@ -28,13 +28,8 @@ const flags = z.object({ json: z.boolean().optional() });
 
 /** `weave attach`: connect a container by hand. */
 export function addAttach(program: Command, context: Context): Command {
-  return program
-    .command("attach")
+  return targetCommand(program, "attach")
     .description("Connect a running container or a network namespace")
-    .usage("[options] [CIDR...] TARGET")
-    .argument("<WORD...>", `addresses (${ADDRESS_FORMS}), and TARGET last`)
-    .option("--json", "print {links: [{ident, ifname, mac, addresses}]} as JSON")
-    .addOption(runDirOption())
     .addHelpText("after", EXAMPLES)
     .action(async (words: string[], options: unknown) => {
       const { addresses, target } = split(words);
@@ -46,6 +41,16 @@ export function addAttach(program: Command, context: Context): Command {
       });
       printLinks(answer, flags.parse(options).json ?? false, context);
     });
+}
+
+/** What attach and detach are both given. */
+export function targetCommand(program: Command, name: string): Command {
+  return program
+    .command(name)
+    .usage("[options] [CIDR...] TARGET")
+    .argument("<WORD...>", `addresses (${ADDRESS_FORMS}), and TARGET last`)
+    .option("--json", "print {links: [{ident, ifname, mac, addresses}]} as JSON")
+    .addOption(runDirOption());
 }
 
 /** The last word is the target. */

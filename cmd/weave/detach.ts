@@ -1,10 +1,9 @@
 // `weave detach`: the reverse of `weave attach`, with the same code as CNI DEL.
 import type { Command } from "commander";
 import { z } from "zod";
-import { runDirOption } from "../launch-options.ts";
-import { ADDRESS_FORMS, readWish } from "./addresses.ts";
+import { readWish } from "./addresses.ts";
 import { withTarget } from "./attach/target.ts";
-import { printLinks, split } from "./attach.ts";
+import { printLinks, split, targetCommand } from "./attach.ts";
 import type { Context } from "./context.ts";
 import { daemonOf } from "./daemon.ts";
 
@@ -21,13 +20,8 @@ const flags = z.object({ json: z.boolean().optional() });
 
 /** `weave detach`: take off what attach connected. */
 export function addDetach(program: Command, context: Context): Command {
-  return program
-    .command("detach")
+  return targetCommand(program, "detach")
     .description("Take a container off that weave attach connected")
-    .usage("[options] [CIDR...] TARGET")
-    .argument("<WORD...>", `addresses (${ADDRESS_FORMS}), and TARGET last`)
-    .option("--json", "print {links: [{ident, ifname, mac, addresses}]} as JSON")
-    .addOption(runDirOption())
     .addHelpText("after", EXAMPLES)
     .action(async (words: string[], options: unknown) => {
       const { addresses, target } = split(words);
