@@ -179,6 +179,8 @@ if (isMainModule(import.meta.url)) {
       void end(130);
     });
   }
+  // Whoever read this has gone (`npm run demo | head`): nothing more can be told, and all the same nothing stays.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => void end(1));
   try {
     if (process.getuid() !== 0) throw new Error("it makes network namespaces: run it as root");
     await prepare();
